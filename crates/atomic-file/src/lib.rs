@@ -1,0 +1,99 @@
+//! Files that appear whole or not at all.
+//!
+//! Every program of the workspace that writes something another program reads goes through here:
+//! the bytes are written to a file beside the target, synced, and renamed over it, and the
+//! directory is synced, so that a reader sees the old file or the new one and nothing else, even
+//! across a crash. This crate knows nothing of what the files hold.
+
+use std::fs::{File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+/// How the names of unfinished files begin. A crash can leave one behind; readers skip them.
+pub const TEMPORARY_PREFIX: &str = ".unfinished-";
+
+/// Mode of the files written: readable by a web server under another user.
+const MODE: u32 = 0o644;
+
+/// Writes `bytes` to `path`, replacing what is there.
+///
+/// # Errors
+///
+/// Any error of creating, writing, syncing or renaming. `path` is then untouched and nothing is
+/// left beside it.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let directory = directory_of(path);
+    let file = write_beside(directory, bytes)?;
+    file.persist(path).map_err(|failed| failed.error)?;
+    sync_directory(directory)
+}
+
+/// Writes `bytes` to `path`, which must not exist yet.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::AlreadyExists`] where `path` exists, which is then untouched; otherwise as
+/// [`replace`].
+pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let directory = directory_of(path);
+    let file = write_beside(directory, bytes)?;
+    file.persist_noclobber(path).map_err(|failed| failed.error)?;
+    sync_directory(directory)
+}
+
+fn write_beside(directory: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(directory)?;
+    file.write_all(bytes)?;
+    file.as_file().set_permissions(Permissions::from_mode(MODE))?;
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn replace_swaps_the_whole_content_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("latest.json");
+        replace(&path, b"a long first content").unwrap();
+        replace(&path, b"short").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"short");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
+    }
+
+    #[test]
+    fn create_refuses_to_overwrite() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("report.json");
+        create(&path, b"first").unwrap();
+        let error = create(&path, b"second").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_directory_that_does_not_exist_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("missing").join("x.json");
+        assert_eq!(replace(&path, b"x").unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}

@@ -1,0 +1,238 @@
+//! One relay's result: what was asked, what came, and the verdict.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{Blame, ErrorCode, Fingerprint, Format, Mode, Shard, Status};
+
+/// The name of a relay's result file in the analysis directory.
+#[must_use]
+pub fn result_file_name(relay: &Fingerprint) -> String {
+    format!("dnshealth_{relay}.json")
+}
+
+/// A length of time in milliseconds, to the microsecond.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Millis(f64);
+
+impl Millis {
+    /// The number of milliseconds.
+    #[must_use]
+    pub const fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl From<Duration> for Millis {
+    fn from(duration: Duration) -> Self {
+        Self((duration.as_secs_f64() * 1e6).round() / 1e3)
+    }
+}
+
+/// One relay's result, as `dnshealth_<FINGERPRINT>.json` holds it. Documented in
+/// `docs/formats/result.md`.
+///
+/// The fields up to `attempt` are those of the plan this project grew from. Those that describe
+/// one attempt (`first_hop_fingerprint`, `query_domain`, `timestamp`, `resolved_ip`, `latency_ms`,
+/// `error`, `timing`) describe the attempt that decided the verdict.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RelayResult {
+    /// Name and version of this format.
+    pub format: Format,
+    /// The exit that was tested.
+    pub exit_fingerprint: Fingerprint,
+    /// Its nickname in the consensus: a stranger's text.
+    pub exit_nickname: String,
+    /// Its IPv4 address in the consensus.
+    pub exit_address: IpAddr,
+    /// The first hop of the deciding attempt; null where no attempt was made.
+    pub first_hop_fingerprint: Option<Fingerprint>,
+    /// The name asked for in the deciding query.
+    pub query_domain: Option<String>,
+    /// The expected address; null in nxdomain mode.
+    pub expected_ip: Option<IpAddr>,
+    /// When the deciding attempt ended.
+    pub timestamp: DateTime<Utc>,
+    /// The run this belongs to, the same for all its shards' results of one host.
+    pub run_id: String,
+    /// The shard that was tested, where the exits are split.
+    pub shard: Option<Shard>,
+    /// How the answer was judged.
+    pub mode: Mode,
+    /// The verdict.
+    pub status: Status,
+    /// The address that came, or `NXDOMAIN` for a success of nxdomain mode.
+    pub resolved_ip: Option<String>,
+    /// The resolve time of the deciding query: the same as `timing.resolve_ms`.
+    pub latency_ms: Option<Millis>,
+    /// What went wrong, in words; null for a success.
+    pub error: Option<String>,
+    /// Why, from the closed list; null for a success.
+    pub error_code: Option<ErrorCode>,
+    /// The number of the deciding attempt, from 1; 0 where no attempt was made.
+    pub attempt: u32,
+    /// Where the fault lies; null for a success.
+    pub blame: Option<Blame>,
+    /// Times of the deciding attempt.
+    pub timing: Timing,
+    /// True while the relay still waits for a confirming round of the same run: the verdict may
+    /// change. Never true in a complete run.
+    pub provisional: bool,
+    /// Every attempt, in order.
+    pub attempts: Vec<Attempt>,
+    /// What the consensus and the descriptor say of the relay.
+    pub relay: RelayInfo,
+}
+
+/// Where the time of an attempt went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
+    /// From asking tor for the circuit until it was built.
+    pub circuit_ms: Option<Millis>,
+    /// From asking tor for the lookup until tor sent it: local queueing.
+    pub attach_ms: Option<Millis>,
+    /// From tor's sending the lookup until the exit's answer: the circuit's round trip and the
+    /// resolver's own time.
+    pub resolve_ms: Option<Millis>,
+}
+
+/// One attempt at a relay: a circuit, and the queries sent on it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Counts from 1 through all rounds.
+    pub number: u32,
+    /// 0 in the first pass, then the number of the confirming round.
+    pub round: u32,
+    /// When the circuit was asked for.
+    pub started: DateTime<Utc>,
+    /// The circuit's first relay.
+    pub first_hop: Fingerprint,
+    /// What this attempt alone would say.
+    pub status: Status,
+    /// Why, where it is not a success.
+    pub error_code: Option<ErrorCode>,
+    /// Where the fault lies, as far as this attempt alone can tell.
+    pub blame: Option<Blame>,
+    /// What went wrong, in words.
+    pub error: Option<String>,
+    /// The address that came, or `NXDOMAIN` for a success of nxdomain mode.
+    pub resolved_ip: Option<String>,
+    /// What became of the circuit.
+    pub circuit: Circuit,
+    /// The queries, in order: none where the circuit was not built.
+    pub queries: Vec<Query>,
+    /// Where the time went; `attach_ms` and `resolve_ms` are those of the deciding query.
+    pub timing: Timing,
+}
+
+/// What became of an attempt's circuit (control-spec, "Circuit status changed").
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Circuit {
+    /// How far it came.
+    pub state: CircuitState,
+    /// How many relays of the path had been reached when it last reported: 0, 1 or 2.
+    pub hops: u8,
+    /// REASON of the event that ended it, where one did before the attempt was over.
+    pub reason: Option<String>,
+    /// REMOTE_REASON of that event.
+    pub remote_reason: Option<String>,
+    /// Tor's own words, where it refused to launch the circuit.
+    pub refusal: Option<String>,
+}
+
+/// How far a circuit came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CircuitState {
+    /// Tor refused to launch it.
+    Refused,
+    /// It was launched, and neither built nor failed before the deadline or the end of the scan.
+    Pending,
+    /// It failed before it was built.
+    Failed,
+    /// It was built, and lived as long as the attempt needed it.
+    Built,
+    /// It was built, and died before the attempt was over.
+    Died,
+}
+
+/// One query and everything that is known of its answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Query {
+    /// The way it was asked.
+    pub via: Via,
+    /// The name asked for.
+    pub name: String,
+    /// The reply byte to a SOCKS5 RESOLVE (RFC 1928, section 6, with tor's extensions). 4 says
+    /// only that no address came.
+    pub socks_reply: Option<u8>,
+    /// The response code of the DNSPort's answer, for instance `NOERROR`, `NXDOMAIN`, `SERVFAIL`.
+    pub rcode: Option<String>,
+    /// The addresses that came, by either way.
+    pub addresses: Vec<IpAddr>,
+    /// REASON of the event that closed the stream: `DONE` when the exit answered.
+    pub stream_reason: Option<String>,
+    /// REMOTE_REASON of that event.
+    pub stream_remote_reason: Option<String>,
+    /// What failed locally, in words.
+    pub local_error: Option<String>,
+    /// From asking until tor sent the lookup.
+    pub attach_ms: Option<Millis>,
+    /// From tor's sending the lookup until the exit's answer.
+    pub resolve_ms: Option<Millis>,
+}
+
+/// The way a query was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Via {
+    /// SOCKS5 RESOLVE (command 0xF0).
+    Socks,
+    /// A type A query to tor's DNSPort.
+    DnsPortA,
+    /// A type AAAA query to tor's DNSPort.
+    DnsPortAaaa,
+}
+
+/// What the consensus and the descriptor say of a relay. All of it is the relay's own word, or
+/// the directory authorities'.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RelayInfo {
+    /// Flags in the consensus, in its order.
+    pub flags: Vec<String>,
+    /// The operator's contact line: a stranger's text.
+    pub contact: Option<String>,
+    /// The family members that the descriptor names: fingerprints with `$`, or nicknames.
+    pub family: Vec<String>,
+    /// Software and operating system: a stranger's text.
+    pub platform: Option<String>,
+    /// Bandwidth figures.
+    pub bandwidth: Bandwidth,
+    /// IPv6 addresses and exiting.
+    pub ipv6: Ipv6,
+    /// Two-letter country code of the address, lower case, from tor's own GeoIP file.
+    pub country: Option<String>,
+}
+
+/// A relay's bandwidth.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bandwidth {
+    /// The weight in the consensus (a `w` line's `Bandwidth=`): kilobytes a second as measured by
+    /// the bandwidth authorities.
+    pub consensus_weight: Option<u64>,
+    /// What the relay observed of itself, in bytes a second.
+    pub observed: Option<u64>,
+}
+
+/// A relay's IPv6.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ipv6 {
+    /// The IPv6 address in the consensus.
+    pub address: Option<IpAddr>,
+    /// Whether the exit policy allows any port over IPv6; null where there is no descriptor.
+    pub exit: Option<bool>,
+}
