@@ -20,7 +20,8 @@ pub use result::{
     Via, result_file_name,
 };
 pub use run::{
-    Counts, PLAN_FILE, Plan, PlannedRelay, RUN_FILE, Run, Selection, Settings, TorInfo, unreached,
+    Counts, Excluded, PLAN_FILE, Plan, PlannedRelay, RUN_FILE, Run, Selection, Settings, TorInfo,
+    unreached,
 };
 pub use shard::{InvalidShard, Shard};
 pub use text::printable;

@@ -109,6 +109,8 @@ pub struct Attempt {
     pub round: u32,
     /// When the circuit was asked for.
     pub started: DateTime<Utc>,
+    /// When it was over.
+    pub ended: DateTime<Utc>,
     /// The circuit's first relay.
     pub first_hop: Fingerprint,
     /// What this attempt alone would say.
@@ -125,6 +127,8 @@ pub struct Attempt {
     pub circuit: Circuit,
     /// The queries, in order: none where the circuit was not built.
     pub queries: Vec<Query>,
+    /// Which of the queries decided, from 0; null where none did.
+    pub decided_by: Option<u32>,
     /// Where the time went; `attach_ms` and `resolve_ms` are those of the deciding query.
     pub timing: Timing,
 }
@@ -158,6 +162,8 @@ pub enum CircuitState {
     Built,
     /// It was built, and died before the attempt was over.
     Died,
+    /// The local tor was lost while the attempt was under way.
+    Lost,
 }
 
 /// One query and everything that is known of its answer.
@@ -174,7 +180,8 @@ pub struct Query {
     pub rcode: Option<String>,
     /// The addresses that came, by either way.
     pub addresses: Vec<IpAddr>,
-    /// REASON of the event that closed the stream: `DONE` when the exit answered.
+    /// REASON of the event that closed the stream: `DONE` when the exit answered. `ATTACH_REFUSED`
+    /// where tor would not attach the stream to the circuit.
     pub stream_reason: Option<String>,
     /// REMOTE_REASON of that event.
     pub stream_remote_reason: Option<String>,

@@ -113,6 +113,17 @@ pub struct Selection {
     pub relays_in_consensus: u32,
     /// Running relays with the Exit flag among them.
     pub exits_in_consensus: u32,
+    /// Relays that were asked for by name and are not tested, and why.
+    pub excluded: Vec<Excluded>,
+}
+
+/// A relay that was asked for by name and is not tested.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Excluded {
+    /// The relay.
+    pub fingerprint: Fingerprint,
+    /// Why, in words.
+    pub reason: String,
 }
 
 /// Pace, limits and tries of a scan; times in seconds.

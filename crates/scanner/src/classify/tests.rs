@@ -1,0 +1,350 @@
+//! One test for each row of the measurements, and for each rule of weighing attempts.
+
+use chrono::DateTime;
+use proptest::prelude::*;
+use record::{Millis, Timing};
+
+use super::*;
+
+const LIMIT: Duration = Duration::from_secs(2);
+
+fn exit() -> Fingerprint {
+    Fingerprint::from_bytes([0xEE; 20])
+}
+
+fn wildcard() -> Judge {
+    Judge {
+        mode: Mode::Wildcard,
+        expected: Some("64.65.4.1".parse().unwrap()),
+        exit_dns_limit: LIMIT,
+    }
+}
+
+fn nxdomain() -> Judge {
+    Judge { mode: Mode::Nxdomain, expected: None, exit_dns_limit: LIMIT }
+}
+
+fn circuit(state: CircuitState, hops: u8, reason: &str, remote: &str) -> Circuit {
+    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    Circuit { state, hops, reason: some(reason), remote_reason: some(remote), refusal: None }
+}
+
+fn built() -> Circuit {
+    circuit(CircuitState::Built, 2, "", "")
+}
+
+fn query(via: Via, close: &str, resolve_ms: u64) -> Query {
+    Query {
+        via,
+        name: "name".to_owned(),
+        socks_reply: None,
+        rcode: None,
+        addresses: Vec::new(),
+        stream_reason: (!close.is_empty()).then(|| close.to_owned()),
+        stream_remote_reason: None,
+        local_error: None,
+        attach_ms: Some(Duration::from_millis(1).into()),
+        resolve_ms: Some(Duration::from_millis(resolve_ms).into()),
+    }
+}
+
+fn socks(reply: u8, address: &str, close: &str, resolve_ms: u64) -> Query {
+    let addresses = address.parse().into_iter().collect();
+    Query { socks_reply: Some(reply), addresses, ..query(Via::Socks, close, resolve_ms) }
+}
+
+fn dns(rcode: &str, address: &str, close: &str, resolve_ms: u64) -> Query {
+    let addresses = address.parse().into_iter().collect();
+    let rcode = Some(rcode.to_owned());
+    Query { rcode, addresses, ..query(Via::DnsPortA, close, resolve_ms) }
+}
+
+fn said(circuit: &Circuit, queries: &[Query], judge: &Judge) -> (Status, String, Option<String>) {
+    let verdict = classify(&exit(), circuit, queries, judge);
+    assert_eq!(verdict.error.is_some(), verdict.fault.is_some());
+    assert_eq!(verdict.fault.is_none(), verdict.status == Status::Success);
+    let fault = verdict.fault.map(|(code, blame)| format!("{code} {blame}"));
+    (verdict.status, fault.unwrap_or_default(), verdict.resolved_ip)
+}
+
+#[test]
+fn wildcard_mode_reads_the_measured_rows() {
+    use Status::{DnsFail, Success, WrongIp};
+    let no = || socks(4, "", "DONE", 20);
+    let late = || socks(4, "", "DONE", 2003);
+    let rows: Vec<(&str, Vec<Query>, Status, &str)> = vec![
+        ("correct", vec![socks(0, "64.65.4.1", "DONE", 9)], Success, ""),
+        ("another", vec![socks(0, "192.0.2.9", "DONE", 9)], WrongIp, "UNEXPECTED_ADDRESS resolver"),
+        (
+            "private, refused",
+            vec![socks(4, "", "TORPROTOCOL", 9)],
+            WrongIp,
+            "PRIVATE_ADDRESS resolver",
+        ),
+        (
+            "private, taken",
+            vec![socks(0, "10.0.0.1", "DONE", 9)],
+            WrongIp,
+            "PRIVATE_ADDRESS resolver",
+        ),
+        ("NXDOMAIN", vec![no(), dns("NXDOMAIN", "", "DONE", 9)], DnsFail, "NXDOMAIN resolver"),
+        ("SERVFAIL", vec![no(), dns("SERVFAIL", "", "DONE", 9)], DnsFail, "SERVFAIL resolver"),
+        (
+            "silent",
+            vec![late(), dns("SERVFAIL", "", "DONE", 2001)],
+            DnsFail,
+            "RESOLVER_TIMEOUT resolver",
+        ),
+        (
+            "slow path, quick failure",
+            vec![late(), dns("SERVFAIL", "", "DONE", 9)],
+            DnsFail,
+            "SERVFAIL resolver",
+        ),
+        ("other family", vec![no(), dns("NOERROR", "", "DONE", 9)], DnsFail, "NO_ADDRESS resolver"),
+        ("broken, then right", vec![no(), dns("NOERROR", "64.65.4.1", "DONE", 9)], Success, ""),
+        (
+            "broken, then wrong",
+            vec![no(), dns("NOERROR", "192.0.2.9", "DONE", 9)],
+            WrongIp,
+            "UNEXPECTED_ADDRESS resolver",
+        ),
+        (
+            "then private",
+            vec![no(), dns("SERVFAIL", "", "TORPROTOCOL", 9)],
+            WrongIp,
+            "PRIVATE_ADDRESS resolver",
+        ),
+        (
+            "kind not learned",
+            vec![no(), dns("SERVFAIL", "", "DESTROY", 9)],
+            DnsFail,
+            "RESOLVE_FAILED resolver",
+        ),
+        (
+            "kind not learned, late",
+            vec![late(), dns("SERVFAIL", "", "DESTROY", 9)],
+            DnsFail,
+            "RESOLVER_TIMEOUT resolver",
+        ),
+    ];
+    for (row, queries, status, fault) in rows {
+        let (got, why, _) = said(&built(), &queries, &wildcard());
+        assert_eq!((got, why.as_str()), (status, fault), "{row}");
+    }
+}
+
+#[test]
+fn nxdomain_mode_takes_definite_answers_and_nothing_else() {
+    use Status::{CircuitFail, DnsFail, Success, WrongIp};
+    let rows = [
+        (dns("NXDOMAIN", "", "DONE", 9), Success, "", Some("NXDOMAIN")),
+        (dns("NOERROR", "192.0.2.9", "DONE", 9), Success, "", Some("192.0.2.9")),
+        (dns("NOERROR", "", "DONE", 9), Success, "", Some("NXDOMAIN")),
+        (
+            dns("NOERROR", "10.1.1.1", "DONE", 9),
+            WrongIp,
+            "PRIVATE_ADDRESS resolver",
+            Some("10.1.1.1"),
+        ),
+        (dns("SERVFAIL", "", "TORPROTOCOL", 9), WrongIp, "PRIVATE_ADDRESS resolver", None),
+        (dns("SERVFAIL", "", "DONE", 9), DnsFail, "SERVFAIL resolver", None),
+        (dns("SERVFAIL", "", "DONE", 2000), DnsFail, "RESOLVER_TIMEOUT resolver", None),
+        // The circuit died: tor shows SERVFAIL here too, and it is nobody's DNS.
+        (dns("SERVFAIL", "", "DESTROY", 9), CircuitFail, "CIRCUIT_DESTROYED unknown", None),
+    ];
+    for (query, status, fault, ip) in rows {
+        let row = format!("{query:?}");
+        let (got, why, resolved) = said(&built(), &[query], &nxdomain());
+        assert_eq!((got, why.as_str(), resolved.as_deref()), (status, fault, ip), "{row}");
+    }
+}
+
+#[test]
+fn what_came_of_the_stream_decides_where_no_answer_came() {
+    use Status::{CircuitFail, DnsFail, Error, Timeout};
+    let quiet = Query { resolve_ms: None, ..query(Via::Socks, "", 0) };
+    let unseen = Query { attach_ms: None, ..quiet.clone() };
+    let local = Query { local_error: Some("refused".into()), ..unseen.clone() };
+    let attach = Query { stream_reason: Some(ATTACH_REFUSED.into()), ..local.clone() };
+    let mute_dns = Query { via: Via::DnsPortA, ..local.clone() };
+    let end =
+        Query { stream_remote_reason: Some("RESOURCELIMIT".into()), ..socks(4, "", "END", 9) };
+    let rows = [
+        (quiet, Timeout, "TIMEOUT unknown"),
+        (socks(4, "", "TIMEOUT", 9), Timeout, "TIMEOUT unknown"),
+        (socks(4, "", "DESTROY", 9), CircuitFail, "CIRCUIT_DESTROYED unknown"),
+        (end, DnsFail, "EXIT_ENDED_STREAM exit"),
+        (socks(4, "", "", 9), Error, "SOCKS_HOST_UNREACHABLE scanner"),
+        (socks(1, "", "", 9), Error, "SOCKS_GENERAL_FAILURE scanner"),
+        (socks(4, "", "MISC", 9), Error, "STREAM_FAILED unknown"),
+        (unseen, Error, "STREAM_NOT_SEEN scanner"),
+        (local, Error, "SOCKS_FAILED scanner"),
+        (attach, Error, "ATTACH_REFUSED scanner"),
+        (mute_dns, Error, "DNS_PORT_FAILED scanner"),
+    ];
+    for (query, status, fault) in rows {
+        let row = format!("{query:?}");
+        let (got, why, _) = said(&built(), &[query], &wildcard());
+        assert_eq!((got, why.as_str()), (status, fault), "{row}");
+    }
+}
+
+#[test]
+fn the_circuits_end_tells_who_is_to_blame() {
+    use CircuitState::{Died, Failed, Lost, Pending};
+    let rows = [
+        (circuit(Failed, 0, "CHANNEL_CLOSED", ""), "CIRCUIT_FIRST_HOP_FAILED first_hop"),
+        (circuit(Failed, 0, "CONNECTFAILED", ""), "CIRCUIT_FIRST_HOP_FAILED first_hop"),
+        (circuit(Failed, 0, "TIMEOUT", ""), "CIRCUIT_FIRST_HOP_FAILED first_hop"),
+        (circuit(Failed, 0, "DESTROYED", "RESOURCELIMIT"), "CIRCUIT_FIRST_HOP_FAILED first_hop"),
+        (circuit(Failed, 1, "CHANNEL_CLOSED", ""), "CIRCUIT_FIRST_HOP_FAILED first_hop"),
+        (circuit(Failed, 1, "DESTROYED", "CHANNEL_CLOSED"), "CIRCUIT_EXIT_UNREACHABLE unknown"),
+        (circuit(Failed, 1, "DESTROYED", "CONNECTFAILED"), "CIRCUIT_EXIT_UNREACHABLE unknown"),
+        (circuit(Failed, 1, "DESTROYED", "RESOURCELIMIT"), "CIRCUIT_FAILED unknown"),
+        (circuit(Failed, 1, "TIMEOUT", ""), "CIRCUIT_TIMEOUT unknown"),
+        (circuit(Failed, 0, "NOPATH", ""), "CIRCUIT_FAILED unknown"),
+        (circuit(Failed, 1, "", ""), "CIRCUIT_FAILED unknown"),
+        (circuit(Pending, 0, "", ""), "CIRCUIT_TIMEOUT first_hop"),
+        (circuit(Pending, 1, "", ""), "CIRCUIT_TIMEOUT unknown"),
+        (circuit(Died, 2, "DESTROYED", "CHANNEL_CLOSED"), "CIRCUIT_DESTROYED unknown"),
+        (circuit(Died, 2, "CHANNEL_CLOSED", ""), "CIRCUIT_DESTROYED first_hop"),
+    ];
+    for (circuit, fault) in rows {
+        let (status, why, _) = said(&circuit, &[], &wildcard());
+        assert_eq!((status, why.as_str()), (Status::CircuitFail, fault), "{circuit:?}");
+    }
+    let (status, why, _) = said(&circuit(Lost, 1, "", ""), &[], &wildcard());
+    assert_eq!((status, why.as_str()), (Status::Error, "TOR_LOST scanner"));
+    let dead = Query { stream_reason: Some(ATTACH_REFUSED.into()), ..query(Via::Socks, "", 0) };
+    let (status, why, _) = said(&circuit(Died, 2, "DESTROYED", ""), &[dead], &wildcard());
+    assert_eq!((status, why.as_str()), (Status::CircuitFail, "CIRCUIT_DESTROYED unknown"));
+}
+
+#[test]
+fn a_refused_launch_blames_whom_tor_names() {
+    let refused = |words: &str| Circuit {
+        refusal: Some(words.to_owned()),
+        ..circuit(CircuitState::Refused, 0, "", "")
+    };
+    let hop = Fingerprint::from_bytes([1; 20]);
+    let rows = [
+        (format!("552 No such router \"{}\"", exit()), Status::CircuitFail, "NO_DESCRIPTOR exit"),
+        (
+            format!("552 No descriptor for \"{}\"", exit()),
+            Status::CircuitFail,
+            "NO_DESCRIPTOR exit",
+        ),
+        (
+            format!("552 No such router \"{hop}\""),
+            Status::CircuitFail,
+            "CIRCUIT_FIRST_HOP_FAILED first_hop",
+        ),
+        ("551 Couldn't start circuit".into(), Status::Error, "LAUNCH_REFUSED scanner"),
+    ];
+    for (words, status, fault) in rows {
+        let (got, why, _) = said(&refused(&words), &[], &wildcard());
+        assert_eq!((got, why.as_str()), (status, fault), "{words}");
+    }
+}
+
+fn attempt(hop: u8, status: Status, fault: Option<(ErrorCode, Blame)>) -> Attempt {
+    let (error_code, blame) = fault.unzip();
+    Attempt {
+        number: 1,
+        round: 0,
+        started: DateTime::UNIX_EPOCH,
+        ended: DateTime::UNIX_EPOCH,
+        first_hop: Fingerprint::from_bytes([hop; 20]),
+        status,
+        error_code,
+        blame,
+        error: None,
+        resolved_ip: None,
+        circuit: built(),
+        queries: Vec::new(),
+        decided_by: None,
+        timing: Timing::default(),
+    }
+}
+
+fn concluded(attempts: &[Attempt]) -> (usize, Option<Blame>) {
+    let conclusion = conclude(attempts).unwrap();
+    (conclusion.attempt, conclusion.blame)
+}
+
+#[test]
+fn attempts_are_weighed() {
+    use Blame::{Exit, FirstHop, Resolver, Scanner, Unknown};
+    let success = || attempt(1, Status::Success, None);
+    let wrong = || attempt(1, Status::WrongIp, Some((ErrorCode::UnexpectedAddress, Resolver)));
+    let nxdomain = || attempt(1, Status::DnsFail, Some((ErrorCode::Nxdomain, Resolver)));
+    let unreachable =
+        |hop| attempt(hop, Status::CircuitFail, Some((ErrorCode::CircuitExitUnreachable, Unknown)));
+    let silent = |hop| attempt(hop, Status::Timeout, Some((ErrorCode::Timeout, Unknown)));
+    let hop_down =
+        |hop| attempt(hop, Status::CircuitFail, Some((ErrorCode::CircuitFirstHopFailed, FirstHop)));
+    let lost = || attempt(1, Status::Error, Some((ErrorCode::TorLost, Scanner)));
+
+    assert_eq!(conclude(&[]), None);
+    assert_eq!(concluded(&[wrong(), success()]), (0, Some(Resolver)), "a wrong answer stays");
+    assert_eq!(concluded(&[success(), wrong()]), (1, Some(Resolver)));
+    assert_eq!(concluded(&[nxdomain(), success()]), (1, None), "a passing fault does not");
+    assert_eq!(concluded(&[nxdomain(), unreachable(2)]), (0, Some(Resolver)));
+    assert_eq!(concluded(&[nxdomain(), nxdomain()]), (1, Some(Resolver)), "of equals, the last");
+    assert_eq!(concluded(&[unreachable(1), lost()]), (0, Some(Unknown)));
+    assert_eq!(concluded(&[unreachable(1), hop_down(2)]), (0, Some(Unknown)));
+    // Two first hops acquit each other; the same one twice does not.
+    assert_eq!(concluded(&[unreachable(1), unreachable(1)]), (1, Some(Unknown)));
+    assert_eq!(concluded(&[unreachable(1), unreachable(2)]), (1, Some(Exit)));
+    assert_eq!(concluded(&[silent(1), unreachable(2)]), (0, Some(Exit)));
+    assert_eq!(concluded(&[hop_down(1), hop_down(2)]), (1, Some(FirstHop)));
+}
+
+fn any_query() -> impl Strategy<Value = Query> {
+    let word = prop::option::of(prop::sample::select(vec![
+        "DONE",
+        "DESTROY",
+        "TORPROTOCOL",
+        "END",
+        "MISC",
+        "TIMEOUT",
+        "ATTACH_REFUSED",
+        "\u{1b}[2J",
+    ]));
+    let rcode =
+        prop::option::of(prop::sample::select(vec!["NOERROR", "NXDOMAIN", "SERVFAIL", "x"]));
+    let address =
+        prop::option::of(prop::sample::select(vec!["64.65.4.1", "192.0.2.1", "10.0.0.1", "::1"]));
+    (word, rcode, address, prop::option::of(any::<u8>()), 0_u64..5000, any::<[bool; 3]>()).prop_map(
+        |(word, rcode, address, reply, time, [by_socks, sent, local])| Query {
+            rcode: rcode.map(str::to_owned),
+            socks_reply: reply,
+            addresses: address.map(|text| text.parse().unwrap()).into_iter().collect(),
+            attach_ms: sent.then(|| Millis::from(Duration::from_millis(1))),
+            local_error: local.then(|| "local".to_owned()),
+            ..query(if by_socks { Via::Socks } else { Via::DnsPortA }, word.unwrap_or(""), time)
+        },
+    )
+}
+
+proptest! {
+    /// Whatever the evidence: no panic, a fault exactly where it is no success, and a wrong
+    /// address is never a success.
+    #[test]
+    fn any_evidence_gets_a_verdict(
+        queries in prop::collection::vec(any_query(), 0..3),
+        died: bool,
+        nx: bool,
+    ) {
+        let state = if died { CircuitState::Died } else { CircuitState::Built };
+        let judge = if nx { nxdomain() } else { wildcard() };
+        let (status, ..) = said(&circuit(state, 2, "DESTROYED", ""), &queries, &judge);
+        if let Some(expected) = judge.expected {
+            let lie = queries.iter().flat_map(|query| &query.addresses).any(|ip| *ip != expected);
+            prop_assert!(!lie || status == Status::WrongIp);
+            let truth = queries.iter().any(|query| query.addresses.contains(&expected));
+            prop_assert!(status != Status::Success || truth);
+        }
+    }
+}

@@ -1,0 +1,507 @@
+//! Flags and their environment variables to a checked configuration. Reads no file and touches
+//! nothing.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::builder::FalseyValueParser;
+use clap::{Args, Parser, ValueEnum};
+use record::{Fingerprint, Mode, Shard};
+use tor_control::ControlAddr;
+
+use crate::names::{Domain, InvalidDomain};
+
+/// The zone that answers every name with [`DEFAULT_EXPECTED`].
+pub const DEFAULT_DOMAIN: &str = "tor.exit.validator.1aeo.com";
+
+/// What every name in [`DEFAULT_DOMAIN`] resolves to.
+pub const DEFAULT_EXPECTED: IpAddr = IpAddr::V4(Ipv4Addr::new(64, 65, 4, 1));
+
+/// Longest time that a flag accepts: a day.
+const MAX_SECONDS: f64 = 86_400.0;
+
+/// Longest query timeout: tor closes a stream that nobody answers after `SocksTimeout`, 120 s.
+const MAX_QUERY_SECONDS: f64 = 110.0;
+
+const AFTER_HELP: &str = "\
+Examples:
+  scanner --dry-run                        which exits, at what pace, for how long
+  scanner --analysis-dir analysis/today    the whole network, through a tor of its own
+  scanner -e FINGERPRINT                   one exit, with the story of every attempt
+  scanner --control 127.0.0.1:9051         through a tor that is running
+  scanner --shard 0/3                      a third of the network; other hosts take 1/3 and 2/3
+  scanner -H example.com                   nxdomain mode: any definite answer is a success
+  scanner --resume --analysis-dir DIR      go on with an interrupted run
+
+Exit codes:
+  0  finished: every selected relay has its result, good or bad
+  1  a fault of the scanner itself
+  2  usage: a flag, a variable or a combination of them is wrong; nothing was started
+  3  tor is not available: not installed, not reachable, not authenticated, not bootstrapped
+  4  interrupted or incomplete: what was reached is written, --resume goes on
+  5  results cannot be written";
+
+/// Asks every exit of the Tor network to resolve a name that nobody has asked for before, through
+/// a two-hop circuit, and says truthfully what happened.
+#[derive(Debug, Parser)]
+#[command(name = "scanner", version, after_help = AFTER_HELP)]
+pub struct Cli {
+    /// Where the results go, one file a relay; must not hold another run's [default: a new
+    /// directory under "analysis", named by the time]
+    #[arg(long, value_name = "DIR", env = "ANALYSIS_DIR", value_parser = maybe::<PathBuf>)]
+    analysis_dir: Option<Maybe<PathBuf>>,
+
+    /// Go on with an interrupted run in --analysis-dir: test only what has no final result
+    #[arg(long)]
+    resume: bool,
+
+    /// Say which exits would be tested, through what, at what pace and for how long; build no
+    /// circuit and write nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    question: Question,
+
+    #[command(flatten)]
+    exits: Exits,
+
+    #[command(flatten)]
+    pacing: Pacing,
+
+    #[command(flatten)]
+    tor: TorArgs,
+
+    /// How log lines are written, to standard error
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT", help_heading = "Output")]
+    pub log_format: LogFormat,
+
+    /// Tell more: -v for every attempt, -vv for every event
+    #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Output")]
+    pub verbose: u8,
+
+    /// No progress bar or progress lines
+    #[arg(long, help_heading = "Output")]
+    no_progress: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What to ask")]
+struct Question {
+    /// Wildcard mode (the default): the zone that answers every name under it with one address
+    /// [default: tor.exit.validator.1aeo.com]
+    #[arg(long, env = "DNS_WILDCARD_DOMAIN", value_parser = maybe::<Domain>)]
+    domain: Option<Maybe<Domain>>,
+
+    /// The address that every name in the zone resolves to, IPv4 or IPv6 [default: 64.65.4.1]
+    #[arg(long, value_name = "ADDRESS", env = "DNS_EXPECTED_IP", value_parser = maybe::<IpAddr>)]
+    expected_ip: Option<Maybe<IpAddr>>,
+
+    /// Nxdomain mode: ask for names under this domain that do not exist; a definite answer is a
+    /// success, a broken resolver is not
+    #[arg(short = 'H', long, value_name = "DOMAIN")]
+    host: Option<Domain>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Which exits")]
+struct Exits {
+    /// Test this exit; repeatable
+    #[arg(short, long, value_name = "FINGERPRINT")]
+    exit: Vec<Fingerprint>,
+
+    /// Test the exits in this file: one fingerprint a line, # begins a comment
+    #[arg(long, value_name = "FILE")]
+    exit_file: Option<PathBuf>,
+
+    /// Test relays with the BadExit flag too
+    #[arg(long, env = "ALL_EXITS", value_parser = FalseyValueParser::new())]
+    all_exits: bool,
+
+    /// Test only relays with the BadExit flag
+    #[arg(long)]
+    bad_exits: bool,
+
+    /// Test only relays in this country, by tor's own GeoIP file
+    #[arg(long, value_name = "CC", value_parser = country)]
+    country: Option<String>,
+
+    /// Test only part N of M, counted from 0; the parts are the same on every host
+    #[arg(long, value_name = "N/M", env = "SHARD", value_parser = maybe::<Shard>)]
+    shard: Option<Maybe<Shard>>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Pace (seconds, fractions allowed)")]
+struct Pacing {
+    /// Use this relay as the first hop of every circuit [default: guards, at random]
+    #[arg(long, value_name = "FINGERPRINT", env = "FIRST_HOP", value_parser = maybe::<Fingerprint>)]
+    first_hop: Option<Maybe<Fingerprint>>,
+
+    /// Sets build delay (3/2/1), delay noise (2/1/0.5), query timeout (15/10/5) and tries
+    /// (3/2/1) together; the single flags and variables below override it
+    #[arg(long, value_enum, default_value_t = PaceName::Default)]
+    pace: PaceName,
+
+    /// Shortest time between two circuits
+    #[arg(long, value_name = "SECONDS", env = "BUILD_DELAY", value_parser = maybe::<Seconds>)]
+    build_delay: Option<Maybe<Seconds>>,
+
+    /// Random part of that time: up to this much more or less
+    #[arg(long, value_name = "SECONDS", env = "DELAY_NOISE", value_parser = maybe::<Seconds>)]
+    delay_noise: Option<Maybe<Seconds>>,
+
+    /// How long a query may take once tor has sent it
+    #[arg(long, value_name = "SECONDS", env = "QUERY_TIMEOUT", value_parser = maybe::<Seconds>)]
+    query_timeout: Option<Maybe<Seconds>>,
+
+    /// How long a circuit may take to build
+    #[arg(long, value_name = "SECONDS", env = "CIRCUIT_TIMEOUT", value_parser = maybe::<Seconds>)]
+    circuit_timeout: Option<Maybe<Seconds>>,
+
+    /// Tries for each relay in all, each by another first hop
+    #[arg(long, value_name = "TRIES", env = "MAX_RETRIES", value_parser = maybe::<Count>)]
+    max_retries: Option<Maybe<Count>>,
+
+    /// Shortest time between two tries of one relay
+    #[arg(long, value_name = "SECONDS", env = "RETRY_DELAY", value_parser = maybe::<Seconds>)]
+    retry_delay: Option<Maybe<Seconds>>,
+
+    /// Most circuits under way at once [default: 64]
+    #[arg(long, value_name = "CIRCUITS", env = "MAX_IN_FLIGHT", value_parser = maybe::<Count>)]
+    max_in_flight: Option<Maybe<Count>>,
+
+    /// Most circuits under way at once through one first hop [default: 4, or --max-in-flight with
+    /// --first-hop]
+    #[arg(long, value_name = "CIRCUITS", env = "MAX_PER_FIRST_HOP", value_parser = maybe::<Count>)]
+    max_per_first_hop: Option<Maybe<Count>>,
+
+    /// How many further rounds try what still fails once more, by other first hops [default: 2]
+    #[arg(long, value_name = "ROUNDS", env = "CONFIRM_ROUNDS", value_parser = maybe::<Rounds>)]
+    confirm_rounds: Option<Maybe<Rounds>>,
+
+    /// Time between the end of a pass or round and the next [default: 60]
+    #[arg(long, value_name = "SECONDS", env = "CONFIRM_AFTER", value_parser = maybe::<Seconds>)]
+    confirm_after: Option<Maybe<Seconds>>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Tor")]
+struct TorArgs {
+    /// Use a running tor by its control port, and leave it as it was; a password, where it wants
+    /// one, comes from TOR_CONTROL_PASSWORD in the environment [default: a tor of its own]
+    #[arg(long, value_name = "HOST:PORT|unix:PATH", env = "TOR_CONTROL", value_parser = maybe::<ControlAddr>)]
+    control: Option<Maybe<ControlAddr>>,
+
+    /// The tor program to start
+    #[arg(long, value_name = "PATH", env = "TOR", default_value = "tor")]
+    tor: PathBuf,
+
+    /// Where tor keeps its directory cache and log from run to run [default:
+    /// $XDG_STATE_HOME/exit-validator/tor, else ~/.local/state/exit-validator/tor]
+    #[arg(long, value_name = "DIR", env = "TOR_DIR", value_parser = maybe::<PathBuf>)]
+    tor_dir: Option<Maybe<PathBuf>>,
+
+    /// Lines to add to the torrc of the scanner's own tor, for a test network
+    #[arg(long, value_name = "FILE")]
+    torrc_extra: Option<PathBuf>,
+
+    /// How long tor may take to bootstrap and to fetch the descriptors, in seconds [default: 300]
+    #[arg(long, value_name = "SECONDS", env = "BOOTSTRAP_TIMEOUT", value_parser = maybe::<Seconds>)]
+    bootstrap_timeout: Option<Maybe<Seconds>>,
+}
+
+/// A value that counts as not given where it is empty, so that `KEY=` in `config.env` means the
+/// default.
+#[derive(Debug, Clone)]
+struct Maybe<T>(Option<T>);
+
+fn maybe<T: FromStr>(text: &str) -> Result<Maybe<T>, T::Err> {
+    let text = text.trim();
+    if text.is_empty() { Ok(Maybe(None)) } else { text.parse().map(|value| Maybe(Some(value))) }
+}
+
+fn given<T>(value: Option<Maybe<T>>) -> Option<T> {
+    value.and_then(|Maybe(value)| value)
+}
+
+/// A length of time given in seconds.
+#[derive(Debug, Clone, Copy)]
+struct Seconds(Duration);
+
+impl FromStr for Seconds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse::<f64>() {
+            Ok(seconds) if (0.0..=MAX_SECONDS).contains(&seconds) => {
+                Ok(Self(Duration::from_secs_f64(seconds)))
+            }
+            _ => Err(format!("expected seconds from 0 to {MAX_SECONDS}, for example 2 or 0.5")),
+        }
+    }
+}
+
+/// A number of things, at least one.
+#[derive(Debug, Clone, Copy)]
+struct Count(u32);
+
+impl FromStr for Count {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse() {
+            Ok(count @ 1..=10_000) => Ok(Self(count)),
+            _ => Err("expected a whole number from 1 to 10000".to_owned()),
+        }
+    }
+}
+
+/// A number of rounds, none included.
+#[derive(Debug, Clone, Copy)]
+struct Rounds(u32);
+
+impl FromStr for Rounds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse() {
+            Ok(rounds @ 0..=100) => Ok(Self(rounds)),
+            _ => Err("expected a whole number from 0 to 100".to_owned()),
+        }
+    }
+}
+
+fn country(text: &str) -> Result<String, String> {
+    crate::consensus::parse_country(text.as_bytes())
+        .ok_or_else(|| "expected a two-letter country code, for example de".to_owned())
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PaceName {
+    Conservative,
+    Default,
+    Aggressive,
+}
+
+/// Where the list of named exits comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// Running exits without BadExit.
+    Exits,
+    /// BadExit too.
+    AllExits,
+    /// BadExit only.
+    BadExits,
+    /// These, and those in the file.
+    Named(BTreeSet<Fingerprint>, Option<PathBuf>),
+}
+
+/// Which tor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TorChoice {
+    /// One that is running.
+    Running(ControlAddr),
+    /// One to start.
+    Own {
+        /// The program.
+        program: PathBuf,
+        /// Its directory; none for the default.
+        dir: Option<PathBuf>,
+        /// A file of further torrc lines.
+        torrc_extra: Option<PathBuf>,
+    },
+}
+
+/// A checked configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Where results go; none for a new directory.
+    pub analysis_dir: Option<PathBuf>,
+    /// Go on with what is there.
+    pub resume: bool,
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// Whether to show progress.
+    pub progress: bool,
+    /// How answers are judged.
+    pub mode: Mode,
+    /// What names are made under.
+    pub domain: Domain,
+    /// The expected address; none in nxdomain mode.
+    pub expected: Option<IpAddr>,
+    /// Which exits.
+    pub wanted: Wanted,
+    /// Only this country.
+    pub country: Option<String>,
+    /// Only this shard.
+    pub shard: Option<Shard>,
+    /// The one first hop, where given.
+    pub first_hop: Option<Fingerprint>,
+    /// Most circuits under way through one first hop.
+    pub max_per_first_hop: u32,
+    /// Pace, caps and tries.
+    pub pace: crate::schedule::Pace,
+    /// Which tor.
+    pub tor: TorChoice,
+    /// How long its start may take.
+    pub bootstrap_timeout: Duration,
+}
+
+/// Flags that do not go together, or a value out of range.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Usage(pub String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+impl Cli {
+    /// Checks what single flags cannot.
+    ///
+    /// # Errors
+    ///
+    /// [`Usage`], in words for the person who gave the flags.
+    pub fn check(self) -> Result<Config, Usage> {
+        let (mode, domain, expected) = self.question.check()?;
+        let country = self.exits.country.clone();
+        let shard = given(self.exits.shard.clone());
+        let wanted = self.exits.check()?;
+        let first_hop = given(self.pacing.first_hop.clone());
+        let (pace, max_per_first_hop) = self.pacing.check()?;
+        let bootstrap_timeout =
+            given(self.tor.bootstrap_timeout.clone()).map_or(Duration::from_secs(300), |s| s.0);
+        let analysis_dir = given(self.analysis_dir);
+        if self.resume && analysis_dir.is_none() {
+            return Err(Usage("--resume needs --analysis-dir: which run is to go on?".to_owned()));
+        }
+        if self.resume && self.dry_run {
+            return Err(Usage("--resume and --dry-run do not go together".to_owned()));
+        }
+        Ok(Config {
+            analysis_dir,
+            resume: self.resume,
+            dry_run: self.dry_run,
+            progress: !self.no_progress,
+            mode,
+            domain,
+            expected,
+            wanted,
+            country,
+            shard,
+            first_hop,
+            max_per_first_hop,
+            pace,
+            tor: self.tor.check()?,
+            bootstrap_timeout,
+        })
+    }
+}
+
+impl Question {
+    fn check(self) -> Result<(Mode, Domain, Option<IpAddr>), Usage> {
+        let expected = given(self.expected_ip).unwrap_or(DEFAULT_EXPECTED);
+        if let Some(host) = self.host {
+            return Ok((Mode::Nxdomain, host, None));
+        }
+        let domain = match given(self.domain) {
+            Some(domain) => domain,
+            None => {
+                DEFAULT_DOMAIN.parse().map_err(|error: InvalidDomain| Usage(error.to_string()))?
+            }
+        };
+        Ok((Mode::Wildcard, domain, Some(expected)))
+    }
+}
+
+impl Exits {
+    fn check(self) -> Result<Wanted, Usage> {
+        let named = !self.exit.is_empty() || self.exit_file.is_some();
+        match (named, self.all_exits, self.bad_exits) {
+            (false, false, false) => Ok(Wanted::Exits),
+            (false, true, false) => Ok(Wanted::AllExits),
+            (false, _, true) => Ok(Wanted::BadExits),
+            // ALL_EXITS may stand in a config.env that also serves single tests by hand.
+            (true, _, false) => Ok(Wanted::Named(self.exit.into_iter().collect(), self.exit_file)),
+            (true, _, true) => Err(Usage(
+                "--bad-exits chooses exits by flag; --exit and --exit-file name them: give one"
+                    .to_owned(),
+            )),
+        }
+    }
+}
+
+impl Pacing {
+    fn check(self) -> Result<(crate::schedule::Pace, u32), Usage> {
+        let (build_delay, delay_noise, query_timeout, tries) = match self.pace {
+            PaceName::Conservative => (3.0, 2.0, 15.0, 3),
+            PaceName::Default => (2.0, 1.0, 10.0, 2),
+            PaceName::Aggressive => (1.0, 0.5, 5.0, 1),
+        };
+        let seconds = |value: Option<Maybe<Seconds>>, default: f64| {
+            given(value).map_or(Duration::from_secs_f64(default), |Seconds(time)| time)
+        };
+        let count = |value, default| given(value).map_or(default, |Count(count)| count);
+        let limits = crate::probe::Limits {
+            circuit: seconds(self.circuit_timeout, 20.0),
+            query: seconds(self.query_timeout, query_timeout),
+        };
+        if limits.circuit.is_zero() || limits.query.is_zero() {
+            return Err(Usage("a timeout of 0 would fail every relay: give more".to_owned()));
+        }
+        if limits.query.as_secs_f64() > MAX_QUERY_SECONDS {
+            return Err(Usage(format!(
+                "--query-timeout may be {MAX_QUERY_SECONDS} at most: tor itself gives up after 120"
+            )));
+        }
+        let max_in_flight = count(self.max_in_flight, 64);
+        let alone = given(self.first_hop).is_some();
+        let per_first_hop = count(self.max_per_first_hop, if alone { max_in_flight } else { 4 });
+        let pace = crate::schedule::Pace {
+            build_delay: seconds(self.build_delay, build_delay),
+            delay_noise: seconds(self.delay_noise, delay_noise),
+            limits,
+            tries: count(self.max_retries, tries),
+            retry_delay: seconds(self.retry_delay, 1.0),
+            max_in_flight: usize::try_from(max_in_flight).unwrap_or(usize::MAX),
+            confirm_rounds: given(self.confirm_rounds).map_or(2, |Rounds(rounds)| rounds),
+            confirm_after: seconds(self.confirm_after, 60.0),
+        };
+        Ok((pace, per_first_hop))
+    }
+}
+
+impl TorArgs {
+    fn check(self) -> Result<TorChoice, Usage> {
+        match given(self.control) {
+            Some(_) if self.torrc_extra.is_some() => Err(Usage(
+                "--torrc-extra is for a tor of the scanner's own; --control uses one that is \
+                 running: give one"
+                    .to_owned(),
+            )),
+            Some(address) => Ok(TorChoice::Running(address)),
+            None => Ok(TorChoice::Own {
+                program: self.tor,
+                dir: given(self.tor_dir),
+                torrc_extra: self.torrc_extra,
+            }),
+        }
+    }
+}

@@ -1,0 +1,381 @@
+//! Performs what the schedule wants, and tells it what happened: the one place where sockets,
+//! clock, signals and decisions meet. One task; a future for each request under way.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::Future;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use hickory_proto::rr::RecordType;
+use record::{RelayResult, Via};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tor_control::{Command, ErrorKind, Event as TorEvent};
+
+use crate::ask;
+use crate::progress::{Bootstrap, Progress, Screen};
+use crate::results::{AnalysisDir, ResultsError};
+use crate::schedule::{Action, Event, ProbeId, Report, Scan};
+use crate::session::{Found, Session, SessionError, Source};
+use crate::signals::Signals;
+
+/// How often progress is shown while nothing happens.
+const SHOW_EVERY: Duration = Duration::from_millis(500);
+
+/// A query's socket is dropped this long after the query's own limit: the attempt has long ended.
+const SOCKET_SLACK: Duration = Duration::from_secs(30);
+
+/// Why a scan ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// Every relay has its final result.
+    Finished,
+    /// A signal, by name.
+    Interrupted(&'static str),
+    /// Tor was lost for good.
+    TorGone(SessionError),
+    /// A result could not be written.
+    CannotWrite(ResultsError),
+}
+
+/// What a scan leaves besides its results.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Why it ended.
+    pub ended: Ended,
+    /// The tor, where there is one still.
+    pub session: Option<Session>,
+    /// How often tor was lost and came back.
+    pub restarts: u32,
+}
+
+/// Everything that a scan works with.
+#[derive(Debug)]
+pub struct Driver<'a, 's> {
+    /// What is done.
+    pub scan: &'a mut Scan,
+    /// The wall clock's zero of the scan's time.
+    pub started: Instant,
+    /// How tor is got back.
+    pub source: &'a Source,
+    /// What must be put back in it.
+    pub found: &'a mut Found,
+    /// Its limit to bootstrap.
+    pub bootstrap_limit: Duration,
+    /// The limit of a query.
+    pub query_timeout: Duration,
+    /// Signals to this process.
+    pub signals: &'a mut Signals,
+    /// Where results go.
+    pub writer: &'a mut Writer,
+    /// Where log lines go.
+    pub screen: &'a Screen,
+    /// Who shows the progress.
+    pub progress: &'a mut Progress<'s>,
+}
+
+type Pending = FuturesUnordered<Pin<Box<dyn Future<Output = Option<Event>>>>>;
+
+enum Turn {
+    Over(Ended),
+    Happened(Event, Instant),
+    Nothing,
+    TorLost,
+}
+
+impl Driver<'_, '_> {
+    /// Runs the scan to its end, whatever that is. `follow` sees every report.
+    pub async fn run(&mut self, session: Session, mut follow: impl FnMut(&Report)) -> Outcome {
+        let mut session = session;
+        let mut pending: Pending = FuturesUnordered::new();
+        let mut restarts = 0;
+        let mut events = vec![(Event::Tick, now())];
+        let ended = loop {
+            for (event, at) in events.drain(..) {
+                let actions = self.scan.step(event, at.saturating_duration_since(self.started));
+                for action in actions {
+                    self.act(action, &session, &pending, &mut follow);
+                }
+            }
+            if self.scan.finished() {
+                break Ended::Finished;
+            }
+            match self.turn(&mut session, &mut pending).await {
+                Turn::Over(ended) => break ended,
+                Turn::Happened(event, at) => events.push((event, at)),
+                Turn::Nothing => {}
+                Turn::TorLost => {
+                    let why = lost(&mut session);
+                    tracing::warn!(
+                        "tor was lost in the middle of the scan; getting it back: {why}"
+                    );
+                    pending.clear();
+                    let at = now().saturating_duration_since(self.started);
+                    for action in self.scan.step(Event::TorLost, at) {
+                        self.act(action, &session, &pending, &mut follow);
+                    }
+                    session.abandon().await;
+                    match self.reopen().await {
+                        Ok(back) => session = back,
+                        Err(ended) => {
+                            return Outcome { ended, session: None, restarts };
+                        }
+                    }
+                    restarts += 1;
+                    tracing::info!("tor is back; the scan goes on");
+                    events.push((Event::TorBack, now()));
+                }
+            }
+        };
+        if !matches!(ended, Ended::Finished) {
+            for action in self.scan.stop() {
+                self.act(action, &session, &pending, &mut follow);
+            }
+        }
+        // What has been submitted for closing circuits goes out before tor is left.
+        let goodbye = async { while pending.next().await.is_some() {} };
+        let _ = tokio::time::timeout(Duration::from_millis(500), goodbye).await;
+        Outcome { ended, session: Some(session), restarts }
+    }
+
+    async fn turn(&mut self, session: &mut Session, pending: &mut Pending) -> Turn {
+        let wake = self.scan.wake_at().map(|at| self.started + at);
+        let timer = async {
+            match wake {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            signal = self.signals.next() => Turn::Over(Ended::Interrupted(signal)),
+            error = self.writer.failure() => Turn::Over(Ended::CannotWrite(error)),
+            stamped = session.events.next() => match stamped {
+                None => Turn::TorLost,
+                Some(stamped) => match stamped.event {
+                    TorEvent::Circuit(event) => {
+                        Turn::Happened(Event::Circuit(event), stamped.at.into())
+                    }
+                    TorEvent::CircuitMinor(event) => {
+                        Turn::Happened(Event::CircuitMinor(event), stamped.at.into())
+                    }
+                    TorEvent::Stream(event) => {
+                        Turn::Happened(Event::Stream(event), stamped.at.into())
+                    }
+                    other => {
+                        tracing::debug!("an event that says nothing about the scan: {other:?}");
+                        Turn::Nothing
+                    }
+                },
+            },
+            Some(event) = pending.next(), if !pending.is_empty() => match event {
+                Some(event) => Turn::Happened(event, now()),
+                None => Turn::Nothing,
+            },
+            () = timer => Turn::Happened(Event::Tick, now()),
+            () = tokio::time::sleep(SHOW_EVERY) => {
+                self.progress.tick();
+                Turn::Nothing
+            }
+        }
+    }
+
+    async fn reopen(&mut self) -> Result<Session, Ended> {
+        let mut watch = Bootstrap::new(self.screen);
+        let back =
+            self.source.reopen(self.bootstrap_limit, self.query_timeout, self.found, &mut watch);
+        let mut outcome = tokio::select! {
+            back = back => back.map_err(Ended::TorGone),
+            signal = self.signals.next() => Err(Ended::Interrupted(signal)),
+        };
+        if let Err(ended) = &mut outcome {
+            // Results of what has been tried so far are told even now.
+            let mut actions = self.scan.stop();
+            for action in actions.drain(..) {
+                if let Action::Tell(Report::Result(result)) = action {
+                    self.writer.write(*result);
+                }
+            }
+            tracing::debug!("the scan ends: {ended:?}");
+        }
+        outcome
+    }
+
+    fn act(
+        &mut self,
+        action: Action,
+        session: &Session,
+        pending: &Pending,
+        follow: &mut impl FnMut(&Report),
+    ) {
+        let control = session.control.clone();
+        match action {
+            Action::Launch(id, path) => {
+                let reply = control.submit(Command::ExtendCircuit(path.to_vec()));
+                pending.push(Box::pin(async move {
+                    match reply.await.and_then(|reply| reply.circuit()) {
+                        Ok(circuit) => Some(Event::Launched(id, circuit)),
+                        // The end of the events says so for the whole scan.
+                        Err(error) if is_lost(error.kind()) => None,
+                        Err(error) => Some(Event::LaunchRefused(id, words(error))),
+                    }
+                }));
+            }
+            Action::Ask(id, via, name) => pending.push(self.ask(session, id, via, name)),
+            Action::Attach(stream, circuit) => {
+                let reply = control.submit(Command::AttachStream(stream.clone(), Some(circuit)));
+                pending.push(Box::pin(async move {
+                    match reply.await {
+                        Ok(_) => None,
+                        Err(error) if is_lost(error.kind()) => None,
+                        Err(error) => Some(Event::AttachRefused(stream, words(error))),
+                    }
+                }));
+            }
+            // Tor refuses these where the thing has just gone by itself: no trouble.
+            Action::GiveBack(stream) => {
+                pending.push(ignore(control.submit(Command::AttachStream(stream, None))));
+            }
+            Action::CloseStream(stream) => {
+                pending.push(ignore(control.submit(Command::CloseStream(stream))));
+            }
+            Action::CloseCircuit(circuit) => {
+                pending.push(ignore(control.submit(Command::CloseCircuit(circuit))));
+            }
+            Action::Tell(report) => {
+                self.progress.report(&report);
+                follow(&report);
+                if let Report::Result(result) = report {
+                    self.writer.write(*result);
+                }
+            }
+        }
+    }
+
+    fn ask(
+        &self,
+        session: &Session,
+        id: ProbeId,
+        via: Via,
+        name: String,
+    ) -> Pin<Box<dyn Future<Output = Option<Event>>>> {
+        let socks = session.socks.clone();
+        let dns = session.dns;
+        let limit = self.query_timeout + SOCKET_SLACK;
+        // Any 16 bits of the name's own randomness.
+        let query_id = name.bytes().fold(0_u16, |id, byte| id.rotate_left(5) ^ u16::from(byte));
+        Box::pin(async move {
+            let asking = async {
+                match via {
+                    Via::Socks => ask::socks(&socks, &name).await,
+                    Via::DnsPortA => ask::dns_port(dns, &name, RecordType::A, query_id).await,
+                    Via::DnsPortAaaa => ask::dns_port(dns, &name, RecordType::AAAA, query_id).await,
+                }
+            };
+            // Bytes from outside are parsed in there: a panic is this attempt's, not the scan's.
+            let asking = AssertUnwindSafe(tokio::time::timeout(limit, asking)).catch_unwind();
+            match asking.await {
+                Ok(Ok(reply)) => Some(Event::Reply(id, name, reply)),
+                Ok(Err(_)) => None,
+                Err(_) => Some(Event::Fault(id, "the scanner failed while asking".to_owned())),
+            }
+        })
+    }
+}
+
+fn ignore(
+    reply: impl Future<Output = Result<tor_control::Reply, tor_control::Error>> + 'static,
+) -> Pin<Box<dyn Future<Output = Option<Event>>>> {
+    Box::pin(async move {
+        if let Err(error) = reply.await {
+            tracing::trace!("tor did not close or give back something: {error}");
+        }
+        None
+    })
+}
+
+/// What tor said, where it refused.
+fn words(error: tor_control::Error) -> String {
+    match error {
+        tor_control::Error::Refused { code, text, .. } => format!("{code} {text}"),
+        other => other.to_string(),
+    }
+}
+
+const fn is_lost(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Lost | ErrorKind::Silent)
+}
+
+fn lost(session: &mut Session) -> String {
+    match (session.ended(), session.events.lost()) {
+        (Some(error), _) => error.to_string(),
+        (None, Some(error)) => error.to_string(),
+        (None, None) => "the control connection was closed".to_owned(),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "an edge: the scan's time comes from here")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Writes results in a thread of its own: syncing a file takes milliseconds, in which events of
+/// tor would be stamped late.
+#[derive(Debug)]
+pub struct Writer {
+    results: Option<mpsc::Sender<RelayResult>>,
+    failed: oneshot::Receiver<ResultsError>,
+    thread: Option<std::thread::JoinHandle<AnalysisDir>>,
+}
+
+impl Writer {
+    /// A writer into this directory.
+    #[must_use]
+    pub fn new(dir: AnalysisDir) -> Self {
+        let (results, queue) = mpsc::channel::<RelayResult>();
+        let (fail, failed) = oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            for result in queue {
+                if let Err(error) = dir.write_result(&result) {
+                    let _ = fail.send(error);
+                    break;
+                }
+            }
+            dir
+        });
+        Self { results: Some(results), failed, thread: Some(thread) }
+    }
+
+    fn write(&self, result: RelayResult) {
+        // After a failure nobody takes results any more; the failure itself ends the scan.
+        if let Some(results) = &self.results {
+            let _ = results.send(result);
+        }
+    }
+
+    /// Waits for a failure to write.
+    async fn failure(&mut self) -> ResultsError {
+        match (&mut self.failed).await {
+            Ok(error) => error,
+            // The writer goes on for as long as there is nothing to tell.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Waits until everything is written, and gives the directory back.
+    ///
+    /// # Errors
+    ///
+    /// Why a result could not be written.
+    pub fn finish(mut self) -> Result<AnalysisDir, (Option<AnalysisDir>, ResultsError)> {
+        drop(self.results.take());
+        let dir = self.thread.take().and_then(|thread| thread.join().ok());
+        match (self.failed.try_recv(), dir) {
+            (Ok(error), dir) => Err((dir, error)),
+            (Err(_), Some(dir)) => Ok(dir),
+            (Err(_), None) => unreachable!("the writing thread does not panic"),
+        }
+    }
+}

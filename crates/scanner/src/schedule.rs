@@ -1,0 +1,626 @@
+//! The scan as a whole: which attempt starts when, through what, and when a relay is done.
+//!
+//! A state machine: [`Scan::step`] is told what happened and when, and answers with what to do.
+//! It owns pace, caps, tries, confirming rounds, and the matching of tor's events to attempts;
+//! what an attempt does is [`crate::probe`]'s, what it means is [`crate::classify`]'s. No clock,
+//! no socket, and randomness is passed in.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use rand::RngExt;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use record::{
+    Attempt, Fingerprint, Kind, Mode, PlannedRelay, RelayInfo, RelayResult, Shard, Status, Via,
+};
+use tor_control::{CircuitEvent, CircuitId, CircuitMinorEvent, StreamEvent, StreamId};
+
+use crate::classify::{self, Judge, Verdict};
+use crate::hops::FirstHops;
+use crate::names::Domain;
+use crate::probe::{Evidence, Limits, Next, Probe, Reply};
+
+/// How often an attempt at one relay may fall together with the loss of the local tor before the
+/// loss counts as a try: otherwise a relay that crashes tor would keep a scan from ending.
+const FREE_LOSSES: u32 = 3;
+
+/// Pace, caps and tries.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pace {
+    /// Shortest time between two circuits.
+    pub build_delay: Duration,
+    /// Random part of that time, up to this much more or less.
+    pub delay_noise: Duration,
+    /// Limits of an attempt.
+    pub limits: Limits,
+    /// Tries for each relay in the first pass, in all.
+    pub tries: u32,
+    /// Shortest time between two tries of one relay.
+    pub retry_delay: Duration,
+    /// Most circuits under way at once.
+    pub max_in_flight: usize,
+    /// Confirming rounds, each of one try for each relay that still fails.
+    pub confirm_rounds: u32,
+    /// Time between the end of a pass or round and the next.
+    pub confirm_after: Duration,
+}
+
+/// What every result of the run repeats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunContext {
+    /// The run's id.
+    pub run_id: String,
+    /// The shard, where the exits are split.
+    pub shard: Option<Shard>,
+    /// The domain that names are made under.
+    pub domain: Domain,
+    /// What answers are judged against.
+    pub judge: Judge,
+    /// The wall clock at offset zero of the scan's time.
+    pub epoch: DateTime<Utc>,
+}
+
+/// A relay to test.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// Who it is.
+    pub relay: PlannedRelay,
+    /// What the directory says of it.
+    pub info: RelayInfo,
+    /// Attempts of an earlier part of the same run, when it is resumed.
+    pub attempts: Vec<Attempt>,
+}
+
+/// Names an attempt, for as long as it is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProbeId(u64);
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// Time has passed.
+    Tick,
+    /// Tor launched the circuit of an attempt.
+    Launched(ProbeId, CircuitId),
+    /// Tor would not; its words.
+    LaunchRefused(ProbeId, String),
+    /// The control port's CIRC event.
+    Circuit(CircuitEvent),
+    /// The control port's `CIRC_MINOR` event.
+    CircuitMinor(CircuitMinorEvent),
+    /// The control port's STREAM event.
+    Stream(StreamEvent),
+    /// Tor would not attach a stream; its words.
+    AttachRefused(StreamId, String),
+    /// A query's socket has spoken.
+    Reply(ProbeId, String, Reply),
+    /// A fault of ours in an attempt.
+    Fault(ProbeId, String),
+    /// The local tor is gone.
+    TorLost,
+    /// It is back.
+    TorBack,
+}
+
+/// What to do.
+#[derive(Debug, PartialEq)]
+pub enum Action {
+    /// Ask tor for a circuit of these two relays.
+    Launch(ProbeId, [Fingerprint; 2]),
+    /// Ask for a name by the given way.
+    Ask(ProbeId, Via, String),
+    /// Attach a stream to a circuit.
+    Attach(StreamId, CircuitId),
+    /// Give a stream that is not ours back to tor.
+    GiveBack(StreamId),
+    /// Close a stream.
+    CloseStream(StreamId),
+    /// Close a circuit.
+    CloseCircuit(CircuitId),
+    /// Tell those who follow the scan.
+    Tell(Report),
+}
+
+/// What those who follow the scan are told.
+#[derive(Debug, PartialEq)]
+pub enum Report {
+    /// An attempt has ended.
+    Attempt(Fingerprint, Box<Attempt>),
+    /// A relay has a result; a provisional one is replaced by a later one.
+    Result(Box<RelayResult>),
+    /// So many relays still fail and are confirmed in this round, which starts after a while.
+    Round {
+        /// The round's number, from 1.
+        number: u32,
+        /// How many relays.
+        relays: usize,
+        /// When it starts, from now.
+        after: Duration,
+    },
+}
+
+#[derive(Debug)]
+struct Task {
+    target: Target,
+    tries: u32,
+    losses: u32,
+    done: bool,
+}
+
+/// A scan under way.
+#[derive(Debug)]
+pub struct Scan {
+    context: RunContext,
+    pace: Pace,
+    rng: StdRng,
+    hops: FirstHops,
+    tasks: Vec<Task>,
+    round: u32,
+    /// Relays whose first try of this round is due.
+    fresh: VecDeque<usize>,
+    /// Relays whose next try is due at a time.
+    retries: BinaryHeap<Reverse<(Duration, usize)>>,
+    /// Relays that fail, for the next round.
+    failing: Vec<usize>,
+    next_launch: Duration,
+    tor_is_up: bool,
+    /// No first hop has room until an attempt ends.
+    hops_are_full: bool,
+    next_id: u64,
+    probes: HashMap<ProbeId, (usize, Probe)>,
+    by_circuit: HashMap<CircuitId, ProbeId>,
+    by_name: HashMap<String, ProbeId>,
+    /// Launches that tor has not answered yet: while there are any, an event of an unknown
+    /// circuit may be one of ours, read before the answer that names it.
+    unanswered: HashSet<ProbeId>,
+    early: HashMap<CircuitId, Vec<(Duration, CircuitEvent)>>,
+    /// Names that were asked for, and whose attempt was over before tor showed a stream.
+    abandoned: HashSet<String>,
+    actions: Vec<Action>,
+}
+
+impl Scan {
+    /// A scan of these targets. The order is drawn from `rng`.
+    #[must_use]
+    pub fn new(
+        context: RunContext,
+        pace: Pace,
+        targets: Vec<Target>,
+        hops: FirstHops,
+        mut rng: StdRng,
+    ) -> Self {
+        let tasks: Vec<Task> = targets
+            .into_iter()
+            .map(|target| Task { target, tries: 0, losses: 0, done: false })
+            .collect();
+        let mut order: Vec<usize> = (0..tasks.len()).collect();
+        order.shuffle(&mut rng);
+        Self {
+            context,
+            pace,
+            rng,
+            hops,
+            tasks,
+            round: 0,
+            fresh: order.into(),
+            retries: BinaryHeap::new(),
+            failing: Vec::new(),
+            next_launch: Duration::ZERO,
+            tor_is_up: true,
+            hops_are_full: false,
+            next_id: 0,
+            probes: HashMap::new(),
+            by_circuit: HashMap::new(),
+            by_name: HashMap::new(),
+            unanswered: HashSet::new(),
+            early: HashMap::new(),
+            abandoned: HashSet::new(),
+            actions: Vec::new(),
+        }
+    }
+
+    /// Whether every relay has its final result.
+    #[must_use]
+    pub fn finished(&self) -> bool {
+        self.tasks.iter().all(|task| task.done)
+    }
+
+    /// How many circuits are under way.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.probes.len()
+    }
+
+    /// When [`Event::Tick`] is wanted at the latest; none where only other events can move the
+    /// scan on.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Duration> {
+        let deadline = self.probes.values().map(|(_, probe)| probe.deadline()).min();
+        deadline.into_iter().chain(self.launch_at()).min()
+    }
+
+    /// When the next circuit may be launched; none where there is none to launch, or no room.
+    fn launch_at(&self) -> Option<Duration> {
+        if !self.tor_is_up || self.hops_are_full || self.probes.len() >= self.pace.max_in_flight {
+            return None;
+        }
+        let retry = self.retries.peek().map(|Reverse((at, _))| *at);
+        let fresh = (!self.fresh.is_empty()).then_some(Duration::ZERO);
+        Some(fresh.into_iter().chain(retry).min()?.max(self.next_launch))
+    }
+
+    /// Takes in what happened at `now`, and answers with what to do, in order.
+    pub fn step(&mut self, event: Event, now: Duration) -> Vec<Action> {
+        match event {
+            Event::Tick => {}
+            Event::Launched(id, circuit) => self.launched(id, circuit, now),
+            Event::LaunchRefused(id, refusal) => {
+                self.unanswered.remove(&id);
+                self.forget_early();
+                self.advance(id, now, |probe| probe.refused(refusal));
+            }
+            Event::Circuit(event) => self.circuit_event(event, now),
+            Event::CircuitMinor(event) => {
+                if let Some(&id) = self.by_circuit.get(&event.id) {
+                    self.advance(id, now, |p| p.purpose_changed(event.purpose.as_deref(), now));
+                }
+            }
+            Event::Stream(event) => self.stream_event(&event, now),
+            Event::AttachRefused(stream, refusal) => {
+                let id = self.probes.iter().find_map(|(id, (_, probe))| {
+                    (probe.stream_to_close() == Some(&stream)).then_some(*id)
+                });
+                if let Some(id) = id {
+                    self.advance(id, now, |p| p.attach_refused(&stream, refusal, now));
+                }
+            }
+            Event::Reply(id, name, reply) => {
+                self.advance(id, now, |probe| probe.reply(&name, reply, now));
+            }
+            Event::Fault(id, fault) => {
+                if let Some((task, probe)) = self.remove(id) {
+                    let verdict = Verdict::fault(
+                        Status::Exception,
+                        record::ErrorCode::Exception,
+                        record::Blame::Scanner,
+                        fault,
+                    );
+                    self.attempt_ended(task, probe.into_evidence(), Some(verdict), now);
+                }
+            }
+            Event::TorLost => {
+                self.tor_is_up = false;
+                self.unanswered.clear();
+                self.forget_early();
+                let mut lost: Vec<ProbeId> = self.probes.keys().copied().collect();
+                lost.sort_unstable();
+                for id in lost {
+                    self.advance(id, now, Probe::lost);
+                }
+                self.abandoned.clear();
+            }
+            Event::TorBack => self.tor_is_up = true,
+        }
+        self.expire(now);
+        self.next_round(now);
+        self.launch(now);
+        std::mem::take(&mut self.actions)
+    }
+
+    /// Ends the scan where it is: attempts under way are given up, and every relay that has been
+    /// tried gets the result that its attempts allow, provisionally.
+    pub fn stop(&mut self) -> Vec<Action> {
+        let mut under_way: Vec<ProbeId> = self.probes.keys().copied().collect();
+        under_way.sort_unstable();
+        for id in under_way {
+            if let Some((_, probe)) = self.remove(id) {
+                self.hops.release(&probe.into_evidence().first_hop, None);
+            }
+        }
+        self.fresh.clear();
+        self.retries.clear();
+        for task in 0..self.tasks.len() {
+            if !self.tasks[task].done && !self.tasks[task].target.attempts.is_empty() {
+                self.tell_result(task, true);
+            }
+        }
+        std::mem::take(&mut self.actions)
+    }
+
+    fn launched(&mut self, id: ProbeId, circuit: CircuitId, now: Duration) {
+        self.unanswered.remove(&id);
+        let early = self.early.remove(&circuit).unwrap_or_default();
+        if let Some((_, probe)) = self.probes.get_mut(&id) {
+            probe.launched(circuit.clone());
+            self.by_circuit.insert(circuit.clone(), id);
+            for (at, event) in early {
+                self.advance(id, now, |probe| probe.circuit_event(&event, at));
+            }
+        } else {
+            // The attempt was over before tor answered.
+            self.actions.push(Action::CloseCircuit(circuit));
+        }
+        self.forget_early();
+    }
+
+    fn forget_early(&mut self) {
+        if self.unanswered.is_empty() {
+            self.early.clear();
+        }
+    }
+
+    fn circuit_event(&mut self, event: CircuitEvent, now: Duration) {
+        match self.by_circuit.get(&event.id) {
+            Some(&id) => self.advance(id, now, |probe| probe.circuit_event(&event, now)),
+            None if self.unanswered.is_empty() => {}
+            None => self.early.entry(event.id.clone()).or_default().push((now, event)),
+        }
+    }
+
+    fn stream_event(&mut self, event: &StreamEvent, now: Duration) {
+        use tor_control::StreamStatus as S;
+        let name = event.target.to_ascii_lowercase();
+        if let Some(&id) = self.by_name.get(&name) {
+            self.advance(id, now, |probe| probe.stream_event(event, now));
+        } else if self.abandoned.remove(&name) {
+            // Given back, it would be asked of some other exit.
+            self.actions.push(Action::CloseStream(event.id.clone()));
+        } else if matches!(event.status, S::New | S::NewResolve | S::Detached)
+            && event.purpose.as_deref().is_none_or(|purpose| !purpose.starts_with("DIR_"))
+            && !event.target.ends_with(".exit")
+        {
+            // Somebody else's, on a tor that we share: without this it would wait for ever, since
+            // tor leaves new streams to us while we scan. Tor's own directory streams do not.
+            self.actions.push(Action::GiveBack(event.id.clone()));
+        }
+    }
+
+    /// Tells an attempt something, and does what it wants next.
+    fn advance(&mut self, id: ProbeId, now: Duration, tell: impl FnOnce(&mut Probe) -> Next) {
+        let Some((task, probe)) = self.probes.get_mut(&id) else { return };
+        match tell(probe) {
+            Next::Wait => {}
+            Next::Ask(via) => {
+                let exit = self.tasks[*task].target.relay.fingerprint;
+                let name = self.context.domain.fresh_name(&exit, &mut self.rng);
+                probe.ask(via, name.clone(), now);
+                self.by_name.insert(name.clone(), id);
+                self.actions.push(Action::Ask(id, via, name));
+            }
+            Next::Attach(stream, circuit) => self.actions.push(Action::Attach(stream, circuit)),
+            Next::Finish => {
+                if let Some((task, probe)) = self.remove(id) {
+                    self.attempt_ended(task, probe.into_evidence(), None, now);
+                }
+            }
+        }
+    }
+
+    /// Takes an attempt out, and closes what it leaves open.
+    fn remove(&mut self, id: ProbeId) -> Option<(usize, Probe)> {
+        let (task, probe) = self.probes.remove(&id)?;
+        if self.tor_is_up {
+            self.actions.extend(probe.stream_to_close().cloned().map(Action::CloseStream));
+            self.actions.extend(probe.circuit_to_close().cloned().map(Action::CloseCircuit));
+        }
+        self.abandoned.extend(probe.name_without_stream().map(str::to_owned));
+        self.by_circuit.retain(|_, owner| *owner != id);
+        self.by_name.retain(|_, owner| *owner != id);
+        Some((task, probe))
+    }
+
+    fn attempt_ended(
+        &mut self,
+        task: usize,
+        evidence: Evidence,
+        verdict: Option<Verdict>,
+        now: Duration,
+    ) {
+        let exit = self.tasks[task].target.relay.fingerprint;
+        let verdict = verdict.unwrap_or_else(|| {
+            classify::classify(&exit, &evidence.circuit, &evidence.queries, &self.context.judge)
+        });
+        let (error_code, blame) = verdict.fault.unzip();
+        let reached = match blame {
+            Some(record::Blame::FirstHop) => Some(false),
+            _ if evidence.circuit.hops > 0 => Some(true),
+            _ => None,
+        };
+        self.hops.release(&evidence.first_hop, reached);
+        self.hops_are_full = false;
+        let attempt = Attempt {
+            number: u32::try_from(self.tasks[task].target.attempts.len()).unwrap_or(u32::MAX - 1)
+                + 1,
+            round: self.round,
+            started: self.context.epoch + evidence.started,
+            ended: self.context.epoch + now,
+            first_hop: evidence.first_hop,
+            status: verdict.status,
+            error_code,
+            blame,
+            error: verdict.error,
+            resolved_ip: verdict.resolved_ip,
+            timing: evidence.timing(verdict.query),
+            decided_by: verdict.query.and_then(|index| u32::try_from(index).ok()),
+            circuit: evidence.circuit,
+            queries: evidence.queries,
+        };
+        let lost = attempt.error_code == Some(record::ErrorCode::TorLost);
+        self.actions.push(Action::Tell(Report::Attempt(exit, Box::new(attempt.clone()))));
+        let state = &mut self.tasks[task];
+        state.target.attempts.push(attempt);
+        if lost && state.losses < FREE_LOSSES {
+            state.losses += 1;
+        } else {
+            state.tries += 1;
+        }
+        self.decide(task, now);
+    }
+
+    /// Whether a relay is done, is tried again, or waits for a confirming round.
+    fn decide(&mut self, task: usize, now: Duration) {
+        let state = &self.tasks[task];
+        let settled = classify::conclude(&state.target.attempts).is_some_and(|conclusion| {
+            let status = state.target.attempts[conclusion.attempt].status;
+            matches!(status, Status::Success | Status::WrongIp)
+        });
+        let tries = if self.round == 0 { self.pace.tries } else { 1 };
+        if settled {
+            self.tell_result(task, false);
+        } else if state.tries < tries {
+            self.retries.push(Reverse((now + self.pace.retry_delay, task)));
+        } else if self.round < self.pace.confirm_rounds {
+            self.failing.push(task);
+            self.tell_result(task, true);
+        } else {
+            self.tell_result(task, false);
+        }
+    }
+
+    fn expire(&mut self, now: Duration) {
+        let mut expired: Vec<(Duration, ProbeId)> = self
+            .probes
+            .iter()
+            .map(|(id, (_, probe))| (probe.deadline(), *id))
+            .filter(|(deadline, _)| *deadline <= now)
+            .collect();
+        expired.sort_unstable();
+        for (_, id) in expired {
+            self.advance(id, now, Probe::timed_out);
+        }
+    }
+
+    fn next_round(&mut self, now: Duration) {
+        let busy = !self.probes.is_empty() || !self.fresh.is_empty() || !self.retries.is_empty();
+        if busy || self.failing.is_empty() {
+            return;
+        }
+        self.round += 1;
+        let mut order = std::mem::take(&mut self.failing);
+        order.sort_unstable();
+        order.shuffle(&mut self.rng);
+        let report = Report::Round {
+            number: self.round,
+            relays: order.len(),
+            after: self.pace.confirm_after,
+        };
+        self.actions.push(Action::Tell(report));
+        for &task in &order {
+            self.tasks[task].tries = 0;
+        }
+        self.fresh = order.into();
+        self.next_launch = now + self.pace.confirm_after;
+    }
+
+    fn launch(&mut self, now: Duration) {
+        while self.launch_at().is_some_and(|at| at <= now) {
+            // A relay whose retry is due goes first, so that a scan does not pile up retries.
+            let task = match self.retries.peek() {
+                Some(Reverse((at, task))) if *at <= now => {
+                    let task = *task;
+                    self.retries.pop();
+                    task
+                }
+                _ => match self.fresh.pop_front() {
+                    Some(task) => task,
+                    None => return,
+                },
+            };
+            let target = &self.tasks[task].target;
+            let exit = target.relay.fingerprint;
+            let tried = target.attempts.iter().map(|attempt| attempt.first_hop).collect();
+            let Some(hop) = self.hops.take(&exit, &tried, &mut self.rng) else {
+                self.fresh.push_front(task);
+                self.hops_are_full = true;
+                return;
+            };
+            let id = ProbeId(self.next_id);
+            self.next_id += 1;
+            let first_query = match (self.context.judge.mode, self.context.judge.expected) {
+                (Mode::Wildcard, Some(IpAddr::V6(_))) => Via::DnsPortAaaa,
+                (Mode::Wildcard, _) => Via::Socks,
+                // Success is NXDOMAIN here, which SOCKS cannot tell from failure.
+                (Mode::Nxdomain, _) => Via::DnsPortA,
+            };
+            let probe = Probe::new(hop, first_query, self.pace.limits, now);
+            self.probes.insert(id, (task, probe));
+            self.unanswered.insert(id);
+            self.actions.push(Action::Launch(id, [hop, exit]));
+            self.next_launch = now + self.gap();
+        }
+    }
+
+    fn gap(&mut self) -> Duration {
+        let noise = self.pace.delay_noise.as_secs_f64();
+        if noise == 0.0 {
+            return self.pace.build_delay;
+        }
+        let drawn = self.rng.random_range(-noise..=noise);
+        Duration::from_secs_f64((self.pace.build_delay.as_secs_f64() + drawn).max(0.0))
+    }
+
+    fn tell_result(&mut self, task: usize, provisional: bool) {
+        let state = &mut self.tasks[task];
+        state.done |= !provisional;
+        // A final result is the last use of the target's texts and attempts.
+        let target = if provisional {
+            state.target.clone()
+        } else {
+            Target {
+                relay: state.target.relay.clone(),
+                info: std::mem::take(&mut state.target.info),
+                attempts: std::mem::take(&mut state.target.attempts),
+            }
+        };
+        if let Some(result) = result(&self.context, target, provisional) {
+            self.actions.push(Action::Tell(Report::Result(Box::new(result))));
+        }
+    }
+
+    /// The relays that have no final result yet.
+    #[must_use]
+    pub fn unfinished(&self) -> BTreeSet<Fingerprint> {
+        let open = self.tasks.iter().filter(|task| !task.done);
+        open.map(|task| task.target.relay.fingerprint).collect()
+    }
+}
+
+/// A relay's result from its attempts; none where there was none.
+fn result(context: &RunContext, target: Target, provisional: bool) -> Option<RelayResult> {
+    let conclusion = classify::conclude(&target.attempts)?;
+    let decisive = &target.attempts[conclusion.attempt];
+    let query = decisive.decided_by.map_or(decisive.queries.last(), |index| {
+        usize::try_from(index).ok().and_then(|index| decisive.queries.get(index))
+    });
+    Some(RelayResult {
+        format: Kind::Result.format(),
+        exit_fingerprint: target.relay.fingerprint,
+        exit_nickname: target.relay.nickname,
+        exit_address: target.relay.address,
+        first_hop_fingerprint: Some(decisive.first_hop),
+        query_domain: query.map(|query| query.name.clone()),
+        expected_ip: context.judge.expected,
+        timestamp: decisive.ended,
+        run_id: context.run_id.clone(),
+        shard: context.shard,
+        mode: context.judge.mode,
+        status: decisive.status,
+        resolved_ip: decisive.resolved_ip.clone(),
+        latency_ms: decisive.timing.resolve_ms,
+        error: decisive.error.clone(),
+        error_code: decisive.error_code,
+        attempt: decisive.number,
+        blame: conclusion.blame,
+        timing: decisive.timing,
+        provisional,
+        relay: target.info,
+        attempts: target.attempts,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,477 @@
+//! The schedule against a tor that is a queue of events: no clock, no socket, any order of time.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use rand::SeedableRng;
+use record::{Blame, ErrorCode};
+use tor_control::{CircuitStatus, StreamStatus};
+
+use super::*;
+
+/// What an exit of the simulated network does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    Right,
+    Wrong,
+    Nxdomain,
+    /// Fails every query of the first attempt, and is right from then on.
+    Recovers,
+    Dead,
+    Frozen,
+    /// Takes the query and says nothing.
+    Mute,
+    /// Right, and its circuit's events come before tor's answer that names the circuit.
+    Early,
+    /// Has left the consensus.
+    Gone,
+    /// The circuit dies in mid-query.
+    BreaksOff,
+}
+
+const EXITS: [Exit; 10] = [
+    Exit::Right,
+    Exit::Wrong,
+    Exit::Nxdomain,
+    Exit::Recovers,
+    Exit::Dead,
+    Exit::Frozen,
+    Exit::Mute,
+    Exit::Early,
+    Exit::Gone,
+    Exit::BreaksOff,
+];
+
+fn fingerprint(byte: u8) -> Fingerprint {
+    Fingerprint::from_bytes([byte; 20])
+}
+
+fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+fn pace() -> Pace {
+    Pace {
+        build_delay: ms(100),
+        delay_noise: ms(50),
+        limits: Limits { circuit: ms(3_000), query: ms(5_000) },
+        tries: 2,
+        retry_delay: ms(1_000),
+        max_in_flight: 4,
+        confirm_rounds: 1,
+        confirm_after: ms(10_000),
+    }
+}
+
+fn context() -> RunContext {
+    RunContext {
+        run_id: "run".to_owned(),
+        shard: None,
+        domain: "example.com".parse().unwrap(),
+        judge: Judge {
+            mode: Mode::Wildcard,
+            expected: Some("192.0.2.1".parse().unwrap()),
+            exit_dns_limit: ms(2_000),
+        },
+        epoch: DateTime::UNIX_EPOCH,
+    }
+}
+
+struct Simulation {
+    scan: Scan,
+    exits: Vec<Exit>,
+    queue: BTreeMap<(Duration, u64), Event>,
+    serial: u64,
+    now: Duration,
+    open: HashMap<CircuitId, (u8, ProbeId)>,
+    probes: HashMap<ProbeId, (u8, CircuitId)>,
+    names: HashSet<String>,
+    attempts: HashMap<u8, u32>,
+    launches: Vec<(Duration, u8, Fingerprint)>,
+    results: BTreeMap<u8, Vec<RelayResult>>,
+    rounds: Vec<usize>,
+    closed_streams: u32,
+}
+
+impl Simulation {
+    fn new(exits: &[Exit], pace: Pace, seed: u64) -> Self {
+        let targets = (0..exits.len()).map(|index| Target {
+            relay: PlannedRelay {
+                fingerprint: fingerprint(u8::try_from(index).unwrap()),
+                nickname: format!("exit{index}"),
+                address: [192, 0, 2, 7].into(),
+            },
+            info: RelayInfo::default(),
+            attempts: Vec::new(),
+        });
+        let hops = FirstHops::new((200..206).map(fingerprint), None, 2);
+        let rng = StdRng::seed_from_u64(seed);
+        Self {
+            scan: Scan::new(context(), pace, targets.collect(), hops, rng),
+            exits: exits.to_vec(),
+            queue: BTreeMap::new(),
+            serial: 0,
+            now: Duration::ZERO,
+            open: HashMap::new(),
+            probes: HashMap::new(),
+            names: HashSet::new(),
+            attempts: HashMap::new(),
+            launches: Vec::new(),
+            results: BTreeMap::new(),
+            rounds: Vec::new(),
+            closed_streams: 0,
+        }
+    }
+
+    fn later(&mut self, after: u64, event: Event) {
+        self.serial += 1;
+        self.queue.insert((self.now + ms(after), self.serial), event);
+    }
+
+    fn tell(&mut self, event: Event) {
+        for action in self.scan.step(event, self.now) {
+            self.perform(action);
+        }
+        assert!(self.scan.in_flight() <= self.scan.pace.max_in_flight);
+    }
+
+    fn circuit(
+        &mut self,
+        after: u64,
+        id: &CircuitId,
+        status: CircuitStatus,
+        hops: &[Fingerprint],
+        why: [&str; 2],
+    ) {
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let event = CircuitEvent {
+            id: id.clone(),
+            status,
+            path: hops.to_vec(),
+            purpose: Some("GENERAL".to_owned()),
+            reason: some(why[0]),
+            remote_reason: some(why[1]),
+        };
+        self.later(after, Event::Circuit(event));
+    }
+
+    fn stream(&mut self, after: u64, id: &StreamId, status: StreamStatus, name: &str, why: &str) {
+        let event = StreamEvent {
+            id: id.clone(),
+            status,
+            circuit: None,
+            target: name.to_owned(),
+            port: 0,
+            reason: (!why.is_empty()).then(|| why.to_owned()),
+            remote_reason: None,
+            source: None,
+            source_addr: None,
+            purpose: None,
+            client_protocol: None,
+        };
+        self.later(after, Event::Stream(event));
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Launch(probe, path) => self.launch(probe, path),
+            Action::Ask(probe, via, name) => {
+                assert!(self.names.insert(name.clone()), "a name is asked for once");
+                self.serial += 1;
+                let stream: StreamId = self.serial.to_string().parse().unwrap();
+                self.stream(1, &stream, StreamStatus::NewResolve, &name, "");
+                self.answer(probe, via, &stream, &name);
+            }
+            Action::Attach(_, circuit) => assert!(self.open.contains_key(&circuit)),
+            Action::CloseCircuit(circuit) => {
+                self.open.remove(&circuit).expect("only open circuits are closed");
+            }
+            Action::CloseStream(_) => self.closed_streams += 1,
+            Action::GiveBack(stream) => panic!("{stream} is ours"),
+            Action::Tell(Report::Result(result)) => {
+                let exit = result.exit_fingerprint.as_bytes()[0];
+                self.results.entry(exit).or_default().push(*result);
+            }
+            Action::Tell(Report::Round { relays, .. }) => self.rounds.push(relays),
+            Action::Tell(Report::Attempt(relay, _)) => {
+                *self.attempts.entry(relay.as_bytes()[0]).or_default() += 1;
+            }
+        }
+    }
+
+    fn launch(&mut self, probe: ProbeId, path: [Fingerprint; 2]) {
+        let exit = path[1].as_bytes()[0];
+        self.launches.push((self.now, exit, path[0]));
+        self.serial += 1;
+        let id: CircuitId = self.serial.to_string().parse().unwrap();
+        let kind = self.exits[usize::from(exit)];
+        if kind == Exit::Gone {
+            let words = format!("552 No such router \"{}\"", path[1]);
+            return self.later(1, Event::LaunchRefused(probe, words));
+        }
+        self.open.insert(id.clone(), (exit, probe));
+        self.probes.insert(probe, (exit, id.clone()));
+        let answered = if kind == Exit::Early { 60 } else { 1 };
+        self.later(answered, Event::Launched(probe, id.clone()));
+        self.circuit(10, &id, CircuitStatus::Extended, &path[..1], ["", ""]);
+        match kind {
+            Exit::Dead => {
+                let why = ["DESTROYED", "CHANNEL_CLOSED"];
+                self.circuit(20, &id, CircuitStatus::Failed, &path[..1], why);
+            }
+            Exit::Frozen => {}
+            _ => self.circuit(40, &id, CircuitStatus::Built, &path, ["", ""]),
+        }
+    }
+
+    fn answer(&mut self, probe: ProbeId, via: Via, stream: &StreamId, name: &str) {
+        let (exit, circuit) = self.probes[&probe].clone();
+        let kind = self.exits[usize::from(exit)];
+        let first = self.attempts.get(&exit).is_none();
+        self.stream(3, stream, StreamStatus::SentResolve, name, "");
+        let address = match kind {
+            Exit::Mute => return,
+            Exit::BreaksOff => {
+                self.stream(20, stream, StreamStatus::Closed, name, "DESTROY");
+                self.circuit(20, &circuit, CircuitStatus::Closed, &[], ["DESTROYED", ""]);
+                self.later(21, Event::Reply(probe, name.to_owned(), Reply::Socks(4, None)));
+                return;
+            }
+            Exit::Nxdomain => None,
+            Exit::Recovers if first => None,
+            Exit::Wrong => Some("192.0.2.66".parse().unwrap()),
+            _ => Some("192.0.2.1".parse().unwrap()),
+        };
+        let reply = match (via, address) {
+            (Via::Socks, None) => Reply::Socks(4, None),
+            (Via::Socks, address) => Reply::Socks(0, address),
+            (_, None) => Reply::Dns("NXDOMAIN".to_owned(), Vec::new()),
+            (_, Some(address)) => Reply::Dns("NOERROR".to_owned(), vec![address]),
+        };
+        // The two witnesses come in either order.
+        let (socket, event) = if self.serial.is_multiple_of(2) { (30, 31) } else { (31, 30) };
+        self.later(socket, Event::Reply(probe, name.to_owned(), reply));
+        if address.is_some() {
+            self.stream(29, stream, StreamStatus::Remap, name, "");
+        }
+        self.stream(event, stream, StreamStatus::Closed, name, "DONE");
+    }
+
+    /// Forgets circuits that tor has reported gone: nobody has to close those.
+    fn gone(&mut self, event: &Event) {
+        if let Event::Circuit(event) = event
+            && matches!(event.status, CircuitStatus::Failed | CircuitStatus::Closed)
+        {
+            self.open.remove(&event.id);
+        }
+    }
+
+    fn step(&mut self) {
+        let event_at = self.queue.keys().next().map(|(at, _)| *at);
+        let wake_at = self.scan.wake_at();
+        let next = event_at.into_iter().chain(wake_at).min().expect("a scan never gets stuck");
+        self.now = self.now.max(next);
+        assert!(self.now < Duration::from_secs(3_600), "a scan ends");
+        if event_at.is_some_and(|at| at <= self.now) {
+            let (_, event) = self.queue.pop_first().unwrap();
+            self.gone(&event);
+            self.tell(event);
+        } else {
+            self.tell(Event::Tick);
+        }
+    }
+
+    fn run(&mut self) {
+        self.tell(Event::Tick);
+        while !self.scan.finished() {
+            self.step();
+        }
+    }
+
+    fn lose_tor(&mut self) {
+        self.queue.clear();
+        self.open.clear();
+        self.tell(Event::TorLost);
+        assert_eq!(self.scan.in_flight(), 0);
+        self.now += ms(5_000);
+        self.tell(Event::TorBack);
+    }
+
+    fn last(&self, exit: u8) -> &RelayResult {
+        self.results[&exit].last().unwrap()
+    }
+}
+
+fn verdict(result: &RelayResult) -> (Status, Option<ErrorCode>, Option<Blame>) {
+    (result.status, result.error_code, result.blame)
+}
+
+fn expected(exit: Exit) -> (Status, Option<ErrorCode>, Option<Blame>) {
+    use Status::{CircuitFail, DnsFail, Success, Timeout, WrongIp};
+    let fault = |status, code, blame| (status, Some(code), Some(blame));
+    match exit {
+        Exit::Right | Exit::Recovers | Exit::Early => (Success, None, None),
+        Exit::Wrong => fault(WrongIp, ErrorCode::UnexpectedAddress, Blame::Resolver),
+        Exit::Nxdomain => fault(DnsFail, ErrorCode::Nxdomain, Blame::Resolver),
+        Exit::Dead => fault(CircuitFail, ErrorCode::CircuitExitUnreachable, Blame::Exit),
+        Exit::Frozen => fault(CircuitFail, ErrorCode::CircuitTimeout, Blame::Exit),
+        Exit::Mute => fault(Timeout, ErrorCode::Timeout, Blame::Exit),
+        Exit::Gone => fault(CircuitFail, ErrorCode::NoDescriptor, Blame::Exit),
+        Exit::BreaksOff => fault(CircuitFail, ErrorCode::CircuitDestroyed, Blame::Exit),
+    }
+}
+
+#[test]
+fn every_kind_of_exit_gets_its_verdict() {
+    let mut simulation = Simulation::new(&EXITS, pace(), 1);
+    simulation.run();
+    for (index, exit) in (0..).zip(EXITS) {
+        assert_eq!(verdict(simulation.last(index)), expected(exit), "{exit:?}");
+    }
+    assert_eq!(simulation.rounds, [6], "what failed is confirmed once");
+    assert_eq!(simulation.attempts[&0], 1);
+    assert_eq!(simulation.attempts[&1], 1, "a wrong answer needs no confirming");
+    assert_eq!(simulation.attempts[&3], 2);
+    assert_eq!(simulation.attempts[&4], 3, "two tries, and one to confirm");
+}
+
+#[test]
+fn tries_of_one_relay_are_apart_and_go_by_other_first_hops() {
+    let mut simulation = Simulation::new(&[Exit::Dead], pace(), 5);
+    simulation.run();
+    let launches = &simulation.launches;
+    assert_eq!(launches.len(), 3);
+    assert!(launches[1].0 - launches[0].0 >= ms(1_000));
+    assert!(launches[2].0 - launches[1].0 >= ms(10_000));
+    let hops: HashSet<_> = launches.iter().map(|(.., hop)| hop).collect();
+    assert_eq!(hops.len(), 3);
+}
+
+#[test]
+fn a_stopped_scan_says_what_it_has_and_closes_everything() {
+    let mut simulation =
+        Simulation::new(&[Exit::Right, Exit::Mute, Exit::Dead, Exit::Frozen], pace(), 3);
+    simulation.tell(Event::Tick);
+    while simulation.now < ms(2_500) {
+        simulation.step();
+    }
+    for action in simulation.scan.stop() {
+        simulation.perform(action);
+    }
+    assert_eq!(simulation.scan.in_flight(), 0);
+    assert!(simulation.open.is_empty(), "{:?}", simulation.open);
+    assert!(!simulation.last(0).provisional);
+    assert!(simulation.last(2).provisional, "one try failed, the other was to come");
+    assert!(!simulation.results.contains_key(&1), "never tried to the end: not reached");
+    assert_eq!(simulation.scan.unfinished().len(), 3);
+}
+
+#[test]
+fn a_resumed_relay_keeps_its_attempts() {
+    let mut first = Simulation::new(&[Exit::Dead], pace(), 3);
+    first.tell(Event::Tick);
+    while first.attempts.is_empty() {
+        first.step();
+    }
+    first.scan.stop().into_iter().for_each(|action| first.perform(action));
+    let mut second = Simulation::new(&[Exit::Dead], pace(), 4);
+    second.scan.tasks[0].target.attempts = first.last(0).attempts.clone();
+    second.run();
+    let numbers: Vec<u32> = second.last(0).attempts.iter().map(|a| a.number).collect();
+    assert_eq!(numbers, [1, 2, 3, 4]);
+}
+
+#[test]
+fn other_peoples_streams_are_given_back_and_tors_own_left_alone() {
+    let mut simulation = Simulation::new(&[Exit::Right], pace(), 1);
+    let mut told = |target: &str, purpose: Option<&str>, status| {
+        let event = StreamEvent {
+            id: "77".parse().unwrap(),
+            status,
+            circuit: None,
+            target: target.to_owned(),
+            port: 443,
+            reason: None,
+            remote_reason: None,
+            source: None,
+            source_addr: None,
+            purpose: purpose.map(str::to_owned),
+            client_protocol: None,
+        };
+        let actions = simulation.scan.step(Event::Stream(event), Duration::ZERO);
+        actions.iter().any(|action| matches!(action, Action::GiveBack(_)))
+    };
+    assert!(told("example.org", Some("USER"), StreamStatus::New));
+    assert!(told("never-asked.example.com", None, StreamStatus::NewResolve));
+    assert!(told("example.org", Some("USER"), StreamStatus::Detached));
+    assert!(!told("example.org", Some("USER"), StreamStatus::SentConnect));
+    assert!(!told("192.0.2.1.$AA.exit", Some("DIR_FETCH"), StreamStatus::New));
+}
+
+#[test]
+fn a_circuit_that_tor_takes_for_itself_gets_no_lookup() {
+    let mut simulation = Simulation::new(&[Exit::Right], pace(), 1);
+    simulation.tell(Event::Tick);
+    while simulation.names.is_empty() {
+        simulation.step();
+    }
+    let id = simulation.open.keys().next().unwrap().clone();
+    let event = CircuitMinorEvent {
+        id,
+        change: "PURPOSE_CHANGED".to_owned(),
+        purpose: Some("HS_VANGUARDS".to_owned()),
+        old_purpose: Some("GENERAL".to_owned()),
+    };
+    // The lookup's stream has not been shown yet: when it is, it must not go to another exit.
+    simulation.tell(Event::CircuitMinor(event));
+    simulation.open.clear();
+    simulation.run();
+    assert_eq!(simulation.closed_streams, 1);
+    let attempts = &simulation.last(0).attempts;
+    assert_eq!(attempts[0].error_code, Some(ErrorCode::CircuitDestroyed));
+    assert_eq!(attempts[0].circuit.reason.as_deref(), Some("PURPOSE_HS_VANGUARDS"));
+    assert_eq!(simulation.last(0).status, Status::Success);
+}
+
+proptest! {
+    /// Whatever the network, the pace and the losses of tor: every relay gets exactly one final
+    /// result, and it is the true one; pace and caps hold; nothing stays open.
+    #[test]
+    fn every_relay_gets_exactly_one_true_result(
+        exits in prop::collection::vec(prop::sample::select(&EXITS[..]), 1..25),
+        seed: u64,
+        max_in_flight in 1_usize..20,
+        delay in 0_u64..300,
+        losses in prop::collection::vec(1_usize..200, 0..3),
+    ) {
+        let pace = Pace { build_delay: ms(delay), delay_noise: ms(delay / 2), max_in_flight, ..pace() };
+        let mut simulation = Simulation::new(&exits, pace, seed);
+        simulation.tell(Event::Tick);
+        for steps in losses {
+            for _ in 0..steps {
+                if !simulation.scan.finished() {
+                    simulation.step();
+                }
+            }
+            if !simulation.scan.finished() {
+                simulation.lose_tor();
+            }
+        }
+        while !simulation.scan.finished() {
+            simulation.step();
+        }
+        for (index, &exit) in (0..).zip(&exits) {
+            let results = &simulation.results[&index];
+            prop_assert_eq!(results.iter().filter(|result| !result.provisional).count(), 1);
+            prop_assert_eq!(verdict(simulation.last(index)), expected(exit));
+        }
+        for pair in simulation.launches.windows(2) {
+            prop_assert!(pair[1].0 - pair[0].0 >= ms(delay - delay / 2));
+        }
+        while let Some((_, event)) = simulation.queue.pop_first() {
+            simulation.gone(&event);
+            simulation.tell(event);
+        }
+        prop_assert!(simulation.open.is_empty());
+    }
+}

@@ -1,0 +1,125 @@
+//! One relay's attempts, told to a person. Pure: text in, text out, and every stranger's word
+//! made fit for a terminal.
+
+use std::fmt::Write;
+
+use record::{Attempt, CircuitState, Millis, Query, RelayResult, Status, Via, printable};
+
+/// What an attempt did and saw, a few lines.
+#[must_use]
+pub fn attempt(attempt: &Attempt) -> String {
+    let mut text = format!("Attempt {} through {}", attempt.number, attempt.first_hop);
+    if attempt.round > 0 {
+        let _ = write!(text, " (confirming round {})", attempt.round);
+    }
+    text.push('\n');
+    let circuit = &attempt.circuit;
+    let reasons = [&circuit.reason, &circuit.remote_reason];
+    let reasons: Vec<String> = reasons.into_iter().flatten().map(|r| printable(r)).collect();
+    let because =
+        if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+    let built = attempt.timing.circuit_ms.map(took).unwrap_or_default();
+    let circuit = match circuit.state {
+        CircuitState::Refused => format!(
+            "tor would not launch the circuit: {}",
+            printable(circuit.refusal.as_deref().unwrap_or("no reason given"))
+        ),
+        CircuitState::Pending => {
+            format!("circuit not built in time: {} of 2 relays reached", circuit.hops)
+        }
+        CircuitState::Failed => {
+            format!("circuit failed: {} of 2 relays reached{because}", circuit.hops)
+        }
+        CircuitState::Built => format!("circuit built{built}"),
+        CircuitState::Died => format!("circuit built{built}, and died{because}"),
+        CircuitState::Lost => "the local tor was lost".to_owned(),
+    };
+    let _ = writeln!(text, "  {circuit}");
+    for query in &attempt.queries {
+        let _ = writeln!(
+            text,
+            "  asked {} {}: {}",
+            printable(&query.name),
+            way(query.via),
+            came(query)
+        );
+    }
+    let _ = write!(text, "  => {}", attempt.status);
+    if let Some(code) = attempt.error_code {
+        let _ = write!(text, " {code}");
+    }
+    if let Some(error) = &attempt.error {
+        let _ = write!(text, ": {}", printable(error));
+    } else if let Some(address) = &attempt.resolved_ip {
+        let _ = write!(text, ": {}", printable(address));
+    }
+    text.push('\n');
+    text
+}
+
+const fn way(via: Via) -> &'static str {
+    match via {
+        Via::Socks => "by SOCKS RESOLVE",
+        Via::DnsPortA => "by DNSPort, type A",
+        Via::DnsPortAaaa => "by DNSPort, type AAAA",
+    }
+}
+
+fn took(time: Millis) -> String {
+    format!(" in {:.0} ms", time.get())
+}
+
+fn came(query: &Query) -> String {
+    let mut parts = Vec::new();
+    let addresses: Vec<String> = query.addresses.iter().map(ToString::to_string).collect();
+    match (query.socks_reply, &query.rcode) {
+        _ if !addresses.is_empty() => parts.push(addresses.join(" ")),
+        (Some(4), _) => parts.push("no address (reply 4)".to_owned()),
+        (Some(reply), _) => parts.push(format!("reply {reply}")),
+        (None, Some(rcode)) => parts.push(printable(rcode)),
+        (None, None) => parts.push("no reply".to_owned()),
+    }
+    if let Some(time) = query.resolve_ms {
+        parts.push(format!("{:.0} ms", time.get()));
+    }
+    match query.stream_reason.as_deref() {
+        Some("DONE") => parts.push("the exit answered".to_owned()),
+        Some(reason) => parts.push(format!("stream closed by {}", printable(reason))),
+        None => {}
+    }
+    if let Some(error) = &query.local_error {
+        parts.push(printable(error));
+    }
+    parts.join(", ")
+}
+
+/// The verdict on a relay, and what its operator may look at.
+#[must_use]
+pub fn verdict(result: &RelayResult) -> String {
+    let mut text = format!(
+        "{} {} ({}): {}",
+        result.exit_fingerprint,
+        printable(&result.exit_nickname),
+        result.exit_address,
+        result.status
+    );
+    if let Some(code) = result.error_code {
+        let _ = write!(text, " {code}");
+    }
+    if let Some(blame) = result.blame {
+        let _ = write!(text, ", fault: {blame}");
+    }
+    text.push('\n');
+    if result.status == Status::Success {
+        let time = result.latency_ms.map(|time| format!(" in {:.0} ms", time.get()));
+        let _ = writeln!(
+            text,
+            "The exit resolved a fresh name to {}{}.",
+            printable(result.resolved_ip.as_deref().unwrap_or("an address")),
+            time.unwrap_or_default()
+        );
+    } else if let Some(code) = result.error_code {
+        let _ = writeln!(text, "{}", code.meaning());
+    }
+    text
+}
