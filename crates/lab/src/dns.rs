@@ -38,8 +38,8 @@ pub(crate) enum Action {
     Ignore,
     /// Freeze the exit for a while; do not answer.
     FreezeExit,
-    /// Kill the exit and start it again; do not answer.
-    RestartExit,
+    /// Break the exit's links to other relays; do not answer.
+    CutLinks,
 }
 
 /// What a question was, and what is to be done about it.
@@ -158,14 +158,14 @@ impl Script {
             }
             Fault::BrokenThenRight | Fault::RightThenWrong => now(right()),
             Fault::FreezesInQuery | Fault::BreaksOff if occasion == Occasion::Probe => now(right()),
-            // The exit that wakes up, or has just started, may ask again: once is enough.
+            // An exit that wakes up, or waits in vain, asks again: once is enough.
             Fault::FreezesInQuery | Fault::BreaksOff
                 if matches!(occasion, Occasion::Again { .. }) =>
             {
                 Action::Ignore
             }
             Fault::FreezesInQuery => Action::FreezeExit,
-            Fault::BreaksOff => Action::RestartExit,
+            Fault::BreaksOff => Action::CutLinks,
         }
     }
 }
@@ -353,7 +353,7 @@ mod tests {
     fn an_exit_is_struck_once_for_each_name() {
         for (fault, blow) in [
             (Fault::FreezesInQuery, Action::FreezeExit),
-            (Fault::BreaksOff, Action::RestartExit),
+            (Fault::BreaksOff, Action::CutLinks),
         ] {
             let mut script = Script::new(fault);
             let at = start();

@@ -61,7 +61,7 @@ pub enum Fault {
     RightThenWrong,
     /// The exit's tor freezes when its resolver is asked, for [`FREEZE_IN_QUERY`].
     FreezesInQuery,
-    /// The exit's tor dies when its resolver is asked, and starts again at once.
+    /// The exit's links to other relays break when its resolver is asked.
     BreaksOff,
     /// The exit's tor has been frozen since the network was ready.
     Frozen,
@@ -174,7 +174,7 @@ impl Fault {
             Self::FreezesInQuery => {
                 format!("its exit freezes for {FREEZE_IN_QUERY:?} when it is asked")
             }
-            Self::BreaksOff => "its exit dies when it is asked, and starts again".to_owned(),
+            Self::BreaksOff => "its exit loses its links when it is asked".to_owned(),
             Self::Frozen => "its exit is frozen".to_owned(),
             Self::Dead => "its exit is dead".to_owned(),
         }

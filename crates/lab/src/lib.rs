@@ -9,6 +9,7 @@ mod dns;
 mod error;
 mod fault;
 mod keys;
+mod link;
 mod network;
 mod process;
 mod resolver;

@@ -64,7 +64,7 @@ pub struct Network {
     pub(crate) dead_guard: Option<Fingerprint>,
     pub(crate) client: Option<Client>,
     // Dropped in this order: the resolvers act on the processes.
-    pub(crate) resolvers: Resolvers,
+    pub(crate) _resolvers: Resolvers,
     pub(crate) processes: Processes,
 }
 

@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use hickory_proto::rr::RecordType;
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -20,6 +19,7 @@ use tokio::time::timeout;
 use crate::Error;
 use crate::dns::{Action, Script, Transport};
 use crate::fault::{FREEZE_IN_QUERY, Fault};
+use crate::link::{Cut, Link};
 use crate::process::Handle;
 
 /// How many questions each resolver remembers: the newest.
@@ -51,6 +51,8 @@ pub(crate) struct Resolver {
     fault: Fault,
     /// The name of the process that is its exit.
     exit: String,
+    /// The way to its exit, where that breaks.
+    link: Option<Link>,
     log: Log,
 }
 
@@ -85,14 +87,15 @@ impl Log {
 }
 
 impl Resolver {
-    /// Takes a port, the same for UDP and TCP.
-    pub(crate) fn bind(fault: Fault, exit: String) -> Result<Self, Error> {
+    /// Takes a port, the same for UDP and TCP. The link is opened with the resolver.
+    pub(crate) fn bind(fault: Fault, exit: String, link: Option<Link>) -> Result<Self, Error> {
         let mut last = None;
+        let mut link = link;
         for _ in 0..50 {
             match bind_both() {
                 Ok((udp, tcp)) => {
                     let tcp = (fault != Fault::Truncated).then_some(tcp);
-                    return Ok(Self { udp, tcp, fault, exit, log: Log::default() });
+                    return Ok(Self { udp, tcp, fault, exit, link: link.take(), log: Log::default() });
                 }
                 Err(error) => last = Some(error),
             }
@@ -132,6 +135,7 @@ impl Resolvers {
                     script: Mutex::new(Script::new(resolver.fault)),
                     log: resolver.log,
                     exit: resolver.exit,
+                    link: resolver.link.map(Link::open).transpose().map_err(failed)?,
                     processes: processes.clone(),
                 });
                 let udp = UdpSocket::from_std(resolver.udp).map_err(failed)?;
@@ -168,6 +172,7 @@ struct Shared {
     script: Mutex<Script>,
     log: Log,
     exit: String,
+    link: Option<Cut>,
     processes: Handle,
 }
 
@@ -181,7 +186,8 @@ impl Shared {
             script.hear(bytes, transport, now)?
         };
         let record_type = heard.record_type;
-        self.log.push(Asked { name: heard.name, record_type: type_name(record_type), transport });
+        let record_type = record_type.to_string();
+        self.log.push(Asked { name: heard.name, record_type, transport });
         match heard.action {
             Action::Answer { after, bytes } => return Some((after, bytes)),
             Action::Ignore => {}
@@ -198,19 +204,14 @@ impl Shared {
                     }
                 });
             }
-            Action::RestartExit => {
-                let (processes, exit) = (self.processes.clone(), self.exit.clone());
-                tokio::spawn(async move {
-                    let _ = processes.run(move |table| table.restart(&exit)).await;
-                });
+            Action::CutLinks => {
+                if let Some(link) = &self.link {
+                    link.cut();
+                }
             }
         }
         None
     }
-}
-
-fn type_name(record_type: RecordType) -> String {
-    record_type.to_string()
 }
 
 async fn serve_udp(socket: Arc<UdpSocket>, shared: Arc<Shared>) {
@@ -260,7 +261,7 @@ mod tests {
     use super::*;
     use crate::process::Processes;
     use hickory_proto::op::{Message, Query, ResponseCode};
-    use hickory_proto::rr::Name;
+    use hickory_proto::rr::{Name, RecordType};
     use std::io::{Read, Write};
 
     const SHORT: Duration = Duration::from_millis(300);
@@ -275,7 +276,7 @@ mod tests {
 
     fn running(fault: Fault) -> Running {
         let processes = Processes::new().unwrap();
-        let resolver = Resolver::bind(fault, "none".to_owned()).unwrap();
+        let resolver = Resolver::bind(fault, "none".to_owned(), None).unwrap();
         let (address, log) = (resolver.address().unwrap(), resolver.log());
         let resolvers = Resolvers::start(vec![resolver], processes.handle()).unwrap();
         Running { address, log, _resolvers: resolvers, _processes: processes }
@@ -320,20 +321,8 @@ mod tests {
         assert_eq!(asked.len(), 3);
         assert_eq!(asked[0].name, "a.tor.exit.validator.1aeo.com.");
         assert_eq!(asked[0].record_type, "A");
-        assert_eq!(
-            asked.map_transports(),
-            [Transport::Udp, Transport::Tcp, Transport::Tcp]
-        );
-    }
-
-    trait Transports {
-        fn map_transports(&self) -> Vec<Transport>;
-    }
-
-    impl Transports for Vec<Asked> {
-        fn map_transports(&self) -> Vec<Transport> {
-            self.iter().map(|asked| asked.transport).collect()
-        }
+        let transports: Vec<_> = asked.iter().map(|asked| asked.transport).collect();
+        assert_eq!(transports, [Transport::Udp, Transport::Tcp, Transport::Tcp]);
     }
 
     #[test]

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::control::Control;
+use crate::link::Link;
 use crate::network::{CLIENT, Client, Exit, Guard, Network};
 use crate::process::{Handle, Launch, Processes, tail};
 use crate::resolver::{Resolver, Resolvers};
@@ -213,14 +214,17 @@ async fn start_once(
     for (index, ((place, &fault), &fingerprint)) in
         exit_places.iter().zip(&spec.exits).zip(exit_ids).enumerate()
     {
-        let resolver = Resolver::bind(fault, place.name.clone())?;
+        let port = Port::take()?;
+        let link = (fault == Fault::BreaksOff).then(|| Link::bind(port.number)).transpose()?;
+        let published = link.as_ref().map(Link::port).transpose()?;
+        let resolver = Resolver::bind(fault, place.name.clone(), link)?;
         let address = resolver.address()?;
         let resolv_conf = place.dir.join("resolv.conf");
         write(&resolv_conf, &format!("nameserver {address}\n"))?;
         let contact = format!("operator of {} <exits@example.org>", place.name);
-        let port = Port::take()?;
         let lines = torrc::Exit {
             or_port: port.number,
+            published,
             resolv_conf: &resolv_conf,
             ipv6: fault.ipv6(),
             contact: if index == 0 { HOSTILE_CONTACT } else { &contact },
@@ -234,7 +238,7 @@ async fn start_once(
             fingerprint,
             nickname: place.name.clone(),
             fault,
-            or_address: SocketAddr::from((Ipv4Addr::LOCALHOST, port.number)),
+            or_address: SocketAddr::from((Ipv4Addr::LOCALHOST, published.unwrap_or(port.number))),
             resolver: address,
             log: resolver.log(),
         });
@@ -323,7 +327,7 @@ async fn start_once(
         guards,
         dead_guard: dead_guard.map(|guard| guard.fingerprint),
         client,
-        resolvers,
+        _resolvers: resolvers,
         processes,
     })
 }

@@ -137,7 +137,10 @@ pub(crate) fn guard(or_port: u16) -> String {
 /// An exit's own lines.
 #[derive(Debug)]
 pub(crate) struct Exit<'a> {
+    /// Where it listens.
     pub(crate) or_port: u16,
+    /// The port that other relays are to know, where it is another: see `link`.
+    pub(crate) published: Option<u16>,
     pub(crate) resolv_conf: &'a Path,
     pub(crate) ipv6: bool,
     pub(crate) contact: &'a str,
@@ -147,7 +150,18 @@ pub(crate) struct Exit<'a> {
 impl Exit<'_> {
     pub(crate) fn lines(&self) -> String {
         let mut lines = String::new();
-        let _ = writeln!(lines, "ORPort 127.0.0.1:{}", self.or_port);
+        let or_port = self.or_port;
+        if let Some(published) = self.published {
+            // Without a consensus it makes no connections of its own to other relays, which they
+            // could use in place of the link.
+            let _ = writeln!(
+                lines,
+                "ORPort 127.0.0.1:{or_port} NoAdvertise\nORPort 127.0.0.1:{published} NoListen\n\
+                 FetchServerDescriptors 0"
+            );
+        } else {
+            let _ = writeln!(lines, "ORPort 127.0.0.1:{or_port}");
+        }
         let _ = writeln!(lines, "ContactInfo {}", quoted_bytes(self.contact.as_bytes()));
         let _ = writeln!(lines, "ServerDNSResolvConfFile {}", quoted(self.resolv_conf));
         let _ = writeln!(lines, "IPv6Exit {}", u8::from(self.ipv6));
