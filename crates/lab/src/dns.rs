@@ -8,9 +8,7 @@ use hickory_proto::rr::rdata::{A, AAAA};
 use hickory_proto::rr::{DNSClass, RData, Record, RecordType};
 
 use crate::fault::{Fault, SEQUENCE_RESTARTS_AFTER};
-use crate::zone::{
-    EXPECTED_ADDRESS, EXPECTED_ADDRESS_V6, OTHER_ADDRESS, PRIVATE_ADDRESS, exists,
-};
+use crate::zone::{EXPECTED_ADDRESS, EXPECTED_ADDRESS_V6, OTHER_ADDRESS, PRIVATE_ADDRESS, exists};
 
 /// Time to live of every answer, in seconds: short, as in a zone where no name is asked for twice.
 const TTL: u32 = 30;
@@ -117,7 +115,8 @@ impl Script {
             Occasion::New { first } | Occasion::Again { first } => first,
             Occasion::Probe => false,
         };
-        let now = |message: Message| Action::Answer { after: Duration::ZERO, bytes: wire(&message) };
+        let now =
+            |message: Message| Action::Answer { after: Duration::ZERO, bytes: wire(&message) };
         match self.fault {
             Fault::Correct | Fault::CorrectIpv6 | Fault::Frozen | Fault::Dead => now(right()),
             Fault::OtherAddress => now(addresses(&[OTHER])),
@@ -150,9 +149,7 @@ impl Script {
             }
             Fault::Silent => Action::Ignore,
             Fault::Slow(after) => Action::Answer { after, bytes: wire(&right()) },
-            Fault::BrokenThenRight if first => {
-                now(error(question, query, ResponseCode::ServFail))
-            }
+            Fault::BrokenThenRight if first => now(error(question, query, ResponseCode::ServFail)),
             Fault::RightThenWrong if !first && occasion != Occasion::Probe => {
                 now(addresses(&[OTHER]))
             }
@@ -311,17 +308,13 @@ mod tests {
     #[test]
     fn a_sequence_counts_names_and_begins_anew_after_a_rest() {
         let mut script = Script::new(Fault::BrokenThenRight);
-        let code = |script: &mut Script, name: &str, now| match ask(
-            script,
-            name,
-            RecordType::A,
-            now,
-        ) {
-            Action::Answer { bytes, .. } => {
-                Message::from_vec(&bytes).unwrap().metadata.response_code
-            }
-            other => panic!("{other:?}"),
-        };
+        let code =
+            |script: &mut Script, name: &str, now| match ask(script, name, RecordType::A, now) {
+                Action::Answer { bytes, .. } => {
+                    Message::from_vec(&bytes).unwrap().metadata.response_code
+                }
+                other => panic!("{other:?}"),
+            };
         let names = ["a", "b", "c"].map(|label| format!("{label}.tor.exit.validator.1aeo.com."));
         let at = start();
         let rest = Duration::from_secs(1);
@@ -351,19 +344,15 @@ mod tests {
 
     #[test]
     fn an_exit_is_struck_once_for_each_name() {
-        for (fault, blow) in [
-            (Fault::FreezesInQuery, Action::FreezeExit),
-            (Fault::BreaksOff, Action::CutLinks),
-        ] {
+        for (fault, blow) in
+            [(Fault::FreezesInQuery, Action::FreezeExit), (Fault::BreaksOff, Action::CutLinks)]
+        {
             let mut script = Script::new(fault);
             let at = start();
             assert_eq!(ask(&mut script, NAME, RecordType::A, at), blow);
             let woken = at + Duration::from_secs(15);
             assert_eq!(ask(&mut script, NAME, RecordType::A, woken), Action::Ignore);
-            assert!(matches!(
-                ask(&mut script, PROBE, RecordType::A, woken),
-                Action::Answer { .. }
-            ));
+            assert!(matches!(ask(&mut script, PROBE, RecordType::A, woken), Action::Answer { .. }));
             assert_eq!(ask(&mut script, NO_NAME, RecordType::A, woken), blow);
         }
     }

@@ -23,7 +23,9 @@ pub enum Error {
         source: io::Error,
     },
     /// A program that could not be started.
-    #[error("cannot start {program}: {source}; the lab needs tor, tor-gencert and setpriv (util-linux)")]
+    #[error(
+        "cannot start {program}: {source}; the lab needs tor, tor-gencert and setpriv (util-linux)"
+    )]
     Start {
         /// The program.
         program: String,

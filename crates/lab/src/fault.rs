@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use record::{Blame, ErrorCode, Mode, Status};
+use serde::{Deserialize, Serialize};
 
 use crate::zone::{EXPECTED_ADDRESS, OTHER_ADDRESS, PRIVATE_ADDRESS, text};
 
@@ -70,7 +71,7 @@ pub enum Fault {
 }
 
 /// The verdict that a true scanner gives of an exit, with several tries by different first hops.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Truth {
     /// The status.
     pub status: Status,
@@ -188,10 +189,9 @@ impl Fault {
     pub fn truth(&self, mode: Mode) -> Truth {
         let wildcard = mode == Mode::Wildcard;
         match self {
-            Self::Correct
-            | Self::CorrectIpv6
-            | Self::RightThenWrong
-            | Self::BrokenThenRight => Truth::right(mode),
+            Self::Correct | Self::CorrectIpv6 | Self::RightThenWrong | Self::BrokenThenRight => {
+                Truth::right(mode)
+            }
             Self::Slow(delay) if *delay < EXIT_GIVES_UP_AFTER => Truth::right(mode),
             Self::OtherAddress | Self::WrongAddressFirst if wildcard => Truth {
                 resolved_ip: Some(text(OTHER_ADDRESS)),
@@ -221,9 +221,7 @@ impl Fault {
             Self::BreaksOff => {
                 Truth::not(Status::CircuitFail, ErrorCode::CircuitDestroyed, Blame::Exit)
             }
-            Self::Frozen => {
-                Truth::not(Status::CircuitFail, ErrorCode::CircuitTimeout, Blame::Exit)
-            }
+            Self::Frozen => Truth::not(Status::CircuitFail, ErrorCode::CircuitTimeout, Blame::Exit),
             Self::Dead => {
                 Truth::not(Status::CircuitFail, ErrorCode::CircuitExitUnreachable, Blame::Exit)
             }

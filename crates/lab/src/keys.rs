@@ -42,11 +42,8 @@ pub(crate) async fn relay(nickname: &str, data: &Path, empty: &Path) -> Result<F
 /// Makes an authority's keys as a voter in the place where tor looks for them, and gives the
 /// fingerprint of its identity.
 pub(crate) async fn voter(nickname: &str, data: &Path) -> Result<Fingerprint, Error> {
-    let failed = |said: String| Error::Keys {
-        program: "tor-gencert",
-        whose: nickname.to_owned(),
-        said,
-    };
+    let failed =
+        |said: String| Error::Keys { program: "tor-gencert", whose: nickname.to_owned(), said };
     let start = |source| Error::Start { program: "tor-gencert".to_owned(), source };
     let keys: PathBuf = data.join("keys");
     std::fs::create_dir_all(&keys).map_err(Error::file("create", &keys))?;

@@ -95,7 +95,14 @@ impl Resolver {
             match bind_both() {
                 Ok((udp, tcp)) => {
                     let tcp = (fault != Fault::Truncated).then_some(tcp);
-                    return Ok(Self { udp, tcp, fault, exit, link: link.take(), log: Log::default() });
+                    return Ok(Self {
+                        udp,
+                        tcp,
+                        fault,
+                        exit,
+                        link: link.take(),
+                        log: Log::default(),
+                    });
                 }
                 Err(error) => last = Some(error),
             }
@@ -124,10 +131,8 @@ impl Resolvers {
     /// Runs the resolvers on a thread of their own.
     pub(crate) fn start(resolvers: Vec<Resolver>, processes: &Handle) -> Result<Self, Error> {
         let failed = |source| Error::Start { program: "the resolvers".to_owned(), source };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(failed)?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         {
             let _entered = runtime.enter();
             for resolver in resolvers {

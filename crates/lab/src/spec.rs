@@ -62,7 +62,8 @@ mod tests {
 
     #[test]
     fn nicknames_are_distinct() {
-        let spec = Spec { exits: vec![Fault::Correct, Fault::Silent, Fault::Correct], ..Spec::healthy(1) };
+        let spec =
+            Spec { exits: vec![Fault::Correct, Fault::Silent, Fault::Correct], ..Spec::healthy(1) };
         assert_eq!(spec.nicknames(), ["correct", "silent", "correct2"]);
     }
 

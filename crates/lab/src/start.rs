@@ -139,10 +139,9 @@ async fn start_once(
     let relays = [&authority_places[..], &guard_places[..], &exit_places[..]].concat();
 
     progress(Progress::Keys { relays: relays.len() });
-    let voters =
-        in_parallel(&authority_places, |place| async move {
-            keys::voter(&place.name, &place.data()).await
-        });
+    let voters = in_parallel(&authority_places, |place| async move {
+        keys::voter(&place.name, &place.data()).await
+    });
     let identities = in_parallel(&relays, |place| {
         let empty = no_settings.clone();
         async move { keys::relay(&place.name, &place.data(), &empty).await }
@@ -230,9 +229,10 @@ async fn start_once(
             contact: if index == 0 { HOSTILE_CONTACT } else { &contact },
             family: if family.contains(&fingerprint) { &family } else { &[] },
         };
-        let lines =
-            torrc::common(&place.dir, owner)
-            + &torrc::relay(&place.name, &no_settings) + &network + &lines.lines();
+        let lines = torrc::common(&place.dir, owner)
+            + &torrc::relay(&place.name, &no_settings)
+            + &network
+            + &lines.lines();
         write(&place.dir.join("torrc"), &lines)?;
         exits.push(Exit {
             fingerprint,
@@ -248,7 +248,11 @@ async fn start_once(
     }
     let resolvers = Resolvers::start(resolvers, &handle)?;
 
-    let watch = Watch { handle: &handle, files: &files, patience: PATIENCE * (1 + relays.len() as u32 / 50) };
+    let watch = Watch {
+        handle: &handle,
+        files: &files,
+        patience: PATIENCE * (1 + relays.len() as u32 / 50),
+    };
     let mut voters = Vec::new();
     for place in &authority_places {
         voters.push(watch.control(place).await?);
@@ -265,9 +269,7 @@ async fn start_once(
     }
     for mut control in guard_controls {
         watch
-            .until("every guard has the consensus", async || {
-                has_consensus(&mut control).await
-            })
+            .until("every guard has the consensus", async || has_consensus(&mut control).await)
             .await?;
     }
 
@@ -442,7 +444,9 @@ impl Watch<'_> {
 /// Whether that tor has a consensus: without one, the time is empty.
 async fn has_consensus(control: &mut Control) -> Result<bool, Error> {
     let reply = control.command("GETINFO consensus/valid-after").await?;
-    Ok(reply.iter().any(|line| line.strip_prefix("consensus/valid-after=").is_some_and(|time| !time.is_empty())))
+    Ok(reply.iter().any(|line| {
+        line.strip_prefix("consensus/valid-after=").is_some_and(|time| !time.is_empty())
+    }))
 }
 
 async fn run(handle: &Handle, place: &Place, launch: Launch) -> Result<(), Error> {

@@ -70,8 +70,10 @@ async fn every_fault_gives_the_evidence_that_its_truth_rests_on() {
             );
         }
         let asked = network.asked(&row.exit.fingerprint).unwrap();
-        let asked: Vec<_> =
-            asked.iter().map(|asked| format!("{} {}", asked.record_type, &asked.name[..2])).collect();
+        let asked: Vec<_> = asked
+            .iter()
+            .map(|asked| format!("{} {}", asked.record_type, &asked.name[..2]))
+            .collect();
         println!("    asked {asked:?}");
     }
     if let Some(guard) = network.dead_guard() {
