@@ -217,3 +217,137 @@ fn read_results(
     }
     Ok(results)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Fault;
+    use crate::manifest::ManifestExit;
+    use record::{Blame, ErrorCode, Status};
+    use serde_json::{Value, json};
+
+    const RIGHT: [u8; 20] = [1; 20];
+    const SILENT: [u8; 20] = [2; 20];
+
+    fn manifest() -> Manifest {
+        let exit = |id: [u8; 20], fault: Fault| ManifestExit {
+            fingerprint: Fingerprint::from_bytes(id),
+            nickname: fault.name().to_owned(),
+            fault: fault.name().to_owned(),
+            description: fault.description(),
+            or_address: "127.0.0.1:1".parse().unwrap(),
+            resolver: "127.0.0.1:2".parse().unwrap(),
+            wildcard: fault.truth(Mode::Wildcard),
+            nxdomain: fault.truth(Mode::Nxdomain),
+        };
+        Manifest {
+            format: record::Format { name: "exit-validator/lab".to_owned(), version: 1 },
+            pid: 1,
+            process_start: 0,
+            torrc: "/lab/torrc".into(),
+            client: None,
+            wildcard_domain: crate::zone::WILDCARD_DOMAIN.to_owned(),
+            nxdomain_domain: crate::zone::NXDOMAIN_DOMAIN.to_owned(),
+            expected_ip: crate::zone::EXPECTED_ADDRESS.into(),
+            exits: vec![exit(RIGHT, Fault::Correct), exit(SILENT, Fault::Silent)],
+            guards: Vec::new(),
+            dead_guard: None,
+        }
+    }
+
+    fn result(id: [u8; 20], truth: &Truth) -> Value {
+        json!({
+            "format": Kind::Result.format(), "exit_fingerprint": Fingerprint::from_bytes(id),
+            "exit_nickname": "\u{1b}[31mred", "exit_address": "127.0.0.1",
+            "first_hop_fingerprint": null, "query_domain": null, "expected_ip": null,
+            "timestamp": "2026-01-01T00:00:00Z", "run_id": "run", "shard": null,
+            "mode": "wildcard", "status": truth.status, "resolved_ip": truth.resolved_ip,
+            "latency_ms": null, "error": null, "error_code": truth.error_code, "attempt": 1,
+            "blame": truth.blame,
+            "timing": {"circuit_ms": null, "attach_ms": null, "resolve_ms": 12.3},
+            "provisional": false, "attempts": [],
+            "relay": {"flags": [], "contact": null, "family": [], "platform": null,
+                "bandwidth": {"consensus_weight": null, "observed": null},
+                "ipv6": {"address": null, "exit": null}, "country": null},
+        })
+    }
+
+    fn run(results: &[Value], complete: bool) -> Value {
+        let statuses = results
+            .iter()
+            .map(|result| serde_json::from_value::<Status>(result["status"].clone()).unwrap());
+        let counts: record::Counts = statuses.collect();
+        json!({
+            "format": Kind::Run.format(), "run_id": "run", "complete": complete,
+            "incomplete_reason": null, "mode": "wildcard", "domain": "example.org",
+            "expected_ip": null, "shard": null,
+            "selection": {"filter": "exits", "country": null, "relays_in_consensus": 9,
+                "exits_in_consensus": 2},
+            "settings": {"build_delay": 0.0, "delay_noise": 0.0, "query_timeout": 5.0,
+                "circuit_timeout": 5.0, "max_retries": 2, "retry_delay": 1.0,
+                "max_in_flight": 9, "max_per_first_hop": 9, "confirm_rounds": 0,
+                "confirm_after": 0.0, "first_hop": null},
+            "started": "2026-01-01T00:00:00Z", "ended": "2026-01-01T00:01:00Z",
+            "probing_seconds": 60.0, "resumed": 0, "consensus_valid_after": null,
+            "tor": {"version": "0.4.9", "own": true, "restarts": 0},
+            "scanner_version": "0.1.0", "selected": results.len(), "counts": counts,
+            "not_reached": [], "unconfirmed": [],
+        })
+    }
+
+    fn checked(results: &[Value], complete: bool) -> Checked {
+        let dir = tempfile::tempdir().unwrap();
+        for result in results {
+            let relay: Fingerprint =
+                serde_json::from_value(result["exit_fingerprint"].clone()).unwrap();
+            fs::write(dir.path().join(result_file_name(&relay)), result.to_string()).unwrap();
+        }
+        fs::write(dir.path().join(RUN_FILE), run(results, complete).to_string()).unwrap();
+        check(dir.path(), &manifest()).unwrap()
+    }
+
+    fn true_results() -> Vec<Value> {
+        let truth = |fault: Fault| fault.truth(Mode::Wildcard);
+        vec![result(RIGHT, &truth(Fault::Correct)), result(SILENT, &truth(Fault::Silent))]
+    }
+
+    #[test]
+    fn a_true_scan_is_true() {
+        let checked = checked(&true_results(), true);
+        assert!(checked.is_true(), "{}", checked.table());
+        assert!(checked.table().contains("2 of 2 verdicts are true"));
+    }
+
+    #[test]
+    fn every_difference_is_found() {
+        for (field, value) in [
+            ("status", json!(Status::Timeout)),
+            ("error_code", json!(ErrorCode::Servfail)),
+            ("blame", json!(Blame::Exit)),
+            ("mode", json!(Mode::Nxdomain)),
+            ("run_id", json!("another")),
+            ("provisional", json!(true)),
+        ] {
+            let mut results = true_results();
+            results[1][field] = value;
+            assert!(!checked(&results, true).is_true(), "{field}");
+        }
+        let mut results = true_results();
+        results[0]["resolved_ip"] = json!("192.0.2.1");
+        let wrong = checked(&results, true);
+        assert!(!wrong.is_true());
+        assert!(wrong.table().contains("NO: success 64.65.4.1 (found 192.0.2.1)"));
+    }
+
+    #[test]
+    fn missing_and_extra_relays_and_incomplete_runs_are_found() {
+        assert!(!checked(&true_results()[..1], true).is_true());
+        assert!(!checked(&true_results(), false).is_true());
+        let mut results = true_results();
+        results.push(result([3; 20], &Fault::Correct.truth(Mode::Wildcard)));
+        let extra = checked(&results, true);
+        assert!(!extra.is_true());
+        assert!(extra.table().contains("is no exit of the lab"));
+        assert!(!extra.table().contains('\u{1b}'), "a stranger's text acts on no terminal");
+    }
+}

@@ -44,16 +44,16 @@ impl Control {
         let verb = command.split(' ').next().unwrap_or_default();
         match timeout(PATIENCE, self.exchange(command)).await {
             Ok(Ok(lines)) => Ok(lines),
-            Ok(Err(said)) => Err(self.failed(verb, said)),
-            Err(_) => Err(self.failed(verb, "no answer in time".to_owned())),
+            Ok(Err(said)) => Err(self.failed(verb, &said)),
+            Err(_) => Err(self.failed(verb, "no answer in time")),
         }
     }
 
-    fn failed(&self, doing: &str, said: String) -> Error {
+    fn failed(&self, doing: &str, said: &str) -> Error {
         Error::Control {
             name: self.name.clone(),
             doing: doing.to_owned(),
-            said: record::printable(&said),
+            said: record::printable(said),
         }
     }
 

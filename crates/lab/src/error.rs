@@ -13,7 +13,7 @@ pub enum Error {
     #[error("{0} cannot be the lab's directory: its path must be UTF-8 without control characters")]
     Directory(PathBuf),
     /// A file or directory that could not be read or written.
-    #[error("cannot {doing} {path}: {source}")]
+    #[error("cannot {doing} {path}")]
     File {
         /// What was being done: `read`, `write`, `create`.
         doing: &'static str,
@@ -23,9 +23,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A program that could not be started.
-    #[error(
-        "cannot start {program}: {source}; the lab needs tor, tor-gencert and setpriv (util-linux)"
-    )]
+    #[error("cannot start {program}; the lab needs tor, tor-gencert and setpriv (util-linux)")]
     Start {
         /// The program.
         program: String,

@@ -56,6 +56,8 @@ pub(crate) struct Table(BTreeMap<String, Entry>);
 struct Entry {
     launch: Launch,
     child: Child,
+    /// Whether the lab itself ended it.
+    killed: bool,
 }
 
 impl Processes {
@@ -110,7 +112,7 @@ impl Table {
     pub(crate) fn start(&mut self, name: &str, launch: Launch) -> Result<(), Error> {
         self.kill(name);
         let child = spawn(&launch)?;
-        self.0.insert(name.to_owned(), Entry { launch, child });
+        self.0.insert(name.to_owned(), Entry { launch, child, killed: false });
         Ok(())
     }
 
@@ -119,6 +121,7 @@ impl Table {
         self.kill(name);
         if let Some(entry) = self.0.get_mut(name) {
             entry.child = spawn(&entry.launch)?;
+            entry.killed = false;
         }
         Ok(())
     }
@@ -127,6 +130,7 @@ impl Table {
     pub(crate) fn kill(&mut self, name: &str) {
         if let Some(entry) = self.0.get_mut(name) {
             end(&mut entry.child);
+            entry.killed = true;
         }
     }
 
@@ -142,11 +146,12 @@ impl Table {
         }
     }
 
-    /// The processes that have ended, and how.
+    /// The processes that have ended by themselves, and how.
     pub(crate) fn ended(&mut self) -> Vec<(String, String)> {
         let ended = |entry: &mut Entry| entry.child.try_wait().ok().flatten();
         self.0
             .iter_mut()
+            .filter(|(_, entry)| !entry.killed)
             .filter_map(|(name, entry)| Some((name.clone(), ended(entry)?.to_string())))
             .collect()
     }

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
@@ -114,10 +114,9 @@ impl std::fmt::Display for Exits {
 /// Carries a command out.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
-        Task::Up(up) if up.detach => detach(&up),
         Task::Up(up) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(hold(&up))
+            runtime.block_on(async { if up.detach { detach(&up).await } else { hold(&up).await } })
         }
         Task::Down(place) => down(&place.dir()?),
         Task::Check { analysis_dir, place } => check(&analysis_dir, &place.dir()?),
@@ -165,20 +164,11 @@ impl Up {
 async fn hold(up: &Up) -> anyhow::Result<ExitCode> {
     let dir = up.place.dir()?;
     let _lock = claim(&dir)?;
-    let mut interrupts = signal(SignalKind::interrupt())?;
-    let mut terminations = signal(SignalKind::terminate())?;
-    let mut hangups = signal(SignalKind::hangup())?;
-    let mut told = async move || {
-        tokio::select! {
-            _ = interrupts.recv() => {}
-            _ = terminations.recv() => {}
-            _ = hangups.recv() => {}
-        }
-    };
+    let mut told = std::pin::pin!(told()?);
     let spec = up.spec();
     let network = tokio::select! {
         network = Network::start(&spec, &dir, |progress| say(&in_words(progress))) => network?,
-        () = told() => {
+        () = &mut told => {
             say("ended before it was ready");
             return Ok(ExitCode::SUCCESS);
         }
@@ -186,7 +176,7 @@ async fn hold(up: &Up) -> anyhow::Result<ExitCode> {
     let manifest = Manifest::of(&network)?;
     say(&overview(&manifest));
     manifest.write(&network)?;
-    told().await;
+    told.await;
     let forgotten = std::fs::remove_file(network.dir().join(lab::MANIFEST_FILE));
     network.stop().await;
     forgotten.context("the lab has ended, but its network.json could not be removed")?;
@@ -258,7 +248,7 @@ fn overview(manifest: &Manifest) -> String {
 const POLL: Duration = Duration::from_millis(50);
 
 /// Starts the same command in the background and waits until its lab is ready.
-fn detach(up: &Up) -> anyhow::Result<ExitCode> {
+async fn detach(up: &Up) -> anyhow::Result<ExitCode> {
     let dir = up.place.dir()?;
     // Refuses, and forgets an earlier lab, before there is anything to clean up.
     drop(claim(&dir)?);
@@ -276,23 +266,42 @@ fn detach(up: &Up) -> anyhow::Result<ExitCode> {
         .process_group(0)
         .spawn()
         .context("cannot start the lab in the background")?;
-    loop {
-        if let Some(manifest) = Manifest::read(&dir)?
-            && manifest.pid == child.id()
-        {
-            say(&overview(&manifest));
-            return Ok(ExitCode::SUCCESS);
+    let ready = async {
+        loop {
+            if let Some(manifest) = Manifest::read(&dir)?
+                && manifest.pid == child.id()
+            {
+                say(&overview(&manifest));
+                return Ok(ExitCode::SUCCESS);
+            }
+            if let Some(status) = child.try_wait().context("cannot wait for the lab")? {
+                let said = std::fs::read_to_string(&path).unwrap_or_default();
+                bail!("the lab did not start ({status}); it said:\n{}", said.trim_end());
+            }
+            tokio::time::sleep(POLL).await;
         }
-        if let Some(status) = ended(&mut child)? {
-            let said = std::fs::read_to_string(&path).unwrap_or_default();
-            bail!("the lab did not start ({status}); it said:\n{}", said.trim_end());
-        }
-        std::thread::sleep(POLL);
+    };
+    tokio::select! {
+        ready = ready => return ready,
+        () = told()? => {}
     }
+    // Its tors go with it: the kernel sees to that.
+    child.kill().and_then(|()| child.wait()).context("cannot end the lab")?;
+    bail!("interrupted before the lab was ready")
 }
 
-fn ended(child: &mut Child) -> anyhow::Result<Option<std::process::ExitStatus>> {
-    child.try_wait().context("cannot wait for the lab")
+/// Waits for a signal that ends the program.
+fn told() -> std::io::Result<impl Future<Output = ()>> {
+    let mut interrupts = signal(SignalKind::interrupt())?;
+    let mut terminations = signal(SignalKind::terminate())?;
+    let mut hangups = signal(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupts.recv() => {}
+            _ = terminations.recv() => {}
+            _ = hangups.recv() => {}
+        }
+    })
 }
 
 /// How long a lab may take to end when asked to, before it is killed.

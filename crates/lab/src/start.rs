@@ -52,8 +52,12 @@ const AUTHORITIES: usize = 3;
 /// How often the start is tried anew where another program took a port of ours.
 const TRIES: u32 = 4;
 
-/// How long each step of the start may take, and as long again for every 50 relays.
+/// How long each step of the start may take, and so much longer for each relay.
 const PATIENCE: Duration = Duration::from_secs(60);
+const PER_RELAY: Duration = Duration::from_secs(1);
+
+/// Length of a control port's cookie in bytes (control-spec, section 5.1).
+const COOKIE_LENGTH: u64 = 32;
 
 /// How often a step's end is looked for.
 const POLL: Duration = Duration::from_millis(100);
@@ -251,7 +255,7 @@ async fn start_once(
     let watch = Watch {
         handle: &handle,
         files: &files,
-        patience: PATIENCE * (1 + relays.len() as u32 / 50),
+        patience: PATIENCE + PER_RELAY * u32::try_from(relays.len()).unwrap_or(u32::MAX),
     };
     let mut voters = Vec::new();
     for place in &authority_places {
@@ -364,19 +368,10 @@ impl Watch<'_> {
 
     async fn all_run(&self) -> Result<(), Error> {
         let ended = self.handle.run(crate::process::Table::ended).await?;
-        // Those that the lab itself has killed are waited for at once and do not show up twice:
-        // whatever is dead on purpose has its log named so.
-        let Some((name, how)) = ended.into_iter().find(|(name, _)| !self.meant_to_be_dead(name))
-        else {
-            return Ok(());
-        };
+        let Some((name, how)) = ended.into_iter().next() else { return Ok(()) };
         let dir = self.files.join(&name);
         let log = format!("{} | {}", tail(&dir.join("output")), tail(&dir.join("log")));
         Err(Error::Ended { name, how, log })
-    }
-
-    fn meant_to_be_dead(&self, name: &str) -> bool {
-        name.starts_with("dead")
     }
 
     /// Connects to a tor's control port as soon as it is there.
@@ -387,6 +382,10 @@ impl Watch<'_> {
             let text = fs::read_to_string(&file).unwrap_or_default();
             let port = text.trim().rsplit(':').next().and_then(|port| port.parse().ok());
             let Some(port) = port else { return Ok(false) };
+            // The cookie's file comes after the port's.
+            if fs::metadata(place.cookie()).map_or(0, |cookie| cookie.len()) < COOKIE_LENGTH {
+                return Ok(false);
+            }
             connection = Some(Control::connect(&place.name, port, &place.cookie()).await?);
             Ok(true)
         })
