@@ -22,7 +22,7 @@ impl Tally {
     pub fn add(&mut self, result: &RelayResult) {
         *self.codes.entry((result.status, result.error_code)).or_default() += 1;
         if result.status == Status::Success {
-            self.resolve_ms.extend(result.latency_ms.map(|time| time.get()));
+            self.resolve_ms.extend(result.latency_ms.map(record::Millis::get));
             return;
         }
         if self.failing.len() <= MOST_NAMED {

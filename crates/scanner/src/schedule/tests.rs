@@ -227,7 +227,7 @@ impl Simulation {
     fn answer(&mut self, probe: ProbeId, via: Via, stream: &StreamId, name: &str) {
         let (exit, circuit) = self.probes[&probe].clone();
         let kind = self.exits[usize::from(exit)];
-        let first = self.attempts.get(&exit).is_none();
+        let first = !self.attempts.contains_key(&exit);
         self.stream(3, stream, StreamStatus::SentResolve, name, "");
         let address = match kind {
             Exit::Mute => return,

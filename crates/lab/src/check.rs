@@ -1,0 +1,353 @@
+//! A scan's results beside the truth. Reads an analysis directory; judges no relay itself.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use record::{Fingerprint, Kind, Mode, RUN_FILE, RelayResult, Run, printable, result_file_name};
+
+use crate::{Error, Manifest, Truth};
+
+/// How a scan of the lab compares with the truth.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checked {
+    /// How the scan judged answers.
+    pub mode: Mode,
+    /// One for each exit of the lab, in its order.
+    pub rows: Vec<Row>,
+    /// What is wrong apart from single relays' verdicts.
+    pub faults: Vec<String>,
+}
+
+/// One exit of the lab in a scan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Its identity.
+    pub fingerprint: Fingerprint,
+    /// Its nickname.
+    pub nickname: String,
+    /// What its resolver does.
+    pub description: String,
+    /// The true verdict.
+    pub truth: Truth,
+    /// The scan's verdict, in the same terms; null where the scan has none.
+    pub found: Option<Truth>,
+    /// The resolve time, in milliseconds.
+    pub resolve_ms: Option<f64>,
+}
+
+impl Row {
+    /// Whether the scan's verdict is the true one.
+    #[must_use]
+    pub fn is_true(&self) -> bool {
+        self.found.as_ref().is_some_and(|found| {
+            let left_open = self.truth.resolved_ip.is_none();
+            (found.status, found.error_code, found.blame)
+                == (self.truth.status, self.truth.error_code, self.truth.blame)
+                && (left_open || found.resolved_ip == self.truth.resolved_ip)
+        })
+    }
+}
+
+impl Checked {
+    /// Whether the scan is complete and every verdict true.
+    #[must_use]
+    pub fn is_true(&self) -> bool {
+        self.faults.is_empty() && self.rows.iter().all(Row::is_true)
+    }
+
+    /// The comparison as a table for people.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let mut lines = vec![
+            ["relay", "its resolver", "verdict", "cause", "blame", "resolved in", "true"]
+                .map(str::to_owned),
+        ];
+        for row in &self.rows {
+            let (verdict, cause, blame) = match &row.found {
+                Some(found) => words(found),
+                None => ("no result".to_owned(), String::new(), String::new()),
+            };
+            lines.push([
+                printable(&row.nickname),
+                printable(&row.description),
+                verdict,
+                cause,
+                blame,
+                row.resolve_ms.map(|ms| format!("{ms:.0} ms")).unwrap_or_default(),
+                if row.is_true() { "yes".to_owned() } else { format!("NO: {}", row.difference()) },
+            ]);
+        }
+        let mut text = columns(&lines);
+        for fault in &self.faults {
+            let _ = writeln!(text, "{}", printable(fault));
+        }
+        let (of, right) = (self.rows.len(), self.rows.iter().filter(|row| row.is_true()).count());
+        let _ = writeln!(text, "{} mode: {right} of {of} verdicts are true", self.mode);
+        text
+    }
+}
+
+impl Row {
+    /// What it should have been.
+    fn difference(&self) -> String {
+        let (verdict, cause, blame) = words(&self.truth);
+        let mut text = [verdict, cause, blame].join(" ").trim_end().to_owned();
+        if let Some(address) = &self.truth.resolved_ip {
+            let found = self.found.as_ref().and_then(|found| found.resolved_ip.as_deref());
+            let _ = write!(text, " {address} (found {})", printable(found.unwrap_or("none")));
+        }
+        text
+    }
+}
+
+fn words(truth: &Truth) -> (String, String, String) {
+    (
+        truth.status.to_string(),
+        truth.error_code.map(|code| code.to_string()).unwrap_or_default(),
+        truth.blame.map(|blame| blame.to_string()).unwrap_or_default(),
+    )
+}
+
+/// Lines of cells, in columns as wide as their widest cell.
+pub(crate) fn columns<const N: usize>(lines: &[[String; N]]) -> String {
+    let width = |column: usize| {
+        lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default()
+    };
+    let widths: Vec<_> = (0..N).map(width).collect();
+    let mut text = String::new();
+    for line in lines {
+        let cells: Vec<_> =
+            line.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
+        let _ = writeln!(text, "{}", cells.join("  ").trim_end());
+    }
+    text
+}
+
+/// Compares the results in an analysis directory with the truth about the lab's exits.
+///
+/// # Errors
+///
+/// [`Error::File`] where the directory or its run file cannot be read. Whatever is wrong with the
+/// results themselves is in [`Checked`].
+pub fn check(analysis: &Path, manifest: &Manifest) -> Result<Checked, Error> {
+    let path = analysis.join(RUN_FILE);
+    let bytes = fs::read(&path).map_err(Error::file("read", &path))?;
+    let run: Run = Kind::Run
+        .parse(&bytes)
+        .map_err(|error| Error::file("read", &path)(std::io::Error::other(error)))?;
+    let mut faults = Vec::new();
+    let mut results = read_results(analysis, &mut faults)?;
+    for result in results.values() {
+        let relay = &result.exit_fingerprint;
+        if result.run_id != run.run_id || result.mode != run.mode {
+            faults.push(format!("{relay}: its result is of another run or mode"));
+        }
+        if result.provisional {
+            faults.push(format!("{relay}: its result is provisional"));
+        }
+    }
+    if !run.complete {
+        let reason = run.incomplete_reason.as_deref().unwrap_or("it does not say why");
+        faults.push(format!("the run is not complete: {reason}"));
+    }
+    if !run.not_reached.is_empty() || !run.unconfirmed.is_empty() {
+        let (missing, open) = (run.not_reached.len(), run.unconfirmed.len());
+        faults.push(format!("the run names {missing} relays not reached, {open} not confirmed"));
+    }
+    let have: record::Counts = results.values().map(|result| result.status).collect();
+    if run.counts != have || usize::try_from(run.selected) != Ok(manifest.exits.len()) {
+        let (selected, counted) = (run.selected, run.counts.total());
+        faults.push(format!(
+            "the run's counts are not those of its results: {selected} selected, {counted} \
+             counted, {} result files",
+            results.len()
+        ));
+    }
+    let row = |exit: &crate::manifest::ManifestExit| {
+        let result = results.remove(&exit.fingerprint);
+        Row {
+            fingerprint: exit.fingerprint,
+            nickname: exit.nickname.clone(),
+            description: exit.description.clone(),
+            truth: exit.truth(run.mode).clone(),
+            resolve_ms: result
+                .as_ref()
+                .and_then(|result| result.timing.resolve_ms)
+                .map(record::Millis::get),
+            found: result.map(|result| Truth {
+                status: result.status,
+                error_code: result.error_code,
+                blame: result.blame,
+                resolved_ip: result.resolved_ip,
+            }),
+        }
+    };
+    let rows = manifest.exits.iter().map(row).collect();
+    for result in results.values() {
+        let (relay, nickname) = (&result.exit_fingerprint, &result.exit_nickname);
+        faults.push(format!("{relay} ({nickname}) has a result and is no exit of the lab"));
+    }
+    Ok(Checked { mode: run.mode, rows, faults })
+}
+
+/// The result files by relay; what cannot be one is a fault.
+fn read_results(
+    analysis: &Path,
+    faults: &mut Vec<String>,
+) -> Result<BTreeMap<Fingerprint, RelayResult>, Error> {
+    let mut results = BTreeMap::new();
+    for entry in fs::read_dir(analysis).map_err(Error::file("read", analysis))? {
+        let entry = entry.map_err(Error::file("read", analysis))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !name.starts_with("dnshealth_") {
+            continue;
+        }
+        let bytes = fs::read(entry.path()).map_err(Error::file("read", &entry.path()))?;
+        match Kind::Result.parse::<RelayResult>(&bytes) {
+            Ok(result) if result_file_name(&result.exit_fingerprint) == name => {
+                results.insert(result.exit_fingerprint, result);
+            }
+            Ok(result) => {
+                faults.push(format!("{name} holds the result of {}", result.exit_fingerprint));
+            }
+            Err(error) => faults.push(format!("{name}: {error}")),
+        }
+    }
+    Ok(results)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Fault;
+    use crate::manifest::ManifestExit;
+    use record::{Blame, ErrorCode, Status};
+    use serde_json::{Value, json};
+
+    const RIGHT: [u8; 20] = [1; 20];
+    const SILENT: [u8; 20] = [2; 20];
+
+    fn manifest() -> Manifest {
+        let exit = |id: [u8; 20], fault: Fault| ManifestExit {
+            fingerprint: Fingerprint::from_bytes(id),
+            nickname: fault.name().to_owned(),
+            fault: fault.name().to_owned(),
+            description: fault.description(),
+            or_address: "127.0.0.1:1".parse().unwrap(),
+            resolver: "127.0.0.1:2".parse().unwrap(),
+            wildcard: fault.truth(Mode::Wildcard),
+            nxdomain: fault.truth(Mode::Nxdomain),
+        };
+        Manifest {
+            format: record::Format { name: "exit-validator/lab".to_owned(), version: 1 },
+            pid: 1,
+            process_start: 0,
+            torrc: "/lab/torrc".into(),
+            client: None,
+            wildcard_domain: crate::zone::WILDCARD_DOMAIN.to_owned(),
+            nxdomain_domain: crate::zone::NXDOMAIN_DOMAIN.to_owned(),
+            expected_ip: crate::zone::EXPECTED_ADDRESS.into(),
+            exits: vec![exit(RIGHT, Fault::Correct), exit(SILENT, Fault::Silent)],
+            guards: Vec::new(),
+            dead_guard: None,
+        }
+    }
+
+    fn result(id: [u8; 20], truth: &Truth) -> Value {
+        json!({
+            "format": Kind::Result.format(), "exit_fingerprint": Fingerprint::from_bytes(id),
+            "exit_nickname": "\u{1b}[31mred", "exit_address": "127.0.0.1",
+            "first_hop_fingerprint": null, "query_domain": null, "expected_ip": null,
+            "timestamp": "2026-01-01T00:00:00Z", "run_id": "run", "shard": null,
+            "mode": "wildcard", "status": truth.status, "resolved_ip": truth.resolved_ip,
+            "latency_ms": null, "error": null, "error_code": truth.error_code, "attempt": 1,
+            "blame": truth.blame,
+            "timing": {"circuit_ms": null, "attach_ms": null, "resolve_ms": 12.3},
+            "provisional": false, "attempts": [],
+            "relay": {"flags": [], "contact": null, "family": [], "platform": null,
+                "bandwidth": {"consensus_weight": null, "observed": null},
+                "ipv6": {"address": null, "exit": null}, "country": null},
+        })
+    }
+
+    fn run(results: &[Value], complete: bool) -> Value {
+        let statuses = results
+            .iter()
+            .map(|result| serde_json::from_value::<Status>(result["status"].clone()).unwrap());
+        let counts: record::Counts = statuses.collect();
+        json!({
+            "format": Kind::Run.format(), "run_id": "run", "complete": complete,
+            "incomplete_reason": null, "mode": "wildcard", "domain": "example.org",
+            "expected_ip": null, "shard": null,
+            "selection": {"filter": "exits", "country": null, "relays_in_consensus": 9,
+                "exits_in_consensus": 2},
+            "settings": {"build_delay": 0.0, "delay_noise": 0.0, "query_timeout": 5.0,
+                "circuit_timeout": 5.0, "max_retries": 2, "retry_delay": 1.0,
+                "max_in_flight": 9, "max_per_first_hop": 9, "confirm_rounds": 0,
+                "confirm_after": 0.0, "first_hop": null},
+            "started": "2026-01-01T00:00:00Z", "ended": "2026-01-01T00:01:00Z",
+            "probing_seconds": 60.0, "resumed": 0, "consensus_valid_after": null,
+            "tor": {"version": "0.4.9", "own": true, "restarts": 0},
+            "scanner_version": "0.1.0", "selected": results.len(), "counts": counts,
+            "not_reached": [], "unconfirmed": [],
+        })
+    }
+
+    fn checked(results: &[Value], complete: bool) -> Checked {
+        let dir = tempfile::tempdir().unwrap();
+        for result in results {
+            let relay: Fingerprint =
+                serde_json::from_value(result["exit_fingerprint"].clone()).unwrap();
+            fs::write(dir.path().join(result_file_name(&relay)), result.to_string()).unwrap();
+        }
+        fs::write(dir.path().join(RUN_FILE), run(results, complete).to_string()).unwrap();
+        check(dir.path(), &manifest()).unwrap()
+    }
+
+    fn true_results() -> Vec<Value> {
+        let truth = |fault: Fault| fault.truth(Mode::Wildcard);
+        vec![result(RIGHT, &truth(Fault::Correct)), result(SILENT, &truth(Fault::Silent))]
+    }
+
+    #[test]
+    fn a_true_scan_is_true() {
+        let checked = checked(&true_results(), true);
+        assert!(checked.is_true(), "{}", checked.table());
+        assert!(checked.table().contains("2 of 2 verdicts are true"));
+    }
+
+    #[test]
+    fn every_difference_is_found() {
+        for (field, value) in [
+            ("status", json!(Status::Timeout)),
+            ("error_code", json!(ErrorCode::Servfail)),
+            ("blame", json!(Blame::Exit)),
+            ("mode", json!(Mode::Nxdomain)),
+            ("run_id", json!("another")),
+            ("provisional", json!(true)),
+        ] {
+            let mut results = true_results();
+            results[1][field] = value;
+            assert!(!checked(&results, true).is_true(), "{field}");
+        }
+        let mut results = true_results();
+        results[0]["resolved_ip"] = json!("192.0.2.1");
+        let wrong = checked(&results, true);
+        assert!(!wrong.is_true());
+        assert!(wrong.table().contains("NO: success 64.65.4.1 (found 192.0.2.1)"));
+    }
+
+    #[test]
+    fn missing_and_extra_relays_and_incomplete_runs_are_found() {
+        assert!(!checked(&true_results()[..1], true).is_true());
+        assert!(!checked(&true_results(), false).is_true());
+        let mut results = true_results();
+        results.push(result([3; 20], &Fault::Correct.truth(Mode::Wildcard)));
+        let extra = checked(&results, true);
+        assert!(!extra.is_true());
+        assert!(extra.table().contains("is no exit of the lab"));
+        assert!(!extra.table().contains('\u{1b}'), "a stranger's text acts on no terminal");
+    }
+}

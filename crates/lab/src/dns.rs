@@ -1,0 +1,368 @@
+//! What a resolver with a given fault does with a question: pure, the time passed in. Owns the
+//! misbehaviour; the sockets and the processes that it concerns are elsewhere.
+
+use std::time::{Duration, Instant};
+
+use hickory_proto::op::{Message, MessageType, Query, ResponseCode};
+use hickory_proto::rr::rdata::{A, AAAA};
+use hickory_proto::rr::{DNSClass, RData, Record, RecordType};
+
+use crate::fault::{Fault, SEQUENCE_RESTARTS_AFTER};
+use crate::zone::{EXPECTED_ADDRESS, EXPECTED_ADDRESS_V6, OTHER_ADDRESS, PRIVATE_ADDRESS, exists};
+
+/// Time to live of every answer, in seconds: short, as in a zone where no name is asked for twice.
+const TTL: u32 = 30;
+
+/// The name that libevent, tor's resolver library, asks for of its own accord to learn whether a
+/// name server that failed is back (evdns.c, `nameserver_send_probe`). It is no lookup of anybody:
+/// it neither counts in a sequence nor sets anything off.
+const PROBE: &str = "google.com.";
+
+/// How a question came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// By UDP.
+    Udp,
+    /// By TCP.
+    Tcp,
+}
+
+/// What is to be done about a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Answer with these bytes, after this long.
+    Answer { after: Duration, bytes: Vec<u8> },
+    /// Do not answer.
+    Ignore,
+    /// Freeze the exit for a while; do not answer.
+    FreezeExit,
+    /// Break the exit's links to other relays; do not answer.
+    CutLinks,
+}
+
+/// What a question was, and what is to be done about it.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    /// The name in lower case, with its final dot.
+    pub(crate) name: String,
+    /// The type asked for.
+    pub(crate) record_type: RecordType,
+    pub(crate) action: Action,
+}
+
+/// One resolver's mind: its fault, and what it remembers of the questions before.
+#[derive(Debug)]
+pub(crate) struct Script {
+    fault: Fault,
+    /// The names of the sequence under way, in the order in which they first came. An exit asks
+    /// again for the same name when it gets SERVFAIL or nothing, so that questions do not count.
+    names: Vec<String>,
+    last: Option<Instant>,
+}
+
+impl Script {
+    pub(crate) fn new(fault: Fault) -> Self {
+        Self { fault, names: Vec::new(), last: None }
+    }
+
+    /// What to do about these bytes; `None` where they are no question.
+    pub(crate) fn hear(&mut self, bytes: &[u8], via: Transport, now: Instant) -> Option<Heard> {
+        let question = Message::from_vec(bytes).ok()?;
+        if question.metadata.message_type != MessageType::Query {
+            return None;
+        }
+        let [query] = question.queries.as_slice() else { return None };
+        let name = query.name().to_lowercase().to_ascii();
+        let action = if name == PROBE {
+            self.act(&question, query, &name, via, Occasion::Probe)
+        } else {
+            let occasion = self.count(&name, now);
+            self.act(&question, query, &name, via, occasion)
+        };
+        Some(Heard { record_type: query.query_type(), name, action })
+    }
+
+    /// Which name of the sequence this is.
+    fn count(&mut self, name: &str, now: Instant) -> Occasion {
+        let idle = self.last.is_none_or(|last| now - last >= SEQUENCE_RESTARTS_AFTER);
+        self.last = Some(now);
+        // An exit frozen for longer than the sequence lasts asks for the same name once more.
+        if idle && self.names.last().is_none_or(|last| last != name) {
+            self.names.clear();
+        }
+        if let Some(at) = self.names.iter().position(|known| known == name) {
+            return Occasion::Again { first: at == 0 };
+        }
+        self.names.push(name.to_owned());
+        Occasion::New { first: self.names.len() == 1 }
+    }
+
+    fn act(
+        &self,
+        question: &Message,
+        query: &Query,
+        name: &str,
+        via: Transport,
+        occasion: Occasion,
+    ) -> Action {
+        let answer = |records: &[RData]| records_to(question, query, records);
+        let right = || right_answer(question, query, name, self.fault.ipv6());
+        let a = query.query_type() == RecordType::A && query.query_class() == DNSClass::IN;
+        // The addresses of a name that has these, whatever the name: a question of another type
+        // finds nothing.
+        let addresses = |wrong: &[RData]| if a { answer(wrong) } else { answer(&[]) };
+        let first = match occasion {
+            Occasion::New { first } | Occasion::Again { first } => first,
+            Occasion::Probe => false,
+        };
+        let now =
+            |message: Message| Action::Answer { after: Duration::ZERO, bytes: wire(&message) };
+        match self.fault {
+            Fault::Correct | Fault::CorrectIpv6 | Fault::Frozen | Fault::Dead => now(right()),
+            Fault::OtherAddress => now(addresses(&[OTHER])),
+            Fault::PrivateAddress => now(addresses(&[PRIVATE])),
+            Fault::WrongAddressFirst => now(addresses(&[OTHER, EXPECTED])),
+            Fault::RightAddressFirst => now(addresses(&[EXPECTED, OTHER])),
+            Fault::Nxdomain => now(error(question, query, ResponseCode::NXDomain)),
+            Fault::Refused => now(error(question, query, ResponseCode::Refused)),
+            Fault::Empty => now(answer(&[])),
+            // Given to a type A question too, as a resolver does that mixes the families up.
+            Fault::AaaaOnly => now(answer(&[EXPECTED_V6])),
+            Fault::Servfail => now(error(question, query, ResponseCode::ServFail)),
+            Fault::Truncated => match via {
+                Transport::Udp => {
+                    let mut message = answer(&[]);
+                    message.metadata.truncation = true;
+                    now(message)
+                }
+                Transport::Tcp => Action::Ignore,
+            },
+            Fault::Garbage => {
+                let mut bytes = question.metadata.id.to_be_bytes().to_vec();
+                bytes.extend([0xff; 46]);
+                Action::Answer { after: Duration::ZERO, bytes }
+            }
+            Fault::WrongId => {
+                let mut message = right();
+                message.metadata.id = !message.metadata.id;
+                now(message)
+            }
+            Fault::Silent => Action::Ignore,
+            Fault::Slow(after) => Action::Answer { after, bytes: wire(&right()) },
+            Fault::BrokenThenRight if first => now(error(question, query, ResponseCode::ServFail)),
+            Fault::RightThenWrong if !first && occasion != Occasion::Probe => {
+                now(addresses(&[OTHER]))
+            }
+            Fault::BrokenThenRight | Fault::RightThenWrong => now(right()),
+            Fault::FreezesInQuery | Fault::BreaksOff if occasion == Occasion::Probe => now(right()),
+            // An exit that wakes up, or waits in vain, asks again: once is enough.
+            Fault::FreezesInQuery | Fault::BreaksOff
+                if matches!(occasion, Occasion::Again { .. }) =>
+            {
+                Action::Ignore
+            }
+            Fault::FreezesInQuery => Action::FreezeExit,
+            Fault::BreaksOff => Action::CutLinks,
+        }
+    }
+}
+
+/// Where a question stands in its sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Occasion {
+    /// A name that has not been asked for; whether it is the sequence's first.
+    New { first: bool },
+    /// A name that has.
+    Again { first: bool },
+    /// Not a lookup: [`PROBE`].
+    Probe,
+}
+
+const EXPECTED: RData = RData::A(A(EXPECTED_ADDRESS));
+const EXPECTED_V6: RData = RData::AAAA(AAAA(EXPECTED_ADDRESS_V6));
+const OTHER: RData = RData::A(A(OTHER_ADDRESS));
+const PRIVATE: RData = RData::A(A(PRIVATE_ADDRESS));
+
+/// The answer of a resolver without fault.
+fn right_answer(question: &Message, query: &Query, name: &str, ipv6: bool) -> Message {
+    if !exists(name) {
+        return error(question, query, ResponseCode::NXDomain);
+    }
+    match (query.query_class(), query.query_type()) {
+        (DNSClass::IN, RecordType::A) => records_to(question, query, &[EXPECTED]),
+        (DNSClass::IN, RecordType::AAAA) if ipv6 => records_to(question, query, &[EXPECTED_V6]),
+        _ => records_to(question, query, &[]),
+    }
+}
+
+fn records_to(question: &Message, query: &Query, records: &[RData]) -> Message {
+    let mut message = error(question, query, ResponseCode::NoError);
+    message.answers = records
+        .iter()
+        .map(|data| Record::from_rdata(query.name().clone(), TTL, data.clone()))
+        .collect();
+    message
+}
+
+/// An answer without records. The question is given back letter by letter: tor's exits write names
+/// in random case and refuse an answer in which that differs.
+fn error(question: &Message, query: &Query, code: ResponseCode) -> Message {
+    let mut message = Message::response(question.metadata.id, question.metadata.op_code);
+    message.metadata.recursion_desired = question.metadata.recursion_desired;
+    message.metadata.recursion_available = true;
+    message.metadata.response_code = code;
+    message.queries = vec![query.clone()];
+    message
+}
+
+fn wire(message: &Message) -> Vec<u8> {
+    message.to_vec().expect("a few short records under a name that was parsed fit in a message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hickory_proto::rr::Name;
+    use proptest::prelude::*;
+    use std::net::IpAddr;
+
+    fn question(name: &str, record_type: RecordType) -> Vec<u8> {
+        let mut message = Message::query();
+        message.metadata.id = 0x1234;
+        message.add_query(Query::query(Name::from_ascii(name).unwrap(), record_type));
+        message.to_vec().unwrap()
+    }
+
+    fn ask(script: &mut Script, name: &str, record_type: RecordType, now: Instant) -> Action {
+        script.hear(&question(name, record_type), Transport::Udp, now).unwrap().action
+    }
+
+    fn answer(fault: Fault, name: &str, record_type: RecordType) -> Message {
+        match ask(&mut Script::new(fault), name, record_type, start()) {
+            Action::Answer { bytes, .. } => Message::from_vec(&bytes).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn addresses(message: &Message) -> Vec<IpAddr> {
+        message.answers.iter().filter_map(|record| record.data.ip_addr()).collect()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "an Instant can be had in no other way")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    const NAME: &str = "Abc.01234567.tOr.exit.validator.1aeo.com.";
+    const NO_NAME: &str = "abc.01234567.nxdomain.lab.invalid.";
+
+    #[test]
+    fn a_correct_resolver_knows_its_zone() {
+        let message = answer(Fault::Correct, NAME, RecordType::A);
+        assert_eq!(addresses(&message), [IpAddr::from(EXPECTED_ADDRESS)]);
+        assert_eq!(message.metadata.id, 0x1234);
+        assert_eq!(message.queries[0].name().to_ascii(), NAME, "the case is kept");
+        let none = answer(Fault::Correct, NAME, RecordType::AAAA);
+        assert_eq!(none.metadata.response_code, ResponseCode::NoError);
+        assert!(none.answers.is_empty());
+        let six = answer(Fault::CorrectIpv6, NAME, RecordType::AAAA);
+        assert_eq!(addresses(&six), [IpAddr::from(EXPECTED_ADDRESS_V6)]);
+        let missing = answer(Fault::Correct, NO_NAME, RecordType::A);
+        assert_eq!(missing.metadata.response_code, ResponseCode::NXDomain);
+    }
+
+    #[test]
+    fn faults_misbehave_for_every_name() {
+        for name in [NAME, NO_NAME] {
+            let first = |fault| addresses(&answer(fault, name, RecordType::A))[0];
+            assert_eq!(first(Fault::OtherAddress), IpAddr::from(OTHER_ADDRESS));
+            assert_eq!(first(Fault::PrivateAddress), IpAddr::from(PRIVATE_ADDRESS));
+            assert_eq!(first(Fault::WrongAddressFirst), IpAddr::from(OTHER_ADDRESS));
+            assert_eq!(first(Fault::RightAddressFirst), IpAddr::from(EXPECTED_ADDRESS));
+            assert_eq!(first(Fault::AaaaOnly), IpAddr::from(EXPECTED_ADDRESS_V6));
+            for (fault, code) in [
+                (Fault::Nxdomain, ResponseCode::NXDomain),
+                (Fault::Refused, ResponseCode::Refused),
+                (Fault::Empty, ResponseCode::NoError),
+                (Fault::Servfail, ResponseCode::ServFail),
+            ] {
+                let message = answer(fault, name, RecordType::A);
+                assert_eq!(message.metadata.response_code, code);
+                assert!(message.answers.is_empty());
+            }
+            assert!(answer(Fault::Truncated, name, RecordType::A).metadata.truncation);
+            assert_ne!(answer(Fault::WrongId, name, RecordType::A).metadata.id, 0x1234);
+        }
+    }
+
+    #[test]
+    fn garbage_is_no_message() {
+        let mut script = Script::new(Fault::Garbage);
+        let Action::Answer { bytes, .. } = ask(&mut script, NAME, RecordType::A, start()) else {
+            panic!("no answer");
+        };
+        assert_eq!(bytes[..2], [0x12, 0x34]);
+        assert!(Message::from_vec(&bytes).is_err());
+    }
+
+    #[test]
+    fn a_sequence_counts_names_and_begins_anew_after_a_rest() {
+        let mut script = Script::new(Fault::BrokenThenRight);
+        let code =
+            |script: &mut Script, name: &str, now| match ask(script, name, RecordType::A, now) {
+                Action::Answer { bytes, .. } => {
+                    Message::from_vec(&bytes).unwrap().metadata.response_code
+                }
+                other => panic!("{other:?}"),
+            };
+        let names = ["a", "b", "c"].map(|label| format!("{label}.tor.exit.validator.1aeo.com."));
+        let at = start();
+        let rest = Duration::from_secs(1);
+        assert_eq!(code(&mut script, &names[0], at), ResponseCode::ServFail);
+        assert_eq!(code(&mut script, &names[0].to_uppercase(), at), ResponseCode::ServFail);
+        assert_eq!(code(&mut script, PROBE, at), ResponseCode::NXDomain);
+        assert_eq!(code(&mut script, &names[1], at + rest), ResponseCode::NoError);
+        assert_eq!(code(&mut script, &names[0], at + rest), ResponseCode::ServFail);
+        let later = at + rest + SEQUENCE_RESTARTS_AFTER;
+        assert_eq!(code(&mut script, &names[2], later), ResponseCode::ServFail);
+
+        let mut script = Script::new(Fault::RightThenWrong);
+        let first = |script: &mut Script, name: &str, now| {
+            let Action::Answer { bytes, .. } = ask(script, name, RecordType::A, now) else {
+                panic!("no answer");
+            };
+            addresses(&Message::from_vec(&bytes).unwrap())[0]
+        };
+        assert_eq!(first(&mut script, &names[0], at), IpAddr::from(EXPECTED_ADDRESS));
+        assert_eq!(first(&mut script, &names[1], at), IpAddr::from(OTHER_ADDRESS));
+        assert_eq!(
+            first(&mut script, &names[1], at + SEQUENCE_RESTARTS_AFTER),
+            IpAddr::from(OTHER_ADDRESS),
+            "the last name, asked for again, belongs to its old sequence"
+        );
+    }
+
+    #[test]
+    fn an_exit_is_struck_once_for_each_name() {
+        for (fault, blow) in
+            [(Fault::FreezesInQuery, Action::FreezeExit), (Fault::BreaksOff, Action::CutLinks)]
+        {
+            let mut script = Script::new(fault);
+            let at = start();
+            assert_eq!(ask(&mut script, NAME, RecordType::A, at), blow);
+            let woken = at + Duration::from_secs(15);
+            assert_eq!(ask(&mut script, NAME, RecordType::A, woken), Action::Ignore);
+            assert!(matches!(ask(&mut script, PROBE, RecordType::A, woken), Action::Answer { .. }));
+            assert_eq!(ask(&mut script, NO_NAME, RecordType::A, woken), blow);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn strange_bytes_are_no_question(bytes: Vec<u8>) {
+            for fault in Fault::ALL {
+                let _ = Script::new(fault).hear(&bytes, Transport::Udp, start());
+            }
+        }
+    }
+}

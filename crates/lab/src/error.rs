@@ -1,0 +1,91 @@
+//! What can go wrong with a lab.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a lab could not start, or could not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A specification that no network can be made of.
+    #[error("cannot make this network: {0}")]
+    Spec(String),
+    /// A directory whose path tor's configuration cannot express.
+    #[error("{0} cannot be the lab's directory: its path must be UTF-8 without control characters")]
+    Directory(PathBuf),
+    /// A file or directory that could not be read or written.
+    #[error("cannot {doing} {path}")]
+    File {
+        /// What was being done: `read`, `write`, `create`.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A program that could not be started.
+    #[error("cannot start {program}; the lab needs tor, tor-gencert and setpriv (util-linux)")]
+    Start {
+        /// The program.
+        program: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A program that failed at making a key.
+    #[error("{program} could not make the keys of {whose}: {said}")]
+    Keys {
+        /// The program.
+        program: &'static str,
+        /// The relay whose keys they are.
+        whose: String,
+        /// What it wrote, or how it ended.
+        said: String,
+    },
+    /// No free port, or none that could be taken.
+    #[error("cannot take a free port on 127.0.0.1: {0}")]
+    Port(io::Error),
+    /// A tor that ended by itself.
+    #[error("the tor of {name} ended by itself ({how}); the end of its log: {log}")]
+    Ended {
+        /// Its name in the lab.
+        name: String,
+        /// How it ended.
+        how: String,
+        /// The last lines of its log.
+        log: String,
+    },
+    /// Something that should have happened by now has not.
+    #[error("gave up waiting until {what} after {after:?}; the logs are in the lab's directory")]
+    Late {
+        /// What was waited for.
+        what: String,
+        /// How long it was waited for.
+        after: std::time::Duration,
+    },
+    /// The control port of one of the lab's tors failed us.
+    #[error("the control port of {name} failed at {doing}: {said}")]
+    Control {
+        /// The tor's name in the lab.
+        name: String,
+        /// The command, or what was being done.
+        doing: String,
+        /// Tor's answer, or the error.
+        said: String,
+    },
+    /// A relay that is not in the lab.
+    #[error("no exit of the lab has the fingerprint {0}")]
+    NoSuchExit(record::Fingerprint),
+    /// The specification asked for no client.
+    #[error("this lab has no client tor; ask for one in its specification")]
+    NoClient,
+    /// The lab's own threads are gone.
+    #[error("the lab has stopped")]
+    Stopped,
+}
+
+impl Error {
+    /// Turns an error of a file operation into one that says which file it was about.
+    pub(crate) fn file(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { doing, path, source }
+    }
+}

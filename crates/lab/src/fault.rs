@@ -1,0 +1,295 @@
+//! What can be wrong with an exit, and the verdict that a true scanner gives of it. Breaks nothing
+//! itself: the resolvers and the network act on what is named here.
+
+use std::time::Duration;
+
+use record::{Blame, ErrorCode, Mode, Status};
+use serde::{Deserialize, Serialize};
+
+use crate::zone::{EXPECTED_ADDRESS, OTHER_ADDRESS, PRIVATE_ADDRESS, text};
+
+/// How long tor's exits wait for their resolver before they give up: two tries of one second each,
+/// by the defaults of the consensus parameters `exit_dns_timeout` and `exit_dns_num_attempts`
+/// (param-spec). The lab's authorities set neither.
+pub const EXIT_GIVES_UP_AFTER: Duration = Duration::from_secs(2);
+
+/// How long an exit with [`Fault::FreezesInQuery`] stays frozen: longer than any scanner should
+/// wait for an answer.
+pub const FREEZE_IN_QUERY: Duration = Duration::from_secs(15);
+
+/// A resolver whose answers change with the number of the question begins anew after this long
+/// without one, so that one scan after the other sees the same.
+pub const SEQUENCE_RESTARTS_AFTER: Duration = Duration::from_secs(4);
+
+/// One exit's fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// None: the exit resolves correctly, over IPv4 only.
+    Correct,
+    /// None: the exit resolves correctly, and allows IPv6.
+    CorrectIpv6,
+    /// Every name has another, public address.
+    OtherAddress,
+    /// Every name has a private address.
+    PrivateAddress,
+    /// Every name has two addresses, of which the wrong one comes first.
+    WrongAddressFirst,
+    /// Every name has two addresses, of which the right one comes first.
+    RightAddressFirst,
+    /// No name exists.
+    Nxdomain,
+    /// The resolver refuses.
+    Refused,
+    /// The resolver answers without any record.
+    Empty,
+    /// Every name has an IPv6 address only.
+    AaaaOnly,
+    /// The resolver answers SERVFAIL.
+    Servfail,
+    /// The resolver answers that the answer is too long for UDP, and is not there on TCP.
+    Truncated,
+    /// The resolver answers with bytes that are no DNS message, after the right transaction id.
+    Garbage,
+    /// The resolver's answers bear another transaction id than the question.
+    WrongId,
+    /// The resolver never answers.
+    Silent,
+    /// The resolver answers correctly, but only after this long.
+    Slow(Duration),
+    /// SERVFAIL to the first name asked for, the right answer to the others.
+    BrokenThenRight,
+    /// The right answer to the first name asked for, another address to the others.
+    RightThenWrong,
+    /// The exit's tor freezes when its resolver is asked, for [`FREEZE_IN_QUERY`].
+    FreezesInQuery,
+    /// The exit's links to other relays break when its resolver is asked.
+    BreaksOff,
+    /// The exit's tor has been frozen since the network was ready.
+    Frozen,
+    /// The exit's tor has been dead since the network was ready.
+    Dead,
+}
+
+/// The verdict that a true scanner gives of an exit, with several tries by different first hops.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Truth {
+    /// The status.
+    pub status: Status,
+    /// Why; null for a success.
+    pub error_code: Option<ErrorCode>,
+    /// Where the fault lies; null for a success.
+    pub blame: Option<Blame>,
+    /// What `resolved_ip` must hold; null where that is left open.
+    pub resolved_ip: Option<String>,
+}
+
+/// A slow answer that still comes in time.
+const SLOW: Duration = Duration::from_millis(700);
+
+/// An answer that comes after the exit has given up.
+const TOO_SLOW: Duration = Duration::from_secs(3);
+
+impl Fault {
+    /// One of each, in the order of the lab's tables.
+    pub const ALL: [Self; 23] = [
+        Self::Correct,
+        Self::CorrectIpv6,
+        Self::OtherAddress,
+        Self::PrivateAddress,
+        Self::WrongAddressFirst,
+        Self::RightAddressFirst,
+        Self::Nxdomain,
+        Self::Refused,
+        Self::Empty,
+        Self::AaaaOnly,
+        Self::Servfail,
+        Self::Truncated,
+        Self::Garbage,
+        Self::WrongId,
+        Self::Silent,
+        Self::Slow(SLOW),
+        Self::Slow(TOO_SLOW),
+        Self::BrokenThenRight,
+        Self::RightThenWrong,
+        Self::FreezesInQuery,
+        Self::BreaksOff,
+        Self::Frozen,
+        Self::Dead,
+    ];
+
+    /// A short name, fit to be a relay's nickname: at most 15 lower-case letters and digits.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Correct => "correct",
+            Self::CorrectIpv6 => "correctipv6",
+            Self::OtherAddress => "otheraddress",
+            Self::PrivateAddress => "privateaddress",
+            Self::WrongAddressFirst => "wrongfirst",
+            Self::RightAddressFirst => "rightfirst",
+            Self::Nxdomain => "nxdomain",
+            Self::Refused => "refused",
+            Self::Empty => "empty",
+            Self::AaaaOnly => "aaaaonly",
+            Self::Servfail => "servfail",
+            Self::Truncated => "truncated",
+            Self::Garbage => "garbage",
+            Self::WrongId => "wrongid",
+            Self::Silent => "silent",
+            Self::Slow(delay) if *delay < EXIT_GIVES_UP_AFTER => "slow",
+            Self::Slow(_) => "tooslow",
+            Self::BrokenThenRight => "brokenthenright",
+            Self::RightThenWrong => "rightthenwrong",
+            Self::FreezesInQuery => "freezesinquery",
+            Self::BreaksOff => "breaksoff",
+            Self::Frozen => "frozen",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// What it does, in plain words.
+    #[must_use]
+    pub fn description(&self) -> String {
+        match self {
+            Self::Correct => "answers correctly".to_owned(),
+            Self::CorrectIpv6 => "answers correctly, for IPv6 too".to_owned(),
+            Self::OtherAddress => format!("answers {OTHER_ADDRESS} to everything"),
+            Self::PrivateAddress => format!("answers {PRIVATE_ADDRESS}, a private address"),
+            Self::WrongAddressFirst => "answers two addresses, the wrong one first".to_owned(),
+            Self::RightAddressFirst => "answers two addresses, the right one first".to_owned(),
+            Self::Nxdomain => "answers NXDOMAIN to everything".to_owned(),
+            Self::Refused => "answers REFUSED to everything".to_owned(),
+            Self::Empty => "answers without any record".to_owned(),
+            Self::AaaaOnly => "knows IPv6 addresses only".to_owned(),
+            Self::Servfail => "answers SERVFAIL to everything".to_owned(),
+            Self::Truncated => "answers cut short, and is not there on TCP".to_owned(),
+            Self::Garbage => "answers garbage".to_owned(),
+            Self::WrongId => "answers with the wrong transaction id".to_owned(),
+            Self::Silent => "never answers".to_owned(),
+            Self::Slow(delay) if *delay < EXIT_GIVES_UP_AFTER => {
+                format!("answers correctly after {delay:?}")
+            }
+            Self::Slow(delay) => format!("answers after {delay:?}: too late"),
+            Self::BrokenThenRight => "answers SERVFAIL at first, then correctly".to_owned(),
+            Self::RightThenWrong => "answers correctly at first, then wrongly".to_owned(),
+            Self::FreezesInQuery => {
+                format!("its exit freezes for {FREEZE_IN_QUERY:?} when it is asked")
+            }
+            Self::BreaksOff => "its exit loses its links when it is asked".to_owned(),
+            Self::Frozen => "its exit is frozen".to_owned(),
+            Self::Dead => "its exit is dead".to_owned(),
+        }
+    }
+
+    /// The verdict that a true scanner gives.
+    ///
+    /// It supposes a scanner that tries more than once, by different first hops, and waits for an
+    /// answer longer than [`EXIT_GIVES_UP_AFTER`] and less long than [`FREEZE_IN_QUERY`].
+    #[must_use]
+    pub fn truth(&self, mode: Mode) -> Truth {
+        let wildcard = mode == Mode::Wildcard;
+        match self {
+            Self::Correct | Self::CorrectIpv6 | Self::RightThenWrong | Self::BrokenThenRight => {
+                Truth::right(mode)
+            }
+            Self::Slow(delay) if *delay < EXIT_GIVES_UP_AFTER => Truth::right(mode),
+            Self::OtherAddress | Self::WrongAddressFirst if wildcard => Truth {
+                resolved_ip: Some(text(OTHER_ADDRESS)),
+                ..Truth::not(Status::WrongIp, ErrorCode::UnexpectedAddress, Blame::Resolver)
+            },
+            Self::OtherAddress | Self::WrongAddressFirst => Truth::success(text(OTHER_ADDRESS)),
+            // A definite answer, in either mode.
+            Self::RightAddressFirst => Truth::success(text(EXPECTED_ADDRESS)),
+            // The address is left open: a client that refuses private addresses never learns it.
+            Self::PrivateAddress => {
+                Truth::not(Status::WrongIp, ErrorCode::PrivateAddress, Blame::Resolver)
+            }
+            Self::Nxdomain | Self::Refused | Self::Empty | Self::AaaaOnly if wildcard => {
+                Truth::not(Status::DnsFail, ErrorCode::Nxdomain, Blame::Resolver)
+            }
+            // Tor tells none of these from a name that does not exist.
+            Self::Nxdomain | Self::Refused | Self::Empty | Self::AaaaOnly => Truth::right(mode),
+            Self::Servfail | Self::Truncated | Self::Garbage => {
+                Truth::not(Status::DnsFail, ErrorCode::Servfail, Blame::Resolver)
+            }
+            Self::WrongId | Self::Silent | Self::Slow(_) => {
+                Truth::not(Status::DnsFail, ErrorCode::ResolverTimeout, Blame::Resolver)
+            }
+            Self::FreezesInQuery => Truth::not(Status::Timeout, ErrorCode::Timeout, Blame::Exit),
+            // Each try sees only that the link between its two relays broke; that it breaks by
+            // whichever first hop shows that it is the exit.
+            Self::BreaksOff => {
+                Truth::not(Status::CircuitFail, ErrorCode::CircuitDestroyed, Blame::Exit)
+            }
+            Self::Frozen => Truth::not(Status::CircuitFail, ErrorCode::CircuitTimeout, Blame::Exit),
+            Self::Dead => {
+                Truth::not(Status::CircuitFail, ErrorCode::CircuitExitUnreachable, Blame::Exit)
+            }
+        }
+    }
+
+    /// Whether the exit allows IPv6 and its resolver knows IPv6 addresses.
+    #[must_use]
+    pub(crate) const fn ipv6(&self) -> bool {
+        matches!(self, Self::CorrectIpv6)
+    }
+}
+
+impl Truth {
+    /// What a resolver without fault gives.
+    fn right(mode: Mode) -> Self {
+        Self::success(match mode {
+            Mode::Wildcard => text(EXPECTED_ADDRESS),
+            Mode::Nxdomain => "NXDOMAIN".to_owned(),
+        })
+    }
+
+    fn success(resolved_ip: String) -> Self {
+        Self {
+            status: Status::Success,
+            error_code: None,
+            blame: None,
+            resolved_ip: Some(resolved_ip),
+        }
+    }
+
+    fn not(status: Status, error_code: ErrorCode, blame: Blame) -> Self {
+        Self { status, error_code: Some(error_code), blame: Some(blame), resolved_ip: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_are_distinct_and_fit_to_be_nicknames() {
+        let names: BTreeSet<_> = Fault::ALL.iter().map(Fault::name).collect();
+        assert_eq!(names.len(), Fault::ALL.len());
+        for name in names {
+            assert!((1..=15).contains(&name.len()), "{name}");
+            assert!(name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_truth_has_a_cause_exactly_where_it_is_no_success() {
+        for fault in Fault::ALL {
+            for &mode in Mode::ALL {
+                let truth = fault.truth(mode);
+                let success = truth.status == Status::Success;
+                assert_eq!(success, truth.error_code.is_none(), "{fault:?} {mode}");
+                assert_eq!(success, truth.blame.is_none(), "{fault:?} {mode}");
+                assert!(!success || truth.resolved_ip.is_some(), "{fault:?} {mode}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_is_too_slow_from_when_the_exit_gives_up() {
+        let truth = |delay| Fault::Slow(delay).truth(Mode::Wildcard).error_code;
+        assert_eq!(truth(EXIT_GIVES_UP_AFTER - Duration::from_millis(1)), None);
+        assert_eq!(truth(EXIT_GIVES_UP_AFTER), Some(ErrorCode::ResolverTimeout));
+    }
+}

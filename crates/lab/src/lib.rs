@@ -1,0 +1,33 @@
+//! A private Tor network of real tor processes on loopback, whose exits' resolvers misbehave by
+//! script, and the truth about each exit.
+//!
+//! Owns the network from its keys to its end, the resolvers, and the verdict that a true scanner
+//! gives of every exit. Scans nothing itself, and is not needed in production.
+
+mod check;
+mod control;
+mod dns;
+mod error;
+mod fault;
+mod keys;
+mod link;
+mod manifest;
+mod network;
+mod process;
+mod resolver;
+mod spec;
+mod start;
+mod torrc;
+pub mod zone;
+
+pub use check::{Checked, Row, check};
+pub use dns::Transport;
+pub use error::Error;
+pub use fault::{EXIT_GIVES_UP_AFTER, FREEZE_IN_QUERY, Fault, SEQUENCE_RESTARTS_AFTER, Truth};
+pub use manifest::{
+    MANIFEST_FILE, Manifest, ManifestClient, ManifestExit, ManifestGuard, TORRC_FILE,
+};
+pub use network::{Client, Exit, Guard, Network};
+pub use resolver::Asked;
+pub use spec::Spec;
+pub use start::Progress;

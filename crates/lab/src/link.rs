@@ -1,0 +1,112 @@
+//! The way to an exit whose links break: a relay of bytes between its published port and the port
+//! where its tor listens, which lets go of every connection when it is told to.
+//!
+//! So circuits die in mid-query while the exit lives. Killing and restarting its tor would not do:
+//! until a tor that has just started has built its descriptor, it takes itself for no exit and
+//! answers every lookup with the permanent error.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use crate::Error;
+
+/// The way to one exit, before it is open.
+#[derive(Debug)]
+pub(crate) struct Link {
+    listener: std::net::TcpListener,
+    exit: SocketAddr,
+}
+
+/// Breaks a link. It works again at once, for new connections.
+#[derive(Debug)]
+pub(crate) struct Cut(watch::Sender<()>);
+
+impl Link {
+    /// Takes a port of its own; the exit listens on `exit` on loopback.
+    pub(crate) fn bind(exit: u16) -> Result<Self, Error> {
+        let taken = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        });
+        let exit = SocketAddr::from((Ipv4Addr::LOCALHOST, exit));
+        Ok(Self { listener: taken.map_err(Error::Port)?, exit })
+    }
+
+    /// The port that the world is to know.
+    pub(crate) fn port(&self) -> Result<u16, Error> {
+        Ok(self.listener.local_addr().map_err(Error::Port)?.port())
+    }
+
+    /// Opens it; to be called in a runtime.
+    pub(crate) fn open(self) -> io::Result<Cut> {
+        let listener = TcpListener::from_std(self.listener)?;
+        let (cut, breaks) = watch::channel(());
+        tokio::spawn(serve(listener, self.exit, breaks));
+        Ok(Cut(cut))
+    }
+}
+
+impl Cut {
+    /// Lets go of every connection there is.
+    pub(crate) fn cut(&self) {
+        self.0.send_replace(());
+    }
+}
+
+async fn serve(listener: TcpListener, exit: SocketAddr, breaks: watch::Receiver<()>) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of descriptors: others close theirs.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let mut breaks = breaks.clone();
+        breaks.mark_unchanged();
+        tokio::spawn(async move {
+            tokio::select! {
+                // Either way the connection has ended.
+                _ = carry(stream, exit) => {}
+                _ = breaks.changed() => {}
+            }
+        });
+    }
+}
+
+async fn carry(mut from: TcpStream, exit: SocketAddr) -> io::Result<()> {
+    let mut to = TcpStream::connect(exit).await?;
+    from.set_nodelay(true)?;
+    to.set_nodelay(true)?;
+    copy_bidirectional(&mut from, &mut to).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    #[tokio::test]
+    async fn carries_bytes_until_it_is_cut_and_then_anew() {
+        let exit = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let link = Link::bind(exit.local_addr().unwrap().port()).unwrap();
+        let port = link.port().unwrap();
+        let cut = link.open().unwrap();
+        for _ in 0..2 {
+            let mut from = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            from.write_all(b"ping").await.unwrap();
+            let (mut to, _) = exit.accept().await.unwrap();
+            let mut bytes = [0; 4];
+            to.read_exact(&mut bytes).await.unwrap();
+            assert_eq!(&bytes, b"ping");
+            cut.cut();
+            // An end or a reset, and no byte.
+            assert!(matches!(from.read(&mut bytes).await, Ok(0) | Err(_)));
+            assert!(matches!(to.read(&mut bytes).await, Ok(0) | Err(_)));
+        }
+    }
+}

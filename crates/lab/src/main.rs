@@ -1,0 +1,20 @@
+//! The `lab` program: reads its arguments, calls the library, and says how it went.
+
+mod program;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::program::{Arguments, run};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            program::complain(&format!("lab: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

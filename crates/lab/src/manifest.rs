@@ -1,0 +1,226 @@
+//! `network.json`: what a running lab tells about itself, for programs in any language. Reads and
+//! writes it; starts and ends nothing.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use record::{Fingerprint, Format, Mode};
+use serde::{Deserialize, Serialize};
+
+use crate::zone::{EXPECTED_ADDRESS, NXDOMAIN_DOMAIN, WILDCARD_DOMAIN};
+use crate::{Error, Network, Truth};
+
+/// The manifest's file in the lab's directory.
+pub const MANIFEST_FILE: &str = "network.json";
+
+/// The file in the lab's directory with the lines for a tor of one's own.
+pub const TORRC_FILE: &str = "torrc";
+
+const FORMAT_NAME: &str = "exit-validator/lab";
+const FORMAT_VERSION: u32 = 1;
+
+/// What a running lab tells about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// `exit-validator/lab`, version 1.
+    pub format: Format,
+    /// The lab's process.
+    pub pid: u32,
+    /// When that process started, in clock ticks since the machine did (proc(5), field 22 of
+    /// `/proc/PID/stat`): tells it from another that has got the same number since.
+    pub process_start: u64,
+    /// A file with the lines for a tor of one's own that is to use this network.
+    pub torrc: PathBuf,
+    /// The client tor; null where the lab has none.
+    pub client: Option<ManifestClient>,
+    /// Every name under this domain resolves to `expected_ip`.
+    pub wildcard_domain: String,
+    /// No name under this domain exists.
+    pub nxdomain_domain: String,
+    /// The right address of the names under `wildcard_domain`.
+    pub expected_ip: IpAddr,
+    /// The exits, with the truth about each.
+    pub exits: Vec<ManifestExit>,
+    /// First hops that work.
+    pub guards: Vec<ManifestGuard>,
+    /// The first hop that is in the consensus and dead; null where there is none.
+    pub dead_guard: Option<Fingerprint>,
+}
+
+/// The client tor's addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestClient {
+    /// Control port, as `HOST:PORT`.
+    pub control: String,
+    /// The file of its authentication cookie.
+    pub cookie: PathBuf,
+    /// SOCKS port.
+    pub socks: SocketAddr,
+    /// DNSPort (UDP).
+    pub dns: SocketAddr,
+}
+
+/// One exit and the truth about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestExit {
+    /// Its identity.
+    pub fingerprint: Fingerprint,
+    /// Its nickname.
+    pub nickname: String,
+    /// The name of its fault.
+    pub fault: String,
+    /// What is wrong with it, in words.
+    pub description: String,
+    /// Its address for other relays.
+    pub or_address: SocketAddr,
+    /// Where its resolver listens.
+    pub resolver: SocketAddr,
+    /// The true verdict in wildcard mode.
+    pub wildcard: Truth,
+    /// The true verdict in nxdomain mode.
+    pub nxdomain: Truth,
+}
+
+impl ManifestExit {
+    /// The true verdict.
+    #[must_use]
+    pub const fn truth(&self, mode: Mode) -> &Truth {
+        match mode {
+            Mode::Wildcard => &self.wildcard,
+            Mode::Nxdomain => &self.nxdomain,
+        }
+    }
+}
+
+/// A first hop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestGuard {
+    /// Its identity.
+    pub fingerprint: Fingerprint,
+    /// Its nickname.
+    pub nickname: String,
+}
+
+impl Manifest {
+    /// What there is to tell of a network that this process holds.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] where the process cannot be found in `/proc`.
+    pub fn of(network: &Network) -> Result<Self, Error> {
+        let pid = std::process::id();
+        let exit = |exit: &crate::Exit| ManifestExit {
+            fingerprint: exit.fingerprint,
+            nickname: exit.nickname.clone(),
+            fault: exit.fault.name().to_owned(),
+            description: exit.fault.description(),
+            or_address: exit.or_address,
+            resolver: exit.resolver,
+            wildcard: exit.fault.truth(Mode::Wildcard),
+            nxdomain: exit.fault.truth(Mode::Nxdomain),
+        };
+        let guard = |guard: &crate::Guard| ManifestGuard {
+            fingerprint: guard.fingerprint,
+            nickname: guard.nickname.clone(),
+        };
+        let client = |client: &crate::Client| ManifestClient {
+            control: client.control.clone(),
+            cookie: client.cookie.clone(),
+            socks: client.socks,
+            dns: client.dns,
+        };
+        Ok(Self {
+            format: Format { name: FORMAT_NAME.to_owned(), version: FORMAT_VERSION },
+            pid,
+            process_start: process_start(pid).map_err(Error::file("read", Path::new("/proc")))?,
+            torrc: network.dir().join(TORRC_FILE),
+            client: network.client().map(client),
+            wildcard_domain: WILDCARD_DOMAIN.to_owned(),
+            nxdomain_domain: NXDOMAIN_DOMAIN.to_owned(),
+            expected_ip: EXPECTED_ADDRESS.into(),
+            exits: network.exits().iter().map(exit).collect(),
+            guards: network.guards().iter().map(guard).collect(),
+            dead_guard: network.dead_guard(),
+        })
+    }
+
+    /// Writes it, and the file of [`Manifest::torrc`] before it, into the lab's directory.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`].
+    pub fn write(&self, network: &Network) -> Result<(), Error> {
+        let lines = network.torrc_lines();
+        atomic_file::replace(&self.torrc, lines.as_bytes())
+            .map_err(Error::file("write", &self.torrc))?;
+        let path = network.dir().join(MANIFEST_FILE);
+        let written = serde_json::to_vec_pretty(self)
+            .map_err(std::io::Error::from)
+            .and_then(|bytes| atomic_file::replace(&path, &bytes));
+        written.map_err(Error::file("write", &path))
+    }
+
+    /// Reads the manifest in a lab's directory; `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] where it cannot be read or is of another format or version.
+    pub fn read(dir: &Path) -> Result<Option<Self>, Error> {
+        let path = dir.join(MANIFEST_FILE);
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::file("read", &path)(error)),
+        };
+        let manifest: Self = serde_json::from_slice(&bytes)
+            .map_err(|error| Error::file("read", &path)(error.into()))?;
+        if (manifest.format.name.as_str(), manifest.format.version) != (FORMAT_NAME, FORMAT_VERSION)
+        {
+            let found = format!("{} version {}", manifest.format.name, manifest.format.version);
+            let error = std::io::Error::other(format!("unknown format {found}"));
+            return Err(Error::file("read", &path)(error));
+        }
+        Ok(Some(manifest))
+    }
+
+    /// Whether the process that wrote this is still there.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        process_start(self.pid).is_ok_and(|start| start == self.process_start)
+    }
+}
+
+/// When a process started. An error where there is none, or only its remains: a zombie.
+fn process_start(pid: u32) -> std::io::Result<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    start_in(&text).ok_or_else(|| std::io::ErrorKind::NotFound.into())
+}
+
+/// The second field is the program's name in parentheses, which may hold anything: the third
+/// begins after the last of them.
+fn start_in(stat: &str) -> Option<u64> {
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let mut fields = rest.split(' ');
+    if matches!(fields.next()?, "Z" | "X") {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_by_its_start() {
+        let stat = |state: &str| {
+            format!(
+                "7 (a) b ({state}) {state} 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 777 20\n"
+            )
+        };
+        assert_eq!(start_in(&stat("S")), Some(777));
+        assert_eq!(start_in(&stat("Z")), None);
+        assert_eq!(start_in("nonsense"), None);
+        assert!(process_start(std::process::id()).is_ok());
+    }
+}

@@ -1,0 +1,222 @@
+//! A running lab: what it consists of, and what can be done to it. How it comes to run is in
+//! `start`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use record::Fingerprint;
+use rustix::process::Signal;
+
+use crate::process::Processes;
+use crate::resolver::{Asked, Log, Resolvers};
+use crate::torrc::{self, Authority};
+use crate::{Error, Fault, Progress, Spec};
+
+/// The client tor's name in the lab.
+pub(crate) const CLIENT: &str = "client";
+
+/// An exit of the lab.
+#[derive(Debug, Clone)]
+pub struct Exit {
+    /// Its identity.
+    pub fingerprint: Fingerprint,
+    /// Its nickname: [`Fault::name`], with a number where there are several.
+    pub nickname: String,
+    /// What is wrong with it.
+    pub fault: Fault,
+    /// Its address for other relays.
+    pub or_address: SocketAddr,
+    /// Where its resolver listens, by UDP and TCP.
+    pub resolver: SocketAddr,
+    pub(crate) log: Log,
+}
+
+/// A first hop of the lab.
+#[derive(Debug, Clone)]
+pub struct Guard {
+    /// Its identity.
+    pub fingerprint: Fingerprint,
+    /// Its nickname.
+    pub nickname: String,
+}
+
+/// A tor that runs as a client of the lab's network, such as an operator has running.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// Its control port, as `HOST:PORT`.
+    pub control: String,
+    /// The file of its authentication cookie.
+    pub cookie: PathBuf,
+    /// Its SOCKS port.
+    pub socks: SocketAddr,
+    /// Its DNSPort (UDP).
+    pub dns: SocketAddr,
+}
+
+/// A running lab. Everything ends when this is dropped, and when the process that holds it ends,
+/// however that happens.
+#[derive(Debug)]
+pub struct Network {
+    pub(crate) dir: PathBuf,
+    pub(crate) authorities: Vec<Authority>,
+    pub(crate) exits: Vec<Exit>,
+    pub(crate) guards: Vec<Guard>,
+    pub(crate) dead_guard: Option<Fingerprint>,
+    pub(crate) client: Option<Client>,
+    // Dropped in this order: the resolvers act on the processes.
+    pub(crate) _resolvers: Resolvers,
+    pub(crate) processes: Processes,
+}
+
+impl Network {
+    /// Starts a network with its files in `dir`, which is made where it does not exist, and waits
+    /// until it can be used: a consensus holds every relay, and the client has a circuit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] where the specification is impossible, a program is missing, a tor fails, or it
+    /// takes too long. Nothing is then left running; the logs stay in `dir`.
+    pub async fn start(
+        spec: &Spec,
+        dir: &Path,
+        progress: impl FnMut(Progress) + Send,
+    ) -> Result<Self, Error> {
+        crate::start::start(spec, dir, progress).await
+    }
+
+    /// The lab's directory, absolute.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The exits, in the order of the specification.
+    #[must_use]
+    pub fn exits(&self) -> &[Exit] {
+        &self.exits
+    }
+
+    /// The exit with this nickname.
+    #[must_use]
+    pub fn exit(&self, nickname: &str) -> Option<&Exit> {
+        self.exits.iter().find(|exit| exit.nickname == nickname)
+    }
+
+    /// The first hops that work.
+    #[must_use]
+    pub fn guards(&self) -> &[Guard] {
+        &self.guards
+    }
+
+    /// The first hop that is dead and in the consensus.
+    #[must_use]
+    pub const fn dead_guard(&self) -> Option<Fingerprint> {
+        self.dead_guard
+    }
+
+    /// The configuration lines for a tor of one's own that is to use this network: its authorities,
+    /// and what makes it behave as a client of the public network.
+    #[must_use]
+    pub fn torrc_lines(&self) -> String {
+        torrc::user(&self.authorities)
+    }
+
+    /// The client tor, where the specification asked for one.
+    #[must_use]
+    pub const fn client(&self) -> Option<&Client> {
+        self.client.as_ref()
+    }
+
+    /// What an exit's resolver was asked, oldest first; the newest 10 000 questions.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchExit`].
+    pub fn asked(&self, exit: &Fingerprint) -> Result<Vec<Asked>, Error> {
+        Ok(self.find(exit)?.log.asked())
+    }
+
+    /// Kills an exit's tor. It stays in the consensus.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchExit`].
+    pub async fn kill_exit(&self, exit: &Fingerprint) -> Result<(), Error> {
+        let name = self.find(exit)?.nickname.clone();
+        self.processes.handle().run(move |table| table.kill(&name)).await
+    }
+
+    /// Starts an exit's tor again, with the same keys and ports, ending it first if it runs.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchExit`], or that it cannot be started.
+    pub async fn restart_exit(&self, exit: &Fingerprint) -> Result<(), Error> {
+        let name = self.find(exit)?.nickname.clone();
+        self.processes.handle().run(move |table| table.restart(&name)).await?
+    }
+
+    /// Freezes an exit's tor (SIGSTOP).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchExit`].
+    pub async fn freeze_exit(&self, exit: &Fingerprint) -> Result<(), Error> {
+        self.signal(exit, Signal::STOP).await
+    }
+
+    /// Lets a frozen exit's tor go on (SIGCONT).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchExit`].
+    pub async fn resume_exit(&self, exit: &Fingerprint) -> Result<(), Error> {
+        self.signal(exit, Signal::CONT).await
+    }
+
+    /// Kills the client tor.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoClient`].
+    pub async fn kill_client(&self) -> Result<(), Error> {
+        self.client.as_ref().ok_or(Error::NoClient)?;
+        self.processes.handle().run(|table| table.kill(CLIENT)).await
+    }
+
+    /// Starts the client tor again on the same ports, ending it first if it runs. It is not ready
+    /// at once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoClient`], or that it cannot be started.
+    pub async fn restart_client(&self) -> Result<(), Error> {
+        self.client.as_ref().ok_or(Error::NoClient)?;
+        self.processes.handle().run(|table| table.restart(CLIENT)).await?
+    }
+
+    /// The process ids of all tors that run.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`].
+    pub async fn process_ids(&self) -> Result<Vec<u32>, Error> {
+        self.processes.handle().run(crate::process::Table::ids).await
+    }
+
+    /// Ends everything. The files stay. Dropping does the same, but blocks the thread for it.
+    pub async fn stop(self) {
+        // A panic in a destructor is all that can go wrong here, and has been reported.
+        let _ = tokio::task::spawn_blocking(move || drop(self)).await;
+    }
+
+    async fn signal(&self, exit: &Fingerprint, signal: Signal) -> Result<(), Error> {
+        let name = self.find(exit)?.nickname.clone();
+        self.processes.handle().run(move |table| table.signal(&name, signal)).await
+    }
+
+    fn find(&self, exit: &Fingerprint) -> Result<&Exit, Error> {
+        let found = self.exits.iter().find(|known| known.fingerprint == *exit);
+        found.ok_or(Error::NoSuchExit(*exit))
+    }
+}

@@ -1,0 +1,379 @@
+//! The commands of the `lab` program: `up`, `down` and `check`. The network itself and the
+//! comparison with the truth are the library's.
+
+use std::fs::{DirBuilder, File};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use clap::{Args, Parser, Subcommand};
+use lab::{Manifest, Network, Progress, Spec};
+use record::{Mode, printable};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A scan's verdicts differ from the truth.
+const DIFFERENT: u8 = 3;
+
+/// There is no lab in the directory.
+const NO_LAB: u8 = 4;
+
+/// A private Tor network on this machine whose exits' resolvers misbehave by script.
+#[derive(Debug, Parser)]
+#[command(
+    name = "lab",
+    version,
+    after_help = "Exit codes: 0 done; 1 an error, told on standard error; 2 wrong arguments; \
+                  3 `check` found verdicts that are not true, or a scan that is not complete; \
+                  4 there is no lab in the directory."
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Start a lab and keep it until SIGINT or SIGTERM.
+    ///
+    /// DIR/network.json then tells, until the lab ends: `client` (the addresses of a running
+    /// client tor's control port, SOCKS port and DNSPort, and its cookie file), `torrc` (a file
+    /// with the lines for a tor of one's own), `wildcard_domain` with `expected_ip` and
+    /// `nxdomain_domain`, `exits` (each with its `fingerprint`, `nickname`, `fault`,
+    /// `description` and, for each mode, `wildcard` and `nxdomain`, the true `status`,
+    /// `error_code`, `blame` and, unless null, `resolved_ip`), `guards`, `dead_guard`, and `pid`.
+    Up(Up),
+    /// End the lab and wait until all of it is gone.
+    Down(Place),
+    /// Compare the results of a scan of the lab with the truth.
+    Check {
+        /// The scan's analysis directory.
+        analysis_dir: PathBuf,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Up {
+    #[command(flatten)]
+    place: Place,
+    /// `standard`, one exit for each fault, or `healthy:N`, N exits without one.
+    #[arg(long, default_value = "standard")]
+    exits: Exits,
+    /// First hops that work.
+    #[arg(long, default_value_t = 4)]
+    guards: u32,
+    /// Return when the network is ready and leave the lab in the background, with its log in
+    /// DIR/lab.log.
+    #[arg(long)]
+    detach: bool,
+}
+
+#[derive(Debug, Args)]
+struct Place {
+    /// The lab's directory [default: exit-validator-lab in $XDG_RUNTIME_DIR, or a private
+    /// directory beside other temporary files].
+    #[arg(long)]
+    dir: Option<PathBuf>,
+}
+
+/// Which exits a lab has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exits {
+    Standard,
+    Healthy(usize),
+}
+
+impl FromStr for Exits {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.strip_prefix("healthy:").map(str::parse) {
+            None if text == "standard" => Ok(Self::Standard),
+            Some(Ok(number)) => Ok(Self::Healthy(number)),
+            _ => Err("it is `standard` or `healthy:N`".to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Display for Exits {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Standard => f.write_str("standard"),
+            Self::Healthy(number) => write!(f, "healthy:{number}"),
+        }
+    }
+}
+
+/// Carries a command out.
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    match arguments.command {
+        Task::Up(up) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async { if up.detach { detach(&up).await } else { hold(&up).await } })
+        }
+        Task::Down(place) => down(&place.dir()?),
+        Task::Check { analysis_dir, place } => check(&analysis_dir, &place.dir()?),
+    }
+}
+
+impl Place {
+    fn dir(&self) -> anyhow::Result<PathBuf> {
+        if let Some(dir) = &self.dir {
+            return Ok(dir.clone());
+        }
+        if let Some(runtime) = std::env::var_os("XDG_RUNTIME_DIR") {
+            return Ok(Path::new(&runtime).join("exit-validator-lab"));
+        }
+        // Anybody may have made a directory of that name there.
+        let user = rustix::process::getuid().as_raw();
+        let dir = std::env::temp_dir().join(format!("exit-validator-lab-{user}"));
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&dir)
+            .with_context(|| format!("cannot create {}", dir.display()))?;
+        let found = std::fs::symlink_metadata(&dir)
+            .with_context(|| format!("cannot look at {}", dir.display()))?;
+        ensure!(
+            found.is_dir() && found.uid() == user && found.mode() & 0o077 == 0,
+            "{} is not a private directory of this user; remove it, or give another with --dir",
+            dir.display()
+        );
+        Ok(dir)
+    }
+}
+
+impl Up {
+    fn spec(&self) -> Spec {
+        let spec = match self.exits {
+            Exits::Standard => Spec::standard(),
+            Exits::Healthy(number) => Spec::healthy(number),
+        };
+        Spec { guards: self.guards, ..spec }
+    }
+}
+
+/// Starts a lab and holds it until it is told to end.
+async fn hold(up: &Up) -> anyhow::Result<ExitCode> {
+    let dir = up.place.dir()?;
+    let _lock = claim(&dir)?;
+    let mut told = std::pin::pin!(told()?);
+    let spec = up.spec();
+    let network = tokio::select! {
+        network = Network::start(&spec, &dir, |progress| say(&in_words(progress))) => network?,
+        () = &mut told => {
+            say("ended before it was ready");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    let manifest = Manifest::of(&network)?;
+    say(&overview(&manifest));
+    manifest.write(&network)?;
+    told.await;
+    let forgotten = std::fs::remove_file(network.dir().join(lab::MANIFEST_FILE));
+    network.stop().await;
+    forgotten.context("the lab has ended, but its network.json could not be removed")?;
+    say("ended");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the directory this process's own, as long as the file given back is open.
+fn claim(dir: &Path) -> anyhow::Result<File> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.with_context(|| format!("cannot create {}", dir.display()))?;
+    let path = dir.join("lock");
+    let lock = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    if lock.try_lock().is_err() {
+        bail!(
+            "a lab is running in {}; end it with `lab down`, or give another --dir",
+            dir.display()
+        );
+    }
+    match std::fs::remove_file(dir.join(lab::MANIFEST_FILE)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).context("cannot remove what an earlier lab left")
+        }
+        _ => Ok(lock),
+    }
+}
+
+fn in_words(progress: Progress) -> String {
+    match progress {
+        Progress::Keys { relays } => format!("making the keys of {relays} relays"),
+        Progress::Relays => "starting them".to_owned(),
+        Progress::Vote => "the authorities know all relays, and vote".to_owned(),
+        Progress::Consensus => "there is a consensus".to_owned(),
+        Progress::Client => "starting the client".to_owned(),
+        Progress::Ready => "ready".to_owned(),
+    }
+}
+
+/// The lab for people.
+fn overview(manifest: &Manifest) -> String {
+    let mut text =
+        format!("{:<18} {:<46} true verdict in wildcard and nxdomain mode\n", "exit", "");
+    for exit in &manifest.exits {
+        let verdict = |mode: Mode| {
+            let truth = exit.truth(mode);
+            match truth.error_code {
+                Some(code) => format!("{} {code}", truth.status),
+                None => truth.status.to_string(),
+            }
+        };
+        let (wildcard, nxdomain) = (verdict(Mode::Wildcard), verdict(Mode::Nxdomain));
+        let both = if wildcard == nxdomain { wildcard } else { format!("{wildcard}; {nxdomain}") };
+        text += &format!("{:<18} {:<46} {both}\n", exit.nickname, exit.description);
+    }
+    for guard in &manifest.guards {
+        text += &format!("{:<18} a first hop\n", guard.nickname);
+    }
+    if manifest.dead_guard.is_some() {
+        text += &format!("{:<18} a first hop that is dead\n", "deadguard");
+    }
+    if let Some(client) = &manifest.client {
+        let (control, socks, dns) = (&client.control, client.socks, client.dns);
+        text += &format!("client tor: control {control}, SOCKS {socks}, DNS {dns}\n");
+    }
+    text + &format!("lines for another tor: {}", manifest.torrc.display())
+}
+
+/// How often a state is looked at while another process changes it.
+const POLL: Duration = Duration::from_millis(50);
+
+/// Starts the same command in the background and waits until its lab is ready.
+async fn detach(up: &Up) -> anyhow::Result<ExitCode> {
+    let dir = up.place.dir()?;
+    // Refuses, and forgets an earlier lab, before there is anything to clean up.
+    drop(claim(&dir)?);
+    let path = dir.join("lab.log");
+    let log = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let mut child = Command::new(program)
+        .arg("up")
+        .arg("--dir")
+        .arg(&dir)
+        .args(["--exits", &up.exits.to_string(), "--guards", &up.guards.to_string()])
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .process_group(0)
+        .spawn()
+        .context("cannot start the lab in the background")?;
+    let ready = async {
+        loop {
+            if let Some(manifest) = Manifest::read(&dir)?
+                && manifest.pid == child.id()
+            {
+                say(&overview(&manifest));
+                return Ok(ExitCode::SUCCESS);
+            }
+            if let Some(status) = child.try_wait().context("cannot wait for the lab")? {
+                let said = std::fs::read_to_string(&path).unwrap_or_default();
+                bail!("the lab did not start ({status}); it said:\n{}", said.trim_end());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    tokio::select! {
+        ready = ready => return ready,
+        () = told()? => {}
+    }
+    // Its tors go with it: the kernel sees to that.
+    child.kill().and_then(|()| child.wait()).context("cannot end the lab")?;
+    bail!("interrupted before the lab was ready")
+}
+
+/// Waits for a signal that ends the program.
+fn told() -> std::io::Result<impl Future<Output = ()>> {
+    let mut interrupts = signal(SignalKind::interrupt())?;
+    let mut terminations = signal(SignalKind::terminate())?;
+    let mut hangups = signal(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupts.recv() => {}
+            _ = terminations.recv() => {}
+            _ = hangups.recv() => {}
+        }
+    })
+}
+
+/// How long a lab may take to end when asked to, before it is killed.
+const FAREWELL: Duration = Duration::from_secs(20);
+
+#[expect(clippy::disallowed_methods, reason = "the edge: it waits for another process")]
+fn down(dir: &Path) -> anyhow::Result<ExitCode> {
+    let manifest = Manifest::read(dir)?.filter(Manifest::is_alive);
+    let Some(manifest) = manifest else {
+        say(&format!("there is no lab in {}", dir.display()));
+        return Ok(ExitCode::from(NO_LAB));
+    };
+    let pid = i32::try_from(manifest.pid).ok().and_then(Pid::from_raw);
+    let pid = pid.context("network.json names no process")?;
+    // What the handle stands for cannot change; what the number stands for can.
+    let handle = pidfd_open(pid, PidfdFlags::empty()).context("cannot reach the lab's process")?;
+    if manifest.is_alive() {
+        pidfd_send_signal(&handle, Signal::TERM).context("cannot end the lab's process")?;
+    }
+    let start = Instant::now();
+    let mut killed = false;
+    while manifest.is_alive() {
+        if start.elapsed() > FAREWELL && !killed {
+            // Its tors go with it: the kernel sees to that.
+            pidfd_send_signal(&handle, Signal::KILL).context("cannot kill the lab's process")?;
+            killed = true;
+        }
+        ensure!(start.elapsed() < 2 * FAREWELL, "the lab's process {} does not end", manifest.pid);
+        std::thread::sleep(POLL);
+    }
+    say("ended");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(analysis: &Path, dir: &Path) -> anyhow::Result<ExitCode> {
+    let Some(manifest) = Manifest::read(dir)? else {
+        say(&format!("there is no lab in {}", dir.display()));
+        return Ok(ExitCode::from(NO_LAB));
+    };
+    let checked = lab::check(analysis, &manifest)?;
+    say(checked.table().trim_end());
+    Ok(if checked.is_true() { ExitCode::SUCCESS } else { ExitCode::from(DIFFERENT) })
+}
+
+/// Writes to standard output. Nobody may be reading any more: that is no reason to end a lab.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Writes to standard error, without anything in it that could act on a terminal.
+pub(crate) fn complain(text: &str) {
+    let lines: Vec<_> = text.lines().map(printable).collect();
+    let _ = writeln!(std::io::stderr(), "{}", lines.join("\n"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_are_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn exits_are_standard_or_so_many_healthy_ones() {
+        for exits in [Exits::Standard, Exits::Healthy(80)] {
+            assert_eq!(exits.to_string().parse(), Ok(exits));
+        }
+        for text in ["", "healthy", "healthy:", "healthy:-1", "sick:3"] {
+            assert!(text.parse::<Exits>().is_err(), "{text}");
+        }
+    }
+}
