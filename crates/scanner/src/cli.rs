@@ -163,7 +163,8 @@ struct Pacing {
     #[arg(long, value_name = "SECONDS", env = "CIRCUIT_TIMEOUT", value_parser = maybe::<Seconds>)]
     circuit_timeout: Option<Maybe<Seconds>>,
 
-    /// Tries for each relay in all, each by another first hop
+    /// Tries for each relay in all, each by another first hop; one that fails at the first hop
+    /// itself does not count
     #[arg(long, value_name = "TRIES", env = "MAX_RETRIES", value_parser = maybe::<Count>)]
     max_retries: Option<Maybe<Count>>,
 

@@ -80,6 +80,14 @@ impl FirstHops {
         self.hops.iter().any(|hop| self.may_reach(hop, exit))
     }
 
+    /// Whether some hop that has not been tried for this exit is not known to fail.
+    #[must_use]
+    pub fn has_other(&self, exit: &Fingerprint, tried: &HashSet<Fingerprint>) -> bool {
+        self.hops.iter().any(|hop| {
+            self.may_reach(hop, exit) && !hop.failing && !tried.contains(&hop.fingerprint)
+        })
+    }
+
     fn may_reach(&self, hop: &Hop, exit: &Fingerprint) -> bool {
         hop.fingerprint != *exit
             && self.only.is_none_or(|only| only == *exit || only == hop.fingerprint)

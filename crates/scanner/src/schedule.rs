@@ -24,9 +24,10 @@ use crate::hops::FirstHops;
 use crate::names::Domain;
 use crate::probe::{Evidence, Limits, Next, Probe, Reply};
 
-/// How often an attempt at one relay may fall together with the loss of the local tor before the
-/// loss counts as a try: otherwise a relay that crashes tor would keep a scan from ending.
-const FREE_LOSSES: u32 = 3;
+/// How many attempts at one relay that never got as far as the relay do not count as tries: those
+/// that fell together with the loss of the local tor, and those that failed at a first hop while
+/// there are others. Without a limit, a relay that crashes tor would keep a scan from ending.
+const FREE_ATTEMPTS: u32 = 3;
 
 /// Pace, caps and tries.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,6 +74,13 @@ pub struct Target {
     pub info: RelayInfo,
     /// Attempts of an earlier part of the same run, when it is resumed.
     pub attempts: Vec<Attempt>,
+}
+
+impl Target {
+    /// The first hops that it has been tried through.
+    fn first_hops(&self) -> HashSet<Fingerprint> {
+        self.attempts.iter().map(|attempt| attempt.first_hop).collect()
+    }
 }
 
 /// Names an attempt, for as long as it is under way.
@@ -147,7 +155,7 @@ pub enum Report {
 struct Task {
     target: Target,
     tries: u32,
-    losses: u32,
+    free: u32,
     done: bool,
 }
 
@@ -174,6 +182,8 @@ pub struct Scan {
     probes: HashMap<ProbeId, (usize, Probe)>,
     by_circuit: HashMap<CircuitId, ProbeId>,
     by_name: HashMap<String, ProbeId>,
+    /// From a stream's first event on: later ones name the address instead, once it is known.
+    by_stream: HashMap<StreamId, ProbeId>,
     /// Launches that tor has not answered yet: while there are any, an event of an unknown
     /// circuit may be one of ours, read before the answer that names it.
     unanswered: HashSet<ProbeId>,
@@ -195,7 +205,7 @@ impl Scan {
     ) -> Self {
         let tasks: Vec<Task> = targets
             .into_iter()
-            .map(|target| Task { target, tries: 0, losses: 0, done: false })
+            .map(|target| Task { target, tries: 0, free: 0, done: false })
             .collect();
         let mut order: Vec<usize> = (0..tasks.len()).collect();
         order.shuffle(&mut rng);
@@ -216,6 +226,7 @@ impl Scan {
             probes: HashMap::new(),
             by_circuit: HashMap::new(),
             by_name: HashMap::new(),
+            by_stream: HashMap::new(),
             unanswered: HashSet::new(),
             early: HashMap::new(),
             abandoned: HashSet::new(),
@@ -364,7 +375,11 @@ impl Scan {
     fn stream_event(&mut self, event: &StreamEvent, now: Duration) {
         use tor_control::StreamStatus as S;
         let name = event.target.to_ascii_lowercase();
-        if let Some(&id) = self.by_name.get(&name) {
+        let named = self.by_name.get(&name).copied();
+        if let Some(id) = self.by_stream.get(&event.id).copied().or(named) {
+            if matches!(event.status, S::New | S::NewResolve) {
+                self.by_stream.insert(event.id.clone(), id);
+            }
             self.advance(id, now, |probe| probe.stream_event(event, now));
         } else if self.abandoned.remove(&name) {
             // Given back, it would be asked of some other exit.
@@ -410,6 +425,7 @@ impl Scan {
         self.abandoned.extend(probe.name_without_stream().map(str::to_owned));
         self.by_circuit.retain(|_, owner| *owner != id);
         self.by_name.retain(|_, owner| *owner != id);
+        self.by_stream.retain(|_, owner| *owner != id);
         Some((task, probe))
     }
 
@@ -449,12 +465,18 @@ impl Scan {
             circuit: evidence.circuit,
             queries: evidence.queries,
         };
-        let lost = attempt.error_code == Some(record::ErrorCode::TorLost);
         self.actions.push(Action::Tell(Report::Attempt(exit, Box::new(attempt.clone()))));
         let state = &mut self.tasks[task];
         state.target.attempts.push(attempt);
-        if lost && state.losses < FREE_LOSSES {
-            state.losses += 1;
+        let never_reached = match state.target.attempts.last().and_then(|last| last.error_code) {
+            Some(record::ErrorCode::TorLost) => true,
+            Some(record::ErrorCode::CircuitFirstHopFailed) => {
+                self.hops.has_other(&exit, &state.target.first_hops())
+            }
+            _ => false,
+        };
+        if never_reached && state.free < FREE_ATTEMPTS {
+            state.free += 1;
         } else {
             state.tries += 1;
         }
@@ -532,7 +554,7 @@ impl Scan {
             };
             let target = &self.tasks[task].target;
             let exit = target.relay.fingerprint;
-            let tried = target.attempts.iter().map(|attempt| attempt.first_hop).collect();
+            let tried = target.first_hops();
             let Some(hop) = self.hops.take(&exit, &tried, &mut self.rng) else {
                 self.fresh.push_front(task);
                 self.hops_are_full = true;

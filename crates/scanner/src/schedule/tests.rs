@@ -91,6 +91,7 @@ struct Simulation {
     results: BTreeMap<u8, Vec<RelayResult>>,
     rounds: Vec<usize>,
     closed_streams: u32,
+    dead_hops: HashSet<Fingerprint>,
 }
 
 impl Simulation {
@@ -120,6 +121,7 @@ impl Simulation {
             results: BTreeMap::new(),
             rounds: Vec::new(),
             closed_streams: 0,
+            dead_hops: HashSet::new(),
         }
     }
 
@@ -205,6 +207,11 @@ impl Simulation {
         self.serial += 1;
         let id: CircuitId = self.serial.to_string().parse().unwrap();
         let kind = self.exits[usize::from(exit)];
+        if self.dead_hops.contains(&path[0]) {
+            self.open.insert(id.clone(), (exit, probe));
+            self.later(1, Event::Launched(probe, id.clone()));
+            return self.circuit(5, &id, CircuitStatus::Failed, &[], ["CHANNEL_CLOSED", ""]);
+        }
         if kind == Exit::Gone {
             let words = format!("552 No such router \"{}\"", path[1]);
             return self.later(1, Event::LaunchRefused(probe, words));
@@ -251,10 +258,12 @@ impl Simulation {
         // The two witnesses come in either order.
         let (socket, event) = if self.serial.is_multiple_of(2) { (30, 31) } else { (31, 30) };
         self.later(socket, Event::Reply(probe, name.to_owned(), reply));
+        // As tor does it: from the answer on, the events name the address.
+        let target = address.map_or(name.to_owned(), |address: IpAddr| address.to_string());
         if address.is_some() {
-            self.stream(29, stream, StreamStatus::Remap, name, "");
+            self.stream(29, stream, StreamStatus::Remap, &target, "");
         }
-        self.stream(event, stream, StreamStatus::Closed, name, "DONE");
+        self.stream(event, stream, StreamStatus::Closed, &target, "DONE");
     }
 
     /// Forgets circuits that tor has reported gone: nobody has to close those.
@@ -330,6 +339,9 @@ fn every_kind_of_exit_gets_its_verdict() {
     }
     assert_eq!(simulation.rounds, [6], "what failed is confirmed once");
     assert_eq!(simulation.attempts[&0], 1);
+    let timing = simulation.last(0).timing;
+    assert_eq!(timing.resolve_ms.map(record::Millis::get), Some(26.0), "SENTRESOLVE to REMAP");
+    assert_eq!(timing.circuit_ms.map(record::Millis::get), Some(40.0));
     assert_eq!(simulation.attempts[&1], 1, "a wrong answer needs no confirming");
     assert_eq!(simulation.attempts[&3], 2);
     assert_eq!(simulation.attempts[&4], 3, "two tries, and one to confirm");
@@ -345,6 +357,26 @@ fn tries_of_one_relay_are_apart_and_go_by_other_first_hops() {
     assert!(launches[2].0 - launches[1].0 >= ms(10_000));
     let hops: HashSet<_> = launches.iter().map(|(.., hop)| hop).collect();
     assert_eq!(hops.len(), 3);
+}
+
+#[test]
+fn a_dead_first_hop_costs_no_exit_its_tries() {
+    let pace = Pace { tries: 1, confirm_rounds: 0, ..pace() };
+    let mut simulation = Simulation::new(&[Exit::Right; 20], pace.clone(), 5);
+    simulation.dead_hops = (200..203).map(fingerprint).collect();
+    simulation.run();
+    for exit in 0..20 {
+        assert_eq!(simulation.last(exit).status, Status::Success);
+    }
+    // Where there is no other, it ends all the same, and blames nobody else.
+    let mut simulation = Simulation::new(&[Exit::Right; 3], pace, 5);
+    simulation.dead_hops = (200..206).map(fingerprint).collect();
+    simulation.run();
+    for exit in 0..3 {
+        let expected =
+            (Status::CircuitFail, Some(ErrorCode::CircuitFirstHopFailed), Some(Blame::FirstHop));
+        assert_eq!(verdict(simulation.last(exit)), expected);
+    }
 }
 
 #[test]
@@ -443,9 +475,11 @@ proptest! {
         max_in_flight in 1_usize..20,
         delay in 0_u64..300,
         losses in prop::collection::vec(1_usize..200, 0..3),
+        dead_hop: bool,
     ) {
         let pace = Pace { build_delay: ms(delay), delay_noise: ms(delay / 2), max_in_flight, ..pace() };
         let mut simulation = Simulation::new(&exits, pace, seed);
+        simulation.dead_hops.extend(dead_hop.then(|| fingerprint(203)));
         simulation.tell(Event::Tick);
         for steps in losses {
             for _ in 0..steps {
