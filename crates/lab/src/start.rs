@@ -277,27 +277,6 @@ async fn start_once(
             .await?;
     }
 
-    for exit in &exits {
-        let name = exit.nickname.clone();
-        match exit.fault {
-            Fault::Frozen => {
-                handle.run(move |table| table.signal(&name, Signal::STOP)).await?;
-            }
-            Fault::Dead => handle.run(move |table| table.kill(&name)).await?,
-            _ => {}
-        }
-    }
-    let mut guards: Vec<_> = guard_places
-        .iter()
-        .zip(guard_ids)
-        .map(|(place, &fingerprint)| Guard { fingerprint, nickname: place.name.clone() })
-        .collect();
-    let dead_guard = if spec.dead_guard { guards.pop() } else { None };
-    if let Some(guard) = &dead_guard {
-        let name = guard.nickname.clone();
-        handle.run(move |table| table.kill(&name)).await?;
-    }
-
     let mut client = None;
     if spec.client {
         progress(Progress::Client);
@@ -324,6 +303,27 @@ async fn start_once(
             socks: local(socks),
             dns: local(dns),
         });
+    }
+    // Last: a client that chose a dead guard to fetch from would wait ten seconds and try again.
+    for exit in &exits {
+        let name = exit.nickname.clone();
+        match exit.fault {
+            Fault::Frozen => {
+                handle.run(move |table| table.signal(&name, Signal::STOP)).await?;
+            }
+            Fault::Dead => handle.run(move |table| table.kill(&name)).await?,
+            _ => {}
+        }
+    }
+    let mut guards: Vec<_> = guard_places
+        .iter()
+        .zip(guard_ids)
+        .map(|(place, &fingerprint)| Guard { fingerprint, nickname: place.name.clone() })
+        .collect();
+    let dead_guard = if spec.dead_guard { guards.pop() } else { None };
+    if let Some(guard) = &dead_guard {
+        let name = guard.nickname.clone();
+        handle.run(move |table| table.kill(&name)).await?;
     }
     progress(Progress::Ready);
     Ok(Network {
