@@ -453,6 +453,7 @@ impl Task {
                 },
                 written = write.write(&out), if !out.is_empty() && unwritable.is_none() => {
                     match written {
+                        Ok(0) => unwritable = Some(io::ErrorKind::WriteZero.into()),
                         Ok(written) => out.advance(written),
                         Err(error) => unwritable = Some(error),
                     }
