@@ -487,11 +487,15 @@ impl Task {
                 Ok(())
             }
             Message::Event(lines) => {
+                // Nobody may want them any more.
+                if self.events.is_closed() {
+                    return Ok(());
+                }
                 let at = now().into_std();
                 let bytes: usize = lines.iter().map(|line| line.text.len() + line.data.len()).sum();
                 let weight = bytes + EVENT_WEIGHT * lines.len();
                 let waiting = self.shared.waiting_events.fetch_add(weight, Ordering::Relaxed);
-                if waiting > MAX_WAITING_EVENTS && !self.events.is_closed() {
+                if waiting > MAX_WAITING_EVENTS {
                     return Err(self.gone(
                         "its events were not read, and outgrew what may wait: a fault of this \
                          program",
@@ -499,7 +503,6 @@ impl Task {
                     ));
                 }
                 let stamped = Stamped { at, event: Event::parse(&lines) };
-                // Nobody may want them any more.
                 let _ = self.events.send((stamped, weight));
                 Ok(())
             }

@@ -36,14 +36,17 @@ impl Drop for Tor {
 impl Tor {
     /// Starts a tor that listens on the socket `control`, and on a TCP port of its own choice.
     fn start(options: &[&str]) -> Self {
+        Self::start_with(&[&["--DisableNetwork", "1", "--SocksPort", "0"], options].concat())
+    }
+
+    fn start_with(options: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name).display().to_string();
         std::fs::set_permissions(directory.path(), Permissions::from_mode(0o700)).unwrap();
         std::fs::write(path("torrc"), "").unwrap();
         let process = Process::new(tor())
             .args(["-f", &path("torrc"), "--defaults-torrc", &path("torrc")])
-            .args(["--DisableNetwork", "1", "--SocksPort", "0", "--DataDirectory"])
-            .arg(path("data"))
+            .args(["--DataDirectory", &path("data")])
             .args(["--ControlSocket", &path("control"), "--ControlPort", "auto"])
             .args(["--ControlPortWriteToFile", &path("port"), "--Log", "notice stderr"])
             .args(["--ContactInfo", "", "--__OwningControllerProcess"])
@@ -201,9 +204,8 @@ async fn a_port_of_tor_that_is_not_the_control_port() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::set_permissions(directory.path(), Permissions::from_mode(0o700)).unwrap();
     let socks = directory.path().join("socks");
-    let tor = Tor::start(&[
-        "--DisableNetwork",
-        "0",
+    // Its only authority is nowhere, so that it has no network either.
+    let tor = Tor::start_with(&[
         "--DirAuthority",
         "nowhere orport=1 v3ident=0000000000000000000000000000000000000000 127.0.0.1:1 \
          0000000000000000000000000000000000000000",
@@ -280,6 +282,7 @@ async fn every_event_kind_is_known_to_tor() {
     control.set_events(&all).await.unwrap();
     control.set_events(&[EventKind::ConfChanged, EventKind::Signal]).await.unwrap();
     control.set_conf(&[("ContactInfo", Some("x y"))]).await.unwrap();
+    // Tor puts NEWNYM off when it has just started, and tells of it later.
     for signal in [Signal::Newnym, Signal::ClearDnsCache, Signal::Heartbeat, Signal::Active] {
         control.signal(signal).await.unwrap();
     }
@@ -295,7 +298,7 @@ async fn every_event_kind_is_known_to_tor() {
         }
     }
     assert_eq!(seen[0], ("CONF_CHANGED".into(), "\nContactInfo=x y".into()));
-    assert_eq!(seen[1], ("SIGNAL".into(), "NEWNYM".into()));
+    assert_eq!(seen[1], ("SIGNAL".into(), "CLEARDNSCACHE".into()));
 }
 
 #[tokio::test]
@@ -331,7 +334,9 @@ async fn info_of_many_shapes() {
     let keys = ["version", "config/names", "status/bootstrap-phase", "circuit-status", "ns/all"];
     let info = control.get_info(&keys).await.unwrap();
     assert_eq!(info.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), keys);
-    assert!(info[1].1.starts_with(b"AccountingMax ") && info[1].1.ends_with(b"\n"));
+    let names = String::from_utf8_lossy(&info[1].1);
+    assert!(names.lines().count() > 100 && names.ends_with('\n'), "{names}");
+    assert!(names.lines().any(|line| line.starts_with("ContactInfo ")), "{names}");
     let phase: BootstrapEvent = std::str::from_utf8(&info[2].1).unwrap().parse().unwrap();
     assert_eq!((phase.progress, phase.tag.as_str()), (0, "starting"));
     assert_eq!(info[3].1, b"");
