@@ -31,7 +31,7 @@ use crate::{CircuitId, Command, ControlAddr, Error, Event, EventKind, Reply, Sig
 /// How much is read at once, at first; more where one line is longer.
 const READ_SIZE: usize = 64 << 10;
 
-/// The most bytes of events that may wait for their reader: about ten minutes of the busiest scan.
+/// The most bytes of events that may wait for their reader: some 400 000 events of circuits.
 /// Events are never dropped one by one, which would leave the reader with a wrong picture; past
 /// this the connection is given up, and everyone learns why.
 const MAX_WAITING_EVENTS: usize = 256 << 20;
