@@ -372,3 +372,170 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Transcript<S> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+    use proptest::prelude::*;
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+    use tokio::io::AsyncWriteExt;
+
+    fn addr() -> ControlAddr {
+        ControlAddr::Tcp("127.0.0.1:9051".to_owned())
+    }
+
+    /// The outcome of a handshake with a server that says `said`, whatever it is told, and ends.
+    fn handshake(said: &[u8], password: Option<&str>) -> Result<ProtocolInfo, Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (ours, mut theirs) = tokio::io::duplex(1 << 20);
+            theirs.write_all(said).await.unwrap();
+            theirs.shutdown().await.unwrap();
+            let password = password.map(|password| Password::from(password.to_owned()));
+            authenticate(ours, &addr(), Peer::Unknown, password.as_ref()).await
+        })
+    }
+
+    fn info(methods: &str) -> String {
+        format!(
+            "250-PROTOCOLINFO 1\r\n250-AUTH METHODS={methods}\r\n250-VERSION Tor=\"0.4.9.11\"\r\n\
+             250 OK\r\n"
+        )
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let password = Password::from("hunter2".to_owned());
+        assert_eq!(format!("{password:?}"), "Password(..)");
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        for (methods, password, expected) in [
+            ("HASHEDPASSWORD", None, "it wants a password, and none was given"),
+            ("COOKIE,SAFECOOKIE", None, "does not say in which file"),
+            ("COOKIE,SAFECOOKIE", Some("x"), "the password given is of no use"),
+            (
+                "COOKIE,SAFECOOKIE,HASHEDPASSWORD COOKIEFILE=\"/nonexistent/cookie\"",
+                None,
+                "the cookie file /nonexistent/cookie cannot be read",
+            ),
+            (
+                "SAFECOOKIE,HASHEDPASSWORD COOKIEFILE=\"/nonexistent/c\"",
+                None,
+                "or give tor's control",
+            ),
+            ("SAFECOOKIE COOKIEFILE=\"/\"", None, "is not a regular file"),
+            ("SAFECOOKIE COOKIEFILE=\"/proc/self/status\"", None, "it is no cookie of tor's"),
+        ] {
+            let error = handshake(info(methods).as_bytes(), password).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Authentication, "{error}");
+            assert!(error.to_string().contains(expected), "{methods}: {error}");
+            assert!(error.to_string().contains("127.0.0.1:9051"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_file_is_checked() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control_auth_cookie");
+        let write = |bytes: &[u8], mode| {
+            std::fs::write(&path, bytes).unwrap();
+            std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            read_cookie(&path)
+        };
+        let user = rustix::process::geteuid().as_raw();
+        assert_eq!(write(&[7; 32], 0o640), Ok((vec![7; 32], user)));
+        assert!(write(&[7; 33], 0o600).unwrap_err().contains("33 bytes"));
+        assert!(write(&[7; 31], 0o600).unwrap_err().contains("31 bytes"));
+        assert!(write(&[7; 32], 0o602).unwrap_err().contains("written by everyone"));
+
+        assert!(may_send_cookie(Peer::Unknown, user, &path));
+        assert!(!may_send_cookie(Peer::Unknown, user, Path::new("/home/me/key")));
+        assert!(!may_send_cookie(Peer::Unknown, user + 1, &path));
+        assert!(may_send_cookie(Peer::User(user + 1), user + 1, &path));
+        assert!(!may_send_cookie(Peer::User(user + 1), user, &path));
+        assert!(may_send_cookie(Peer::User(0), user, &path));
+    }
+
+    #[test]
+    fn a_handshake_without_end_is_bounded() {
+        let endless = [&b"250-"[..], &vec![b'x'; 1 << 19]].concat();
+        let error = handshake(&endless, None).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotTor);
+        assert!(error.to_string().len() < 400, "{error}");
+    }
+
+    #[test]
+    fn a_handshake_cut_anywhere_is_an_error() {
+        let whole = info("NULL") + "250 OK\r\n";
+        for at in 0..whole.len() {
+            let error = handshake(&whole.as_bytes()[..at], None).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Lost, "cut at {at}: {error}");
+        }
+        let info = handshake(whole.as_bytes(), None).unwrap();
+        assert_eq!(
+            info,
+            ProtocolInfo { tor_version: "0.4.9.11".into(), authenticated_by: AuthMethod::Null }
+        );
+    }
+
+    #[test]
+    fn hexadecimal_is_read() {
+        assert_eq!(unhex("00fFA5"), Some(vec![0, 255, 0xa5]));
+        for bad in ["", "0", "0g", "é", "000"] {
+            assert_eq!(unhex(bad), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        /// Torut's parsers stand behind this, too.
+        #[test]
+        fn no_answer_makes_it_panic(said in hostile()) {
+            if let Err(error) = handshake(&said, Some("x 1")) {
+                prop_assert!(!error.to_string().chars().any(char::is_control));
+            }
+        }
+    }
+
+    fn hostile() -> impl Strategy<Value = Vec<u8>> {
+        let token = prop_oneof![
+            prop::sample::select(vec![
+                "250-PROTOCOLINFO 1\r\n",
+                "250-AUTH METHODS=",
+                "NULL",
+                "COOKIE,SAFECOOKIE",
+                "HASHEDPASSWORD",
+                " COOKIEFILE=\"",
+                "/proc/self/status",
+                "\\8",
+                "\\777",
+                "\\3",
+                "\"",
+                "\r\n",
+                "250-VERSION Tor=\"",
+                "250 OK\r\n",
+                "515 Bad\r\n",
+                "250+",
+                "\r\n.\r\n",
+                "=",
+                "250 AUTHCHALLENGE SERVERHASH=",
+            ])
+            .prop_map(|token| token.as_bytes().to_vec()),
+            prop::collection::vec(any::<u8>(), 0..4),
+            "[0-9A-F]{64}".prop_map(String::into_bytes),
+        ];
+        let good_start = prop_oneof![
+            Just(Vec::new()),
+            Just(info("NULL").into_bytes()),
+            Just(info("HASHEDPASSWORD").into_bytes()),
+            Just(b"250-PROTOCOLINFO 1\r\n250-AUTH METHODS=".to_vec()),
+        ];
+        (good_start, prop::collection::vec(token, 0..12))
+            .prop_map(|(start, tokens)| [start, tokens.concat()].concat())
+    }
+}

@@ -31,7 +31,7 @@ use crate::{CircuitId, Command, ControlAddr, Error, Event, EventKind, Reply, Sig
 /// How much is read at once, at first; more where one line is longer.
 const READ_SIZE: usize = 64 << 10;
 
-/// The most bytes of events that may wait for their reader: about ten minutes of the busiest scan.
+/// The most bytes of events that may wait for their reader: some 400 000 events of circuits.
 /// Events are never dropped one by one, which would leave the reader with a wrong picture; past
 /// this the connection is given up, and everyone learns why.
 const MAX_WAITING_EVENTS: usize = 256 << 20;
@@ -453,6 +453,7 @@ impl Task {
                 },
                 written = write.write(&out), if !out.is_empty() && unwritable.is_none() => {
                     match written {
+                        Ok(0) => unwritable = Some(io::ErrorKind::WriteZero.into()),
                         Ok(written) => out.advance(written),
                         Err(error) => unwritable = Some(error),
                     }
@@ -486,11 +487,15 @@ impl Task {
                 Ok(())
             }
             Message::Event(lines) => {
+                // Nobody may want them any more.
+                if self.events.is_closed() {
+                    return Ok(());
+                }
                 let at = now().into_std();
                 let bytes: usize = lines.iter().map(|line| line.text.len() + line.data.len()).sum();
                 let weight = bytes + EVENT_WEIGHT * lines.len();
                 let waiting = self.shared.waiting_events.fetch_add(weight, Ordering::Relaxed);
-                if waiting > MAX_WAITING_EVENTS && !self.events.is_closed() {
+                if waiting > MAX_WAITING_EVENTS {
                     return Err(self.gone(
                         "its events were not read, and outgrew what may wait: a fault of this \
                          program",
@@ -498,7 +503,6 @@ impl Task {
                     ));
                 }
                 let stamped = Stamped { at, event: Event::parse(&lines) };
-                // Nobody may want them any more.
                 let _ = self.events.send((stamped, weight));
                 Ok(())
             }

@@ -3,7 +3,7 @@
 //! Owns the protocol and the connection: [`Control`] sends commands, [`Events`] yields what tor
 //! tells of its own accord. Knows nothing about DNS or scans, and decides nothing.
 //!
-//! Bytes become lines ([`line`]), lines become messages and replies ([`reply`]) or events
+//! Bytes become lines ([`mod@line`]), lines become messages and replies ([`reply`]) or events
 //! ([`Event`]), and a [`Command`] becomes bytes, all without IO. The handshake is torut's, with
 //! guards around it; after it, one task owns the socket. Everything that arrives is bounded in size
 //! ([`line::MAX_LINE`], [`line::MAX_REPLY`]) and may be any bytes.

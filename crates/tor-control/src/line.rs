@@ -115,7 +115,7 @@ impl LineReader {
     /// The next bytes up to a CRLF, which is taken with them and dropped.
     fn raw_line(&mut self, buffer: &mut BytesMut) -> Result<Option<BytesMut>, LineError> {
         let start = self.searched;
-        let found = buffer[start..].windows(CRLF.len()).position(|pair| pair == CRLF);
+        let found = memchr::memmem::find(&buffer[start..], CRLF);
         let length = found.map_or(buffer.len(), |found| start + found);
         if length > MAX_LINE + 1 || (found.is_some() && length > MAX_LINE) {
             return Err(LineError::LineTooLong);
