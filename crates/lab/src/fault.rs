@@ -19,7 +19,7 @@ pub const FREEZE_IN_QUERY: Duration = Duration::from_secs(15);
 
 /// A resolver whose answers change with the number of the question begins anew after this long
 /// without one, so that one scan after the other sees the same.
-pub const SEQUENCE_RESTARTS_AFTER: Duration = Duration::from_secs(4);
+pub const SEQUENCE_RESTARTS_AFTER: Duration = Duration::from_secs(8);
 
 /// One exit's fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

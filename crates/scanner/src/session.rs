@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use record::printable;
-use tor_control::{ConnectOptions, Control, ControlAddr, Error, EventKind, Events, Password};
+use tor_control::{
+    BootstrapEvent, ConnectOptions, Control, ControlAddr, Error, EventKind, Events, Password,
+};
 
 use crate::ask::SocksAddr;
 use crate::own_tor::{OwnTor, OwnTorError, OwnTorHome};
@@ -355,14 +357,12 @@ async fn bootstrapped(
     }
 }
 
-/// Reads `NOTICE BOOTSTRAP PROGRESS=90 TAG=x SUMMARY="Words"` (control-spec, "status/bootstrap-phase").
+/// Percent, and tor's own words made fit for a terminal.
 fn bootstrap_phase(phase: &str) -> (u8, String) {
-    let after = |key: &str| phase.split_once(key).map(|(_, rest)| rest);
-    let progress = after("PROGRESS=")
-        .and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok())
-        .unwrap_or(0);
-    let summary = after("SUMMARY=\"").and_then(|rest| rest.split('"').next()).unwrap_or_default();
-    (progress, printable(summary))
+    match phase.parse::<BootstrapEvent>() {
+        Ok(phase) => (phase.progress, printable(&phase.summary)),
+        Err(error) => (0, printable(&error.to_string())),
+    }
 }
 
 /// The first address that tor listens at; its whole answer where there is none.
@@ -400,6 +400,6 @@ mod tests {
     fn reads_the_bootstrap_phase() {
         let phase = "NOTICE BOOTSTRAP PROGRESS=90 TAG=ap_handshake SUMMARY=\"Hand\u{1b}shaking\"";
         assert_eq!(bootstrap_phase(phase), (90, "Hand\\u{1b}shaking".to_owned()));
-        assert_eq!(bootstrap_phase("garbage PROGRESS=999"), (0, String::new()));
+        assert_eq!(bootstrap_phase("garbage PROGRESS=999").0, 0);
     }
 }
