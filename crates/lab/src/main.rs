@@ -1,5 +1,6 @@
 //! The `lab` program: reads its arguments, calls the library, and says how it went.
 
+mod demo;
 mod program;
 
 use std::process::ExitCode;

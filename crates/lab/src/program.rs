@@ -17,8 +17,10 @@ use record::{Mode, printable};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::demo::{Demo, demo};
+
 /// A scan's verdicts differ from the truth.
-const DIFFERENT: u8 = 3;
+pub(crate) const DIFFERENT: u8 = 3;
 
 /// There is no lab in the directory.
 const NO_LAB: u8 = 4;
@@ -57,6 +59,8 @@ enum Task {
         #[command(flatten)]
         place: Place,
     },
+    /// Scan a lab in both modes and through a running tor, and compare with the truth.
+    Demo(Demo),
 }
 
 #[derive(Debug, Args)]
@@ -120,6 +124,10 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Task::Down(place) => down(&place.dir()?),
         Task::Check { analysis_dir, place } => check(&analysis_dir, &place.dir()?),
+        Task::Demo(wanted) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(demo(&wanted))
+        }
     }
 }
 
@@ -204,7 +212,7 @@ fn claim(dir: &Path) -> anyhow::Result<File> {
     }
 }
 
-fn in_words(progress: Progress) -> String {
+pub(crate) fn in_words(progress: Progress) -> String {
     match progress {
         Progress::Keys { relays } => format!("making the keys of {relays} relays"),
         Progress::Relays => "starting them".to_owned(),
@@ -291,7 +299,7 @@ async fn detach(up: &Up) -> anyhow::Result<ExitCode> {
 }
 
 /// Waits for a signal that ends the program.
-fn told() -> std::io::Result<impl Future<Output = ()>> {
+pub(crate) fn told() -> std::io::Result<impl Future<Output = ()>> {
     let mut interrupts = signal(SignalKind::interrupt())?;
     let mut terminations = signal(SignalKind::terminate())?;
     let mut hangups = signal(SignalKind::hangup())?;
@@ -347,7 +355,7 @@ fn check(analysis: &Path, dir: &Path) -> anyhow::Result<ExitCode> {
 }
 
 /// Writes to standard output. Nobody may be reading any more: that is no reason to end a lab.
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 

@@ -1,0 +1,164 @@
+//! The demonstration: the project's main job on a lab, by the real programs, from end to end.
+//! Starts them and shows what they say; judges nothing but whether it is the truth.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail, ensure};
+use clap::Args;
+use lab::{Manifest, Network, Spec, check};
+use tokio::process::Command;
+
+use crate::program::{DIFFERENT, in_words, say, told};
+
+/// How a demonstration scans: quick, and with every confirming step. The lab's truth supposes a
+/// query timeout above the exits' own limit of 2 s.
+const PACE: [&str; 12] = [
+    "--build-delay",
+    "0.05",
+    "--delay-noise",
+    "0.02",
+    "--query-timeout",
+    "5",
+    "--circuit-timeout",
+    "4",
+    "--confirm-rounds",
+    "1",
+    "--confirm-after",
+    "3",
+];
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Where the demonstration leaves its results; emptied at the start.
+    #[arg(long, default_value = ".demo")]
+    dir: PathBuf,
+}
+
+/// One scan of the demonstration.
+struct Scan {
+    heading: &'static str,
+    name: &'static str,
+    arguments: Vec<OsString>,
+}
+
+/// Starts a lab, scans it in both modes and through a running tor, and compares each scan with
+/// the truth.
+pub(crate) async fn demo(demo: &Demo) -> anyhow::Result<ExitCode> {
+    let scanner = beside("scanner")?;
+    empty(&demo.dir)?;
+    let place = tempfile::Builder::new()
+        .prefix("exit-validator-demo-")
+        .tempdir()
+        .context("cannot create a temporary directory for the lab")?;
+    let mut told = std::pin::pin!(told()?);
+    let spec = Spec::standard();
+    say(&format!(
+        "A private Tor network on this machine: 3 authorities, {} first hops of which one is \
+         dead, {} exits. No packet leaves the machine.",
+        spec.guards + 1,
+        spec.exits.len()
+    ));
+    let network = tokio::select! {
+        network = Network::start(&spec, place.path(), |step| say(&format!("  {}", in_words(step)))) => network?,
+        () = &mut told => bail!("interrupted"),
+    };
+    let outcome = tokio::select! {
+        outcome = scans(&scanner, &network, place.path(), &demo.dir) => outcome,
+        () = &mut told => Err(anyhow::anyhow!("interrupted")),
+    };
+    network.stop().await;
+    outcome
+}
+
+async fn scans(
+    scanner: &Path,
+    network: &Network,
+    place: &Path,
+    results: &Path,
+) -> anyhow::Result<ExitCode> {
+    let manifest = Manifest::of(network)?;
+    let client = manifest.client.as_ref().context("the lab has no client tor")?;
+    let torrc = place.join("scanner.torrc");
+    std::fs::write(&torrc, network.torrc_lines()).context("cannot write the lab's torrc lines")?;
+    let own_tor: [OsString; 4] = [
+        "--tor-dir".into(),
+        place.join("scanner-tor").into(),
+        "--torrc-extra".into(),
+        torrc.into(),
+    ];
+    let nxdomain = ["--host".into(), manifest.nxdomain_domain.clone().into()];
+    let scans = [
+        Scan {
+            heading: "Wildcard mode, through a tor of the scanner's own",
+            name: "wildcard",
+            arguments: own_tor.to_vec(),
+        },
+        Scan {
+            heading: "Nxdomain mode, through a tor of the scanner's own",
+            name: "nxdomain",
+            arguments: own_tor.iter().chain(&nxdomain).cloned().collect(),
+        },
+        Scan {
+            heading: "Wildcard mode, through the control port of a tor that is running",
+            name: "control",
+            arguments: vec!["--control".into(), client.control.clone().into()],
+        },
+    ];
+    let mut all_true = true;
+    for scan in &scans {
+        say(&format!("\n== {} ==", scan.heading));
+        let dir = results.join(scan.name);
+        let status = Command::new(scanner)
+            .args(PACE)
+            .arg("--analysis-dir")
+            .arg(&dir)
+            .args(&scan.arguments)
+            .kill_on_drop(true)
+            .status()
+            .await
+            .with_context(|| format!("cannot start {}", scanner.display()))?;
+        ensure!(status.success(), "the scan failed ({status})");
+        let checked = check(&dir, &manifest)?;
+        say(&format!("\n{}", checked.table()));
+        all_true &= checked.is_true();
+    }
+    if !all_true {
+        say("\nNOT every verdict is true: see the tables above.");
+        return Ok(ExitCode::from(DIFFERENT));
+    }
+    say(&format!(
+        "\nEvery verdict of {} scans is the truth. The results are in {}.",
+        scans.len(),
+        results.display()
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A program of this workspace, which is built into the same directory as this one.
+fn beside(name: &str) -> anyhow::Result<PathBuf> {
+    let this = std::env::current_exe().context("cannot find this program's own file")?;
+    let program = this.with_file_name(name);
+    ensure!(
+        program.exists(),
+        "there is no {}; build the workspace first: cargo build --release",
+        program.display()
+    );
+    Ok(program)
+}
+
+/// Makes the directory, or takes out what an earlier demonstration left in it, and nothing else.
+fn empty(dir: &Path) -> anyhow::Result<()> {
+    const MARK: &str = "made-by-lab-demo";
+    if dir.exists() {
+        ensure!(
+            dir.join(MARK).exists(),
+            "{} exists and was not made by a demonstration: give another with --dir",
+            dir.display()
+        );
+        std::fs::remove_dir_all(dir).with_context(|| format!("cannot empty {}", dir.display()))?;
+    }
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    std::fs::write(dir.join(MARK), "").with_context(|| format!("cannot write to {}", dir.display()))
+}
