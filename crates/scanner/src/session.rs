@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use record::printable;
 use tor_control::{
-    BootstrapEvent, ConnectOptions, Control, ControlAddr, Error, EventKind, Events, Password,
+    BootstrapEvent, ConnectOptions, Control, ControlAddr, Error, ErrorKind, EventKind, Events,
+    Password, Signal,
 };
 
 use crate::ask::SocksAddr;
@@ -169,6 +170,7 @@ impl Source {
         if own.is_some() {
             control.take_ownership().await?;
         }
+        wake(&control).await?;
         bootstrapped(&control, &mut own, bootstrap_limit, watch).await?;
         let version = String::from_utf8_lossy(&one(&control, "version").await?).into_owned();
         let version = version.split_whitespace().next().unwrap_or("unknown").to_owned();
@@ -319,6 +321,18 @@ impl Found {
 pub(crate) async fn one(control: &Control, key: &str) -> Result<Vec<u8>, Error> {
     let values = control.get_info(&[key]).await?;
     Ok(values.into_iter().next().map(|(_, value)| value).unwrap_or_default())
+}
+
+/// A running tor that nobody has used for a day sleeps (tor's manual, `DormantClientTimeout`),
+/// and would fetch no directory. It falls asleep again by itself.
+async fn wake(control: &Control) -> Result<(), Error> {
+    match one(control, "dormant").await {
+        Ok(answer) if answer == b"1" => control.signal(Signal::Active).await,
+        Ok(_) => Ok(()),
+        // Older than 0.4.0: it has no such mode.
+        Err(error) if error.kind() == ErrorKind::Refused => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 async fn bootstrapped(
