@@ -244,6 +244,11 @@ impl Driver<'_, '_> {
             Action::CloseCircuit(circuit) => {
                 pending.push(ignore(control.submit(Command::CloseCircuit(circuit))));
             }
+            Action::Ping => {
+                let reply = control.submit(Command::GetInfo(vec!["version".to_owned()]));
+                // A tor that does not answer in time is lost: the end of the events says so.
+                pending.push(Box::pin(async move { reply.await.ok().map(|_| Event::Pong) }));
+            }
             Action::Tell(report) => {
                 self.progress.report(&report);
                 follow(&report);

@@ -108,6 +108,8 @@ pub enum Event {
     Reply(ProbeId, String, Reply),
     /// A fault of ours in an attempt.
     Fault(ProbeId, String),
+    /// Tor has answered [`Action::Ping`].
+    Pong,
     /// The local tor is gone.
     TorLost,
     /// It is back.
@@ -129,6 +131,9 @@ pub enum Action {
     CloseStream(StreamId),
     /// Close a circuit.
     CloseCircuit(CircuitId),
+    /// Ask tor for anything: its answer proves that it is alive, and that every event from before
+    /// has been read.
+    Ping,
     /// Tell those who follow the scan.
     Tell(Report),
 }
@@ -176,6 +181,8 @@ pub struct Scan {
     failing: Vec<usize>,
     next_launch: Duration,
     tor_is_up: bool,
+    /// When tor was asked for a sign of life that it has not given yet.
+    pinged: Option<Duration>,
     /// No first hop has room until an attempt ends.
     hops_are_full: bool,
     next_id: u64,
@@ -221,6 +228,7 @@ impl Scan {
             failing: Vec::new(),
             next_launch: Duration::ZERO,
             tor_is_up: true,
+            pinged: None,
             hops_are_full: false,
             next_id: 0,
             probes: HashMap::new(),
@@ -250,7 +258,11 @@ impl Scan {
     /// scan on.
     #[must_use]
     pub fn wake_at(&self) -> Option<Duration> {
-        let deadline = self.probes.values().map(|(_, probe)| probe.deadline()).min();
+        let deadline = match self.pinged {
+            // Nothing expires before the answer.
+            Some(_) => None,
+            None => self.probes.values().map(|(_, probe)| probe.deadline()).min(),
+        };
         deadline.into_iter().chain(self.launch_at()).min()
     }
 
@@ -303,8 +315,10 @@ impl Scan {
                     self.attempt_ended(task, probe.into_evidence(), Some(verdict), now);
                 }
             }
+            Event::Pong => self.expire(now),
             Event::TorLost => {
                 self.tor_is_up = false;
+                self.pinged = None;
                 self.unanswered.clear();
                 self.forget_early();
                 let mut lost: Vec<ProbeId> = self.probes.keys().copied().collect();
@@ -316,7 +330,7 @@ impl Scan {
             }
             Event::TorBack => self.tor_is_up = true,
         }
-        self.expire(now);
+        self.watch_deadlines(now);
         self.next_round(now);
         self.launch(now);
         std::mem::take(&mut self.actions)
@@ -503,12 +517,24 @@ impl Scan {
         }
     }
 
+    /// A deadline has passed: but is it the network that is silent, or our own tor, or were we
+    /// asleep ourselves? Only a tor that answers now has had the chance to tell of an answer.
+    fn watch_deadlines(&mut self, now: Duration) {
+        let passed = self.probes.values().any(|(_, probe)| probe.deadline() <= now);
+        if passed && self.pinged.is_none() && self.tor_is_up {
+            self.pinged = Some(now);
+            self.actions.push(Action::Ping);
+        }
+    }
+
+    /// Ends the attempts whose deadline had passed when tor was asked for a sign of life.
     fn expire(&mut self, now: Duration) {
+        let Some(asked) = self.pinged.take() else { return };
         let mut expired: Vec<(Duration, ProbeId)> = self
             .probes
             .iter()
             .map(|(id, (_, probe))| (probe.deadline(), *id))
-            .filter(|(deadline, _)| *deadline <= now)
+            .filter(|(deadline, _)| *deadline <= asked)
             .collect();
         expired.sort_unstable();
         for (_, id) in expired {

@@ -189,6 +189,7 @@ impl Simulation {
                 self.open.remove(&circuit).expect("only open circuits are closed");
             }
             Action::CloseStream(_) => self.closed_streams += 1,
+            Action::Ping => self.later(1, Event::Pong),
             Action::GiveBack(stream) => panic!("{stream} is ours"),
             Action::Tell(Report::Result(result)) => {
                 let exit = result.exit_fingerprint.as_bytes()[0];
@@ -376,6 +377,31 @@ fn a_dead_first_hop_costs_no_exit_its_tries() {
         let expected =
             (Status::CircuitFail, Some(ErrorCode::CircuitFirstHopFailed), Some(Blame::FirstHop));
         assert_eq!(verdict(simulation.last(exit)), expected);
+    }
+}
+
+#[test]
+fn a_tor_that_goes_silent_makes_no_relay_fail() {
+    let mut simulation = Simulation::new(&[Exit::Right; 4], pace(), 3);
+    simulation.tell(Event::Tick);
+    while simulation.names.len() < 2 {
+        simulation.step();
+    }
+    // Frozen from here on: no event, no answer to a ping, for much longer than any deadline.
+    simulation.queue.clear();
+    simulation.open.clear();
+    for _ in 0..60 {
+        simulation.now += ms(1_000);
+        for action in simulation.scan.step(Event::Tick, simulation.now) {
+            assert!(matches!(action, Action::Ping | Action::Launch(..)), "{action:?}");
+        }
+    }
+    simulation.lose_tor();
+    simulation.run();
+    for exit in 0..4 {
+        assert_eq!(simulation.last(exit).status, Status::Success);
+        let faults = simulation.last(exit).attempts.iter().filter_map(|attempt| attempt.error_code);
+        assert!(faults.into_iter().all(|code| code == ErrorCode::TorLost));
     }
 }
 
