@@ -25,6 +25,7 @@ use tokio_util::codec::{Encoder, FramedRead};
 
 use crate::auth::{self, Password, Peer, ProtocolInfo};
 use crate::line::ReplyLine;
+use crate::prompt::Prompt;
 use crate::reply::{Codec, DecodeError, Message};
 use crate::{CircuitId, Command, ControlAddr, Error, Event, EventKind, Reply, Signal, StreamId};
 
@@ -152,7 +153,7 @@ impl Control {
                 let stream = connecting.await.map_err(late)?.map_err(unreachable)?;
                 // Commands are short and each is waited for.
                 stream.set_nodelay(true).map_err(unreachable)?;
-                Self::handshake(stream, Peer::Unknown, addr, options, deadline).await
+                Self::handshake(Prompt(stream), Peer::Unknown, addr, options, deadline).await
             }
             ControlAddr::Unix(path) => {
                 let connecting = tokio::time::timeout_at(deadline, UnixStream::connect(path));

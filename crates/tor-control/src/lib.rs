@@ -15,6 +15,7 @@ mod conn;
 mod err;
 mod event;
 pub mod line;
+mod prompt;
 mod quoted;
 pub mod reply;
 
