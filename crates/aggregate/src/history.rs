@@ -18,7 +18,9 @@ use record::{
     ABSENT_MARK, Fingerprint, Previous, PreviousSource, RECENT_RUNS, Report, ReportedRelay, Streak,
     TrendEntry, of_recent_mark, recent_mark,
 };
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
+use rusqlite::{
+    Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
+};
 
 use crate::previous::{Base, Known};
 use crate::report::{self, Past, PastRelay};
@@ -195,7 +197,7 @@ impl History {
     ///
     /// [`HistoryError`].
     pub fn open_existing(path: &Path) -> Result<Self> {
-        // Read and write: a journal left by a killed writer must be rolled back by the reader.
+        // For writing too, where that is allowed: a journal left by a killed writer must be rolled back by the reader.
         Self::with(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
     }
 
@@ -213,7 +215,11 @@ impl History {
             .map_err(sqlite)?;
         // One transaction, so that two programs that both find no history make one.
         let transaction = connection
-            .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+            .transaction_with_behavior(if flags.contains(OpenFlags::SQLITE_OPEN_CREATE) {
+                TransactionBehavior::Immediate
+            } else {
+                TransactionBehavior::Deferred
+            })
             .map_err(sqlite)?;
         let pragma = |name: &str| {
             transaction.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(sqlite)
@@ -440,7 +446,7 @@ impl History {
             .map_err(|error| self.damaged(format!("an entry that cannot be written: {error}")))?;
         let transaction = self
             .connection
-            .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+            .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(&doing)?;
         let added = add(&transaction, report, &trend, &text).map_err(&doing)?;
         match added {
@@ -522,7 +528,7 @@ impl History {
         let doing = self.sqlite("prune");
         let transaction = self
             .connection
-            .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+            .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(&doing)?;
         let runs = prune(&transaction, time).map_err(&doing)?;
         transaction.commit().map_err(&doing)?;

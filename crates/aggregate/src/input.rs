@@ -136,7 +136,7 @@ impl Input {
         }
         for (file, trouble) in &troubles {
             if let Some(rejection) = trouble {
-                rejections.add(&name, file, rejection.clone());
+                rejections.add(&name, file, rejection);
             }
         }
         let Some(facts) = facts(plan, run.as_ref()) else {
@@ -164,7 +164,7 @@ impl Input {
                 Ok(result) => {
                     input.results.insert(relay, result);
                 }
-                Err(rejection) => input.rejections.add(&input.name, &file, rejection),
+                Err(rejection) => input.rejections.add(&input.name, &file, &rejection),
             }
         }
         Ok(input)
@@ -185,14 +185,15 @@ impl Input {
             }
             let Some(relay) = relay_of(&name) else {
                 let detail = "the name is not dnshealth_<FINGERPRINT>.json";
-                self.rejections.add(&self.name, &name, Rejection::new(RejectReason::Name, detail));
+                let rejection = Rejection::new(RejectReason::Name, detail);
+                self.rejections.add(&self.name, &name, &rejection);
                 continue;
             };
             // Here, so that a directory of millions costs neither reads nor memory.
             if self.facts.planned.as_ref().is_some_and(|planned| !planned.contains(&relay)) {
                 let detail = "the relay is not in plan.json";
                 let rejection = Rejection::new(RejectReason::NotPlanned, detail);
-                self.rejections.add(&self.name, &name, rejection);
+                self.rejections.add(&self.name, &name, &rejection);
                 continue;
             }
             relays.insert(relay);
@@ -201,7 +202,7 @@ impl Input {
             {
                 let detail = format!("more than {RESULTS_LIMIT} results in one directory");
                 let rejection = Rejection::new(RejectReason::TooMany, detail);
-                self.rejections.add(&self.name, &result_file_name(&last), rejection);
+                self.rejections.add(&self.name, &result_file_name(&last), &rejection);
             }
         }
         Ok(relays)

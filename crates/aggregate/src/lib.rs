@@ -5,11 +5,13 @@
 //! inputs say together, [`streak`] what it means beside earlier runs, [`operator`] whose relay it
 //! is, [`gate`] whether the report may be published, [`report`] what stands in it, [`summary`] how
 //! a person reads it. The edges are [`read`] and [`input`] (files in), [`history`] (the database),
-//! [`publish`](mod@publish) (files out) and [`zone`] (one DNS question). Never talks to tor.
+//! [`publish`] (files out) and [`zone`] (one DNS question); [`job`]
+//! does all of it in order. Never talks to tor.
 
 pub mod gate;
 pub mod history;
 pub mod input;
+pub mod job;
 pub mod merge;
 pub mod operator;
 pub mod previous;

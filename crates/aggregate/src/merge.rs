@@ -102,7 +102,7 @@ pub fn join(mut inputs: Vec<Input>) -> Result<Joined, MergeError> {
     let mut disagreements = Disagreements::default();
     for (relay, mut results) in found {
         // The best first; `rank` is total, so that the order of the inputs cannot matter.
-        results.sort_by(|a, b| rank(&a.1).cmp(&rank(&b.1)));
+        results.sort_by_cached_key(|(_, result)| rank(result));
         let mut runs: BTreeSet<String> = BTreeSet::new();
         results.retain(|(number, result)| {
             let new = runs.insert(result.run_id.clone());
@@ -112,7 +112,7 @@ pub fn join(mut inputs: Vec<Input>) -> Result<Joined, MergeError> {
                 let detail = "another input has this run's result of this relay";
                 let rejection = Rejection::new(RejectReason::Duplicate, detail);
                 let file = record::result_file_name(&relay);
-                rejections.add(&inputs[*number].name, &file, rejection);
+                rejections.add(&inputs[*number].name, &file, &rejection);
             }
             new
         });

@@ -58,7 +58,7 @@ impl From<FormatError> for Rejection {
 
 impl Rejections {
     /// Counts a file, and names it as long as it is among the first [`NAMED`].
-    pub fn add(&mut self, input: &str, file: &str, rejection: Rejection) {
+    pub fn add(&mut self, input: &str, file: &str, rejection: &Rejection) {
         self.total += 1;
         *self.by_reason.entry(rejection.reason).or_default() += 1;
         self.named.insert(RejectedFile {
@@ -111,7 +111,7 @@ mod tests {
         let mut rejections = Rejections::default();
         for number in (0..100_000).rev() {
             let rejection = Rejection::new(RejectReason::Name, "x".repeat(1000));
-            rejections.add("in", &format!("{number:06}"), rejection);
+            rejections.add("in", &format!("{number:06}"), &rejection);
         }
         let rejected = rejections.into_rejected();
         assert_eq!(rejected.total, 100_000);

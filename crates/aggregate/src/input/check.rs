@@ -126,7 +126,7 @@ fn in_range(result: &RelayResult, window: &Window) -> Result<(), String> {
         })
         .chain(queries().flat_map(|query| [query.attach_ms, query.resolve_ms]))
         .chain([result.latency_ms]);
-    for time in timings.flatten().map(|time| time.get()) {
+    for time in timings.flatten().map(record::Millis::get) {
         if !(0.0..=LONGEST_MS).contains(&time) {
             return Err(format!("a time of {time} ms"));
         }

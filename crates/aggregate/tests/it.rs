@@ -1,0 +1,5 @@
+//! The integration tests, one program.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
+mod fixture;
