@@ -119,7 +119,7 @@ pub struct ReportArgs {
     pub input: Vec<PathBuf>,
 
     /// Where runs are looked for [default: analysis in the working directory, or else beside the
-    /// output directory].
+    /// output or the working directory].
     #[arg(long, env = "ANALYSIS_ROOT", value_name = "DIR")]
     pub analysis_root: Option<PathBuf>,
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Duration, Utc};
 use record::{
     ErrorCode, FileEntry, FileReport, GateCode, GateFinding, KnownGood, Metadata, Publish,
-    ReportedRelay, ZoneCheck,
+    ReportedRelay, Status, ZoneCheck,
 };
 
 use crate::stats;
@@ -83,7 +83,12 @@ pub fn judge(
     let limits = circumstances.thresholds;
     let mut reasons = defects(metadata, results, &circumstances);
     let mut notes = Vec::new();
-    let changes = changes(metadata, limits);
+    let mut changes = changes(metadata, limits);
+    if zone_is_well(&circumstances)
+        && let Some(message) = one_kind(metadata, results, limits)
+    {
+        changes.push(finding(GateCode::OneKind, message));
+    }
     if reasons.is_empty() && !changes.is_empty() && settled(metadata, &circumstances) {
         for mut change in changes {
             change
@@ -169,7 +174,9 @@ fn defects(
         );
         find(GateCode::ScannerFaults, message);
     }
-    if let Some(message) = one_kind(metadata, results, limits) {
+    if !zone_is_well(circumstances)
+        && let Some(message) = one_kind(metadata, results, limits)
+    {
         find(GateCode::OneKind, message);
     }
     if let Some(check) = circumstances.zone_check.as_ref().filter(|check| !check.ok) {
@@ -192,6 +199,16 @@ fn defects(
         find(GateCode::FromTheFuture, message);
     }
     found
+}
+
+/// Whether something shows that it is not our zone that is broken: many relays failing in one way
+/// are then a change like others.
+fn zone_is_well(circumstances: &Circumstances<'_>) -> bool {
+    circumstances.zone_check.as_ref().is_some_and(|check| check.ok)
+        || circumstances
+            .known_good
+            .as_ref()
+            .is_some_and(|known| known.status == Some(Status::Success))
 }
 
 /// Whether many relays fail and nearly all in one way.
@@ -287,6 +304,7 @@ const fn is_change(code: GateCode) -> bool {
             | GateCode::DnsSuccessRate
             | GateCode::SelectionChanged
             | GateCode::SettingsChanged
+            | GateCode::OneKind
     )
 }
 

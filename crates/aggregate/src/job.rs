@@ -322,18 +322,18 @@ fn check_zone(options: &Options, joined: &Joined, random: u128) -> ZoneCheck {
 }
 
 /// Where `analysis` is, unless it is told: in the working directory, or else beside the output
-/// directory, so that the program does the expected thing when it is run in either.
+/// directory, or else beside the working directory, so that the program does the expected thing
+/// when it is run by hand in the output directory.
 #[must_use]
 pub fn default_root(output_directory: &Path) -> PathBuf {
     let here = PathBuf::from(DEFAULT_ROOT);
-    if here.is_dir() {
-        return here;
-    }
-    let beside = output_directory
-        .canonicalize()
-        .ok()
-        .and_then(|directory| Some(directory.parent()?.join(DEFAULT_ROOT)));
-    beside.filter(|directory| directory.is_dir()).unwrap_or(here)
+    let beside =
+        |directory: &Path| Some(directory.canonicalize().ok()?.parent()?.join(DEFAULT_ROOT));
+    [Some(here.clone()), beside(output_directory), beside(Path::new("."))]
+        .into_iter()
+        .flatten()
+        .find(|root| root.is_dir())
+        .unwrap_or(here)
 }
 
 /// An address and port, of `ADDR:PORT`, `[ADDR]:PORT` or an address alone, which means port 53.

@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         // A reader that has seen enough, such as `head`, is no failure.
         Err(Failure { error, .. }) if is_broken_pipe(&error) => Exit::Published.into(),
         Err(Failure { exit, error }) => {
-            tracing::error!("{error:#}");
+            tracing::error!("{}", told(&error));
             exit.into()
         }
     }
@@ -164,9 +164,9 @@ fn export(history: &History, parquet: bool, to: Option<&Path>) -> Result<(), Fai
     let write = |to: &mut (dyn Write + Send)| {
         let mut to = io::BufWriter::new(to);
         if parquet {
-            export::parquet(history, &mut to)?
+            export::parquet(history, &mut to)?;
         } else {
-            export::csv(history, &mut to)?
+            export::csv(history, &mut to)?;
         }
         to.flush()?;
         Ok::<(), ExportError>(())
@@ -217,6 +217,20 @@ fn print(bytes: &[u8]) -> Result<(), Failure> {
         .and_then(|()| stdout.flush())
         .context("cannot write to standard output")
         .map_err(|error| Failure::new(Exit::Write, error))
+}
+
+/// An error with its causes, each once: many errors tell theirs themselves.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    record::printable(&text)
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

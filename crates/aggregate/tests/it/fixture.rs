@@ -32,8 +32,8 @@ pub fn millis(value: f64) -> Millis {
 }
 
 /// When the run with this number starts: one every six hours.
-pub fn start_of(run: u32) -> DateTime<Utc> {
-    DateTime::from_timestamp(1_767_225_600, 0).unwrap() + TimeDelta::hours(6) * run.cast_signed()
+pub fn start_of(run: i32) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_767_225_600, 0).unwrap() + TimeDelta::hours(6) * run
 }
 
 /// A scan and its results.
@@ -62,7 +62,7 @@ pub fn settings() -> Settings {
 
 /// A scan that tested relays with these results: the marks of `recent`, and `.` for a relay that
 /// was selected and not reached.
-pub fn scan(run: u32, results: impl IntoIterator<Item = (u32, char)>) -> Scan {
+pub fn scan(run: i32, results: impl IntoIterator<Item = (u32, char)>) -> Scan {
     let started = start_of(run);
     let run_id = format!("{}-{run:08x}", started.format("%Y%m%dT%H%M%SZ"));
     let ended = started + TimeDelta::minutes(110);

@@ -3,3 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 mod fixture;
+mod golden;
+mod program;
+mod properties;
+mod schema;
