@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use record::{FileEntry, Fingerprint, LATEST_FILE, RejectReason, Report, ZoneCheck};
 use tracing::{info, warn};
 
@@ -71,7 +71,7 @@ pub struct Options {
 /// What the job takes from the machine beside files.
 #[derive(Debug, Clone, Copy)]
 pub struct Machine {
-    /// The time now: tells a run from the future, and nothing else.
+    /// The time now: tells a run from the future, and old unfinished files from new ones.
     pub now: DateTime<Utc>,
     /// A random number, for the name that the check of our zone asks for.
     pub random: u128,
@@ -134,6 +134,10 @@ pub fn run(options: &Options, machine: Machine) -> Result<Outcome, JobError> {
         Target::Directory(directory) => Some(open_output(directory)?),
         Target::Print | Target::File(_) => None,
     };
+    if let Some(output) = &output {
+        // Old enough that no other program of ours can still be writing it.
+        output.sweep(machine.now - TimeDelta::days(1));
+    }
     let files = files(options, output.as_ref())?;
 
     let run_ids = report::run_ids(&joined.inputs);

@@ -171,6 +171,24 @@ impl Output {
         self.directory.join(LATEST_FILE)
     }
 
+    /// Removes unfinished files that a killed program left here before `time`.
+    pub fn sweep(&self, time: DateTime<Utc>) {
+        let Ok(entries) = std::fs::read_dir(&self.directory) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let left =
+                name.as_encoded_bytes().starts_with(atomic_file::TEMPORARY_PREFIX.as_bytes())
+                    && entry
+                        .metadata()
+                        .and_then(|metadata| metadata.modified())
+                        .is_ok_and(|modified| DateTime::<Utc>::from(modified) < time);
+            if left {
+                // One that stays does no harm: nobody reads it, and the next run tries again.
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+
     /// What can be fetched: `files.json` as far as it is still true, and what it lacks. Files that
     /// look like reports and are none are left out, and named in the second value.
     ///
@@ -396,6 +414,21 @@ mod tests {
         for name in ["dns_health_2026-11.json", "dns_health_2026-1.tar.gz", "dns_health_x.tar"] {
             assert_eq!(of_archive_name(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn what_a_killed_program_left_is_swept_up_once_it_is_old() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [".unfinished-x", "latest.json", ".other"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        let count = || std::fs::read_dir(dir.path()).unwrap().count();
+        let output = Output::open(dir.path()).unwrap();
+        output.sweep(DateTime::UNIX_EPOCH);
+        assert_eq!(count(), 3);
+        output.sweep(DateTime::<Utc>::MAX_UTC);
+        assert_eq!(count(), 2);
+        assert!(!dir.path().join(".unfinished-x").exists());
     }
 
     #[test]

@@ -203,7 +203,7 @@ fn verdict(text: &mut String, metadata: &Metadata) {
         "{}",
         match (publish.allowed, publish.forced) {
             (true, false) => "Fit to be published.",
-            (true, true) => "Published by force, although:",
+            (true, true) => "Let through by force, although:",
             (false, _) => "HELD BACK, latest.json stays as it is:",
         }
     );
