@@ -145,8 +145,9 @@ pub struct ReportArgs {
     #[arg(long, env = "HISTORY_FILE", value_name = "FILE")]
     pub history: Option<PathBuf>,
 
-    /// Do without the history: no rates over days, and no trends.json.
-    #[arg(long, conflicts_with = "history")]
+    /// Do without the history, also where one is configured: no rates over days, and no
+    /// trends.json.
+    #[arg(long)]
     pub no_history: bool,
 
     /// Print the report, and write nothing.

@@ -1,5 +1,5 @@
 //! The previous report: what of it a new one needs, read from whatever is there. Pure but for
-//! [`read`].
+//! [`read()`].
 //!
 //! Version 1 is this project's. A report without a `format` field is one of the system that this
 //! project took its field names from: its relays' last verdicts are taken over, its streaks are

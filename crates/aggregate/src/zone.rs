@@ -57,7 +57,7 @@ pub fn fresh_name(random: u128, domain: &str) -> String {
     format!("{random:032x}.zonecheck.{}", domain.trim_end_matches('.'))
 }
 
-/// Asks the servers in their order, each [`TRIES`] times, until one gives an answer that can be
+/// Asks the servers in their order, each twice, until one gives an answer that can be
 /// judged. A server that does not answer, or that fails itself, says nothing of the zone as long
 /// as another one answers.
 #[must_use]

@@ -216,6 +216,22 @@ fn arguments_and_inputs_that_are_wrong_have_their_exit_codes() {
         .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(place.path("public/latest.json").exists());
+    // What is configured does not get in the way of what is asked for.
+    let configured = |arguments: &[&str]| {
+        let mut command = place.command("");
+        command.env("HISTORY_FILE", "mine.sqlite").env("ANALYSIS_ROOT", "analysis");
+        command.env("OUTPUT_DIR", "public").env("ZONE_CHECK", "0").args(arguments);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    configured(&["--no-history", "--stdout"]);
+    configured(&["--no-history", "--output", "mine.json"]);
+    assert!(!place.path("mine.sqlite").exists());
+    configured(&[]);
+    let csv = String::from_utf8(configured(&["history", "export", "--csv"])).unwrap();
+    assert_eq!(csv.lines().count(), 5, "{csv}");
+    configured(&["summary"]);
 }
 
 #[test]
