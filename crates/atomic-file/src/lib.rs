@@ -31,6 +31,24 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_directory(directory)
 }
 
+/// Replaces `path` by what `write` writes into the file it is given: for content that is too large
+/// to be held in memory.
+///
+/// # Errors
+///
+/// As [`replace`], and whatever `write` fails with.
+pub fn replace_with<E: From<io::Error>>(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> Result<(), E>,
+) -> Result<(), E> {
+    let directory = directory_of(path);
+    let mut file = begin(directory)?;
+    write(file.as_file_mut())?;
+    finish(&file)?;
+    file.persist(path).map_err(|failed| failed.error)?;
+    Ok(sync_directory(directory)?)
+}
+
 /// Writes `bytes` to `path`, which must not exist yet.
 ///
 /// # Errors
@@ -45,11 +63,19 @@ pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn write_beside(directory: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
-    let mut file = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(directory)?;
+    let mut file = begin(directory)?;
     file.write_all(bytes)?;
-    file.as_file().set_permissions(Permissions::from_mode(MODE))?;
-    file.as_file().sync_all()?;
+    finish(&file)?;
     Ok(file)
+}
+
+fn begin(directory: &Path) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(directory)
+}
+
+fn finish(file: &NamedTempFile) -> io::Result<()> {
+    file.as_file().set_permissions(Permissions::from_mode(MODE))?;
+    file.as_file().sync_all()
 }
 
 fn directory_of(path: &Path) -> &Path {
@@ -87,6 +113,20 @@ mod tests {
         let error = create(&path, b"second").unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&path).unwrap(), b"first");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_writer_that_fails_leaves_the_old_file_and_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("export.csv");
+        replace_with(&path, |file| file.write_all(b"whole")).unwrap();
+        let failed = replace_with(&path, |file| {
+            file.write_all(b"half")?;
+            Err(io::Error::other("the source broke"))
+        });
+        assert_eq!(failed.unwrap_err().to_string(), "the source broke");
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 

@@ -11,6 +11,12 @@ pub enum Kind {
     Plan,
     /// What became of a scan: `run.json`.
     Run,
+    /// A report: `dns_health_YYYY-MM-DD_HH-MM-SS.json` and `latest.json`.
+    Report,
+    /// The runs so far: `trends.json`.
+    Trends,
+    /// What can be fetched: `files.json`.
+    Files,
 }
 
 impl Kind {
@@ -21,6 +27,9 @@ impl Kind {
             Self::Result => "exit-validator/result",
             Self::Plan => "exit-validator/plan",
             Self::Run => "exit-validator/run",
+            Self::Report => "exit-validator/report",
+            Self::Trends => "exit-validator/trends",
+            Self::Files => "exit-validator/files",
         }
     }
 
@@ -28,7 +37,7 @@ impl Kind {
     #[must_use]
     pub const fn version(self) -> u32 {
         match self {
-            Self::Result | Self::Plan | Self::Run => 1,
+            Self::Result | Self::Plan | Self::Run | Self::Report | Self::Trends | Self::Files => 1,
         }
     }
 

@@ -1,20 +1,29 @@
 //! The published formats of the Tor exit validator.
 //!
 //! Owns what is written for others to read: one relay's [`RelayResult`], a scan's [`Plan`] and
-//! [`Run`], the closed lists of [`Status`], [`ErrorCode`] and [`Blame`], and the versions of each
+//! [`Run`], a [`Report`] with its [`Trends`] and [`Files`], the closed lists of [`Status`], [`ErrorCode`] and [`Blame`], and the versions of each
 //! format. Performs no IO and decides no verdict. `docs/formats/` describes every format for
 //! people, and holds a JSON Schema for each that the tests check real output against.
 
 mod fingerprint;
 mod format;
+mod report;
 mod result;
 mod run;
 mod shard;
 mod text;
+mod trends;
 mod verdict;
 
 pub use fingerprint::{Fingerprint, InvalidFingerprint};
 pub use format::{Format, FormatError, Kind};
+pub use report::{
+    ABSENT_MARK, AbsentRelay, BandwidthShare, Disagreements, Failure, GateCode, GateFinding,
+    KnownGood, LATEST_FILE, Metadata, OperatorFailures, Percentiles, Previous, PreviousReport,
+    PreviousSource, Publish, RECENT_RUNS, RejectReason, Rejected, RejectedFile, Report,
+    ReportInput, ReportSelection, ReportedInfo, ReportedRelay, ShardCoverage, State, Streak,
+    Vantage, ZoneCheck, of_recent_mark, recent_mark,
+};
 pub use result::{
     Attempt, Bandwidth, Circuit, CircuitState, Ipv6, Millis, Query, RelayInfo, RelayResult, Timing,
     Via, result_file_name,
@@ -25,4 +34,7 @@ pub use run::{
 };
 pub use shard::{InvalidShard, Shard};
 pub use text::printable;
+pub use trends::{
+    FILES_FILE, FileEntry, FileKind, FileReport, Files, TRENDS_FILE, TrendEntry, Trends,
+};
 pub use verdict::{Blame, ErrorCode, Mode, Status};

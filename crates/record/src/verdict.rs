@@ -1,7 +1,5 @@
 //! The closed lists: what a verdict can be, why, and where the fault lies.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 /// An enum whose variants have fixed names in JSON, and a list of all of them.
@@ -31,13 +29,15 @@ macro_rules! closed_list {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.pad(self.as_str())
             }
         }
     };
 }
+
+pub(crate) use closed_list;
 
 closed_list! {
     /// What became of a relay, or of one attempt at it.

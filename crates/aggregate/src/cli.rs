@@ -1,0 +1,399 @@
+//! The program's arguments. Owns their names, defaults and texts; what they do is the library's.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use aggregate::gate::Thresholds;
+use aggregate::job::{self, Options, Target};
+use clap::builder::{FalseyValueParser, Resettable};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use record::Fingerprint;
+
+use crate::exit::Exit;
+
+/// The environment's names are those of `config.env`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "aggregate",
+    version,
+    about = "Turns the results of a scan into a report that can be published",
+    long_about = "Turns the results of a scan, or of all its shards and vantage points, into one \
+                  report: a verdict for each relay, failure streaks, history, and a gate that \
+                  decides whether the report may replace latest.json.",
+    args_conflicts_with_subcommands = true,
+    after_long_help = after_help(),
+)]
+pub struct Cli {
+    /// What to do instead of making a report.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The report's arguments.
+    #[command(flatten)]
+    pub report: ReportArgs,
+    /// How the log looks.
+    #[arg(long, global = true, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+/// How the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What to do instead of making a report.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Look into the history, export it, or shorten it.
+    History {
+        /// The history's file; by default as for a report.
+        #[arg(long, global = true, env = "HISTORY_FILE", value_name = "FILE")]
+        history: Option<PathBuf>,
+        /// What to do with it.
+        #[command(subcommand)]
+        command: HistoryCommand,
+    },
+    /// Write files.json anew from what is in the output directory, for instance after reports
+    /// were moved into an archive.
+    Files {
+        /// The output directory.
+        #[arg(long, env = "OUTPUT_DIR", default_value = job::DEFAULT_OUTPUT, value_name = "DIR")]
+        output_dir: PathBuf,
+    },
+    /// Print a report's summary.
+    Summary {
+        /// The report; by default the output directory's latest.json.
+        report: Option<PathBuf>,
+        /// The output directory.
+        #[arg(long, env = "OUTPUT_DIR", default_value = job::DEFAULT_OUTPUT, value_name = "DIR")]
+        output_dir: PathBuf,
+    },
+}
+
+/// What to do with the history.
+#[derive(Debug, Subcommand)]
+pub enum HistoryCommand {
+    /// Write every row of the history, for DuckDB, ClickHouse, pandas or a spreadsheet.
+    Export {
+        /// As CSV, with a line of column names.
+        #[arg(long, required_unless_present = "parquet", conflicts_with = "parquet")]
+        csv: bool,
+        /// As Parquet, compressed with Snappy.
+        #[arg(long)]
+        parquet: bool,
+        /// The file to write; by default standard output.
+        #[arg(value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
+    /// Print a relay's story, one line a run.
+    Relay {
+        /// The relay: 40 hexadecimal digits.
+        fingerprint: Fingerprint,
+    },
+    /// Forget runs that are older than so many days.
+    Prune {
+        /// How many days to keep.
+        #[arg(
+            long,
+            env = "HISTORY_KEEP_DAYS",
+            default_value_t = 730,
+            value_name = "DAYS",
+            value_parser = clap::value_parser!(u32).range(30..=36_500)
+        )]
+        keep_days: u32,
+        /// Only say how many runs that would be.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+/// The report's arguments.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// An analysis directory; several are joined as shards or vantage points [default: the newest
+    /// complete run under the analysis root].
+    #[arg(short, long, value_name = "DIR", num_args = 1..)]
+    pub input: Vec<PathBuf>,
+
+    /// Where runs are looked for [default: analysis in the working directory, or else beside the
+    /// output or the working directory].
+    #[arg(long, env = "ANALYSIS_ROOT", value_name = "DIR")]
+    pub analysis_root: Option<PathBuf>,
+
+    /// Write the report to this file alone, and leave the output directory as it is.
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["output_dir_flag", "stdout"])]
+    pub output: Option<PathBuf>,
+
+    /// Publish here: the dated report, trends.json, files.json, and latest.json where the gate is
+    /// open [env: OUTPUT_DIR] [default: the directory of --previous where that is given, or else
+    /// public].
+    // The environment is read by hand: it must yield to the directory of --previous, which is
+    // more particular than a configuration.
+    #[arg(id = "output_dir_flag", long = "output-dir", value_name = "DIR")]
+    pub output_dir: Option<PathBuf>,
+
+    /// The report that streaks go on from and that the gate compares with; it may be missing, as
+    /// before the first run [default: latest.json in the output directory].
+    #[arg(short, long, value_name = "FILE")]
+    pub previous: Option<PathBuf>,
+
+    /// The history's database; it is made where there is none [default: history.sqlite in the
+    /// analysis root].
+    #[arg(long, env = "HISTORY_FILE", value_name = "FILE")]
+    pub history: Option<PathBuf>,
+
+    /// Do without the history, also where one is configured: no rates over days, and no
+    /// trends.json.
+    #[arg(long)]
+    pub no_history: bool,
+
+    /// Print the report, and write nothing.
+    #[arg(long)]
+    pub stdout: bool,
+
+    /// Open the gate whatever it finds; the report says so.
+    #[arg(long)]
+    pub force: bool,
+
+    /// Do not print the summary.
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// Resolve a fresh name in our zone directly; if that fails, the gate closes.
+    #[arg(long, env = "ZONE_CHECK", value_parser = FalseyValueParser::new(), help_heading = "Zone")]
+    pub zone_check: bool,
+
+    /// The DNS server to ask [default: those in /etc/resolv.conf].
+    #[arg(
+        long,
+        env = "ZONE_SERVER",
+        value_name = "ADDR:PORT",
+        value_parser = job::server_of,
+        help_heading = "Zone"
+    )]
+    pub zone_server: Option<SocketAddr>,
+
+    /// An exit whose resolver is known to be good: if it fails in this run, the gate closes.
+    #[arg(long, env = "KNOWN_GOOD_EXIT", value_name = "FINGERPRINT", help_heading = "Zone")]
+    pub known_good: Option<Fingerprint>,
+
+    /// Where the gate closes.
+    #[command(flatten)]
+    pub gate: GateArgs,
+}
+
+/// Where the gate closes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Gate")]
+pub struct GateArgs {
+    /// Fewest relays that a report may have.
+    #[arg(
+        long = "gate-min-relays",
+        env = "GATE_MIN_RELAYS",
+        value_name = "N",
+        default_value_t = Thresholds::default().min_relays
+    )]
+    min_relays: u32,
+    /// Greatest change of the number of relays since the previous report, in percent.
+    #[arg(
+        long = "gate-relay-count",
+        env = "GATE_RELAY_COUNT_PERCENT",
+        value_name = "PERCENT",
+        value_parser = percent,
+        default_value_t = Thresholds::default().relay_count_percent
+    )]
+    relay_count: f64,
+    /// Greatest change of the DNS success rate since the previous report, in percentage points.
+    #[arg(
+        long = "gate-success-rate",
+        env = "GATE_SUCCESS_RATE_POINTS",
+        value_name = "POINTS",
+        value_parser = percent,
+        default_value_t = Thresholds::default().success_rate_points
+    )]
+    success_rate: f64,
+    /// Greatest share of relays that were not reached, in percent.
+    #[arg(
+        long = "gate-circuit-fail",
+        env = "GATE_CIRCUIT_FAIL_PERCENT",
+        value_name = "PERCENT",
+        value_parser = percent,
+        default_value_t = Thresholds::default().circuit_fail_percent
+    )]
+    circuit_fail: f64,
+    /// Greatest share of results that are faults of the scanner, in percent.
+    #[arg(
+        long = "gate-scanner-fault",
+        env = "GATE_SCANNER_FAULT_PERCENT",
+        value_name = "PERCENT",
+        value_parser = percent,
+        default_value_t = Thresholds::default().scanner_fault_percent
+    )]
+    scanner_fault: f64,
+    /// Share of the failures that are of one kind, from which on they are taken for our zone's, in
+    /// percent.
+    #[arg(
+        long = "gate-one-kind",
+        env = "GATE_ONE_KIND_PERCENT",
+        value_name = "PERCENT",
+        value_parser = percent,
+        default_value_t = Thresholds::default().one_kind_percent
+    )]
+    one_kind: f64,
+    /// ... where at least this share of the relays tested fails, in percent.
+    #[arg(
+        long = "gate-one-kind-failing",
+        env = "GATE_ONE_KIND_FAILING_PERCENT",
+        value_name = "PERCENT",
+        value_parser = percent,
+        default_value_t = Thresholds::default().one_kind_failing_percent
+    )]
+    one_kind_failing: f64,
+    /// How many runs in a row have to show the same before a mere change (of relays, rate or
+    /// settings) is published; 0 for never.
+    #[arg(
+        long = "gate-accept-after",
+        env = "GATE_ACCEPT_AFTER",
+        value_name = "RUNS",
+        default_value_t = Thresholds::default().accept_after
+    )]
+    accept_after: u32,
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
+        _ => Err("expected a number from 0 to 100".to_owned()),
+    }
+}
+
+impl Cli {
+    /// The arguments given. A variable that is set to nothing, as in a configuration file that
+    /// names every setting, counts as not set.
+    pub fn read() -> Self {
+        let empty = |name: &std::ffi::OsStr| std::env::var_os(name).is_some_and(|v| v.is_empty());
+        let matches = without_empty(Self::command(), &empty).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
+fn without_empty(
+    command: clap::Command,
+    empty: &dyn Fn(&std::ffi::OsStr) -> bool,
+) -> clap::Command {
+    command
+        .mut_args(|arg| match arg.get_env() {
+            Some(name) if empty(name) => arg.env(Resettable::<clap::builder::OsStr>::Reset),
+            _ => arg,
+        })
+        .mut_subcommands(|command| without_empty(command, empty))
+}
+
+impl ReportArgs {
+    /// What is to be done, with everything that was not given put in.
+    pub fn options(self) -> Options {
+        let beside_previous = self.previous.as_ref().map(|previous| match previous.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        });
+        let output_directory = self.output_dir.or(beside_previous).unwrap_or_else(output_directory);
+        let root = self.analysis_root.unwrap_or_else(|| job::default_root(&output_directory));
+        let history = self.history.unwrap_or_else(|| root.join(job::DEFAULT_HISTORY));
+        let gate = self.gate;
+        Options {
+            inputs: self.input,
+            target: match (self.stdout, self.output) {
+                (true, _) => Target::Print,
+                (false, Some(file)) => Target::File(file),
+                (false, None) => Target::Directory(output_directory.clone()),
+            },
+            previous: self.previous.unwrap_or_else(|| job::latest_in(&output_directory)),
+            output_directory,
+            history: (!self.no_history).then_some(history),
+            root,
+            thresholds: Thresholds {
+                min_relays: gate.min_relays,
+                relay_count_percent: gate.relay_count,
+                success_rate_points: gate.success_rate,
+                circuit_fail_percent: gate.circuit_fail,
+                scanner_fault_percent: gate.scanner_fault,
+                one_kind_percent: gate.one_kind,
+                one_kind_failing_percent: gate.one_kind_failing,
+                accept_after: gate.accept_after,
+            },
+            force: self.force,
+            zone_check: self.zone_check,
+            zone_server: self.zone_server,
+            known_good: self.known_good,
+        }
+    }
+}
+
+/// The configured output directory.
+pub fn output_directory() -> PathBuf {
+    std::env::var_os("OUTPUT_DIR")
+        .filter(|directory| !directory.is_empty())
+        .map_or_else(|| PathBuf::from(job::DEFAULT_OUTPUT), PathBuf::from)
+}
+
+fn after_help() -> String {
+    let mut text = "Examples:
+  aggregate
+      the newest complete run under analysis/ is published into public/
+  cd public && aggregate --previous latest.json
+      the same by hand, in the output directory
+  aggregate --input runs/host-a runs/host-b runs/host-c
+      three shards, or three vantage points, are one report
+  aggregate --stdout | jq .metadata
+      only look, and write nothing
+  aggregate --input analysis/20261123T031500Z-1a2b3c4d --force
+      publish a run that the gate held back
+  aggregate history relay 0123456789ABCDEF0123456789ABCDEF01234567
+  aggregate history export --parquet history.parquet
+
+Exit codes:
+"
+    .to_owned();
+    for exit in Exit::ALL {
+        text.push_str(&format!("  {}  {}\n", exit.code(), exit.meaning()));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    fn options(arguments: &[&str]) -> Options {
+        let arguments = ["aggregate"].iter().chain(arguments);
+        Cli::try_parse_from(arguments).unwrap().report.options()
+    }
+
+    #[test]
+    fn the_output_is_beside_the_previous_report() {
+        let given = options(&["--previous", "latest.json"]);
+        assert_eq!(given.target, Target::Directory(".".into()));
+        assert_eq!(given.previous, PathBuf::from("latest.json"));
+        let given = options(&["--previous", "a/b/latest.json", "--output-dir", "c"]);
+        assert_eq!(given.target, Target::Directory("c".into()));
+        let given = options(&["-i", "x", "y", "--stdout"]);
+        assert_eq!(given.inputs.len(), 2);
+        assert_eq!(given.target, Target::Print);
+    }
+
+    #[test]
+    fn percentages_are_checked() {
+        for value in ["-1", "101", "NaN", "x", ""] {
+            let arguments = ["aggregate", &format!("--gate-one-kind={value}")];
+            assert!(Cli::try_parse_from(arguments).is_err(), "{value}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! How the program can end. A panic is none of these: it is a bug, and ends with 101.
+
+use std::process::ExitCode;
+
+/// How the program can end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// The report is out, and `latest.json` is it.
+    Published,
+    /// The arguments are wrong: clap's own code.
+    Usage,
+    /// Nothing that could be read.
+    Input,
+    /// The gate is closed.
+    Held,
+    /// Something could not be written.
+    Write,
+    /// The report is out, but the history was not kept.
+    History,
+}
+
+impl Exit {
+    /// Every way to end, by code.
+    pub const ALL: [Self; 6] =
+        [Self::Published, Self::Usage, Self::Input, Self::Held, Self::Write, Self::History];
+
+    /// The process's exit code.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Published => 0,
+            Self::Usage => 2,
+            Self::Input => 3,
+            Self::Held => 4,
+            Self::Write => 5,
+            Self::History => 6,
+        }
+    }
+
+    /// What it means, for `--help`.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Published => "done: the report is published, or what was asked for is printed",
+            Self::Usage => "the arguments are wrong",
+            Self::Input => {
+                "no run, or one that cannot be used; inputs that do not belong together; a \
+                 previous report, history or list of a newer version; a relay that is not known"
+            }
+            Self::Held => {
+                "the gate is closed: the dated report is written, latest.json is as it was"
+            }
+            Self::Write => "something cannot be written, or another aggregate is publishing",
+            Self::History => {
+                "the history cannot be read or kept; where a report was asked for, it is published"
+            }
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}

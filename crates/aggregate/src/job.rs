@@ -1,0 +1,358 @@
+//! The whole job: directories in, a report out, its history kept and its files published. Knows
+//! the order of things, and where each of them comes from when it is not given; decides nothing
+//! about relays.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use record::{FileEntry, Fingerprint, LATEST_FILE, RejectReason, Report, ZoneCheck};
+use tracing::{info, warn};
+
+use crate::gate::{self, Thresholds};
+use crate::history::{History, HistoryError};
+use crate::input::{self, Input, InputError};
+use crate::merge::{self, Joined, MergeError};
+use crate::previous::{self, Base, PriorError};
+use crate::publish::{self, Output, PublishError};
+use crate::rejections::{Rejection, Rejections};
+use crate::report::{self, Context, Past};
+use crate::zone::{self, Expectation};
+
+/// Where runs are looked for, in the working directory or beside the output directory.
+pub const DEFAULT_ROOT: &str = "analysis";
+
+/// Where reports are published.
+pub const DEFAULT_OUTPUT: &str = "public";
+
+/// The history's file, under the analysis root: it is not for publishing.
+pub const DEFAULT_HISTORY: &str = "history.sqlite";
+
+/// Where the report goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// Nowhere: it is printed, and nothing at all is written.
+    Print,
+    /// Into this file, and nowhere else.
+    File(PathBuf),
+    /// Published into this directory.
+    Directory(PathBuf),
+}
+
+/// What is to be done.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The analysis directories; none for the newest complete run.
+    pub inputs: Vec<PathBuf>,
+    /// Where the newest complete run is looked for.
+    pub root: PathBuf,
+    /// Where the report goes.
+    pub target: Target,
+    /// The previous report.
+    pub previous: PathBuf,
+    /// The directory whose `files.json` tells what was held back before.
+    pub output_directory: PathBuf,
+    /// The history; none for no history.
+    pub history: Option<PathBuf>,
+    /// Where the gate closes.
+    pub thresholds: Thresholds,
+    /// Whether the operator overrides the gate.
+    pub force: bool,
+    /// Whether to check our own zone.
+    pub zone_check: bool,
+    /// The server to ask; none for the system's.
+    pub zone_server: Option<SocketAddr>,
+    /// The exit known to be good.
+    pub known_good: Option<Fingerprint>,
+}
+
+/// What the job takes from the machine beside files.
+#[derive(Debug, Clone, Copy)]
+pub struct Machine {
+    /// The time now: tells a run from the future, and old unfinished files from new ones.
+    pub now: DateTime<Utc>,
+    /// A random number, for the name that the check of our zone asks for.
+    pub random: u128,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The report.
+    pub report: Report,
+    /// Where it was written; none where it was not.
+    pub written: Option<PathBuf>,
+    /// Why the history could not be kept.
+    pub history: Option<HistoryError>,
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// There is no run.
+    #[error(
+        "there is no complete run under {root:?}{detail}; name an analysis directory with --input, \
+         or where they are with --analysis-root"
+    )]
+    NoRun {
+        /// Where it was looked for.
+        root: PathBuf,
+        /// The system's error.
+        detail: String,
+    },
+    /// An input cannot be used.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The inputs are not of one report.
+    #[error(transparent)]
+    Merge(#[from] MergeError),
+    /// The previous report is a newer program's.
+    #[error("cannot go on from {path:?}: {source}")]
+    Previous {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: PriorError,
+    },
+    /// Something cannot be written.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+}
+
+/// Does the job.
+///
+/// # Errors
+///
+/// [`JobError`]. A history that cannot be used is none: the report is worth more, and the outcome
+/// says it.
+pub fn run(options: &Options, machine: Machine) -> Result<Outcome, JobError> {
+    let joined = join(options)?;
+    // Before the previous report is read: it must not change until this one is there.
+    let output = match &options.target {
+        Target::Directory(directory) => Some(open_output(directory)?),
+        Target::Print | Target::File(_) => None,
+    };
+    if let Some(output) = &output {
+        // Old enough that no other program of ours can still be writing it.
+        output.sweep(machine.now - TimeDelta::days(1));
+    }
+    let files = files(options, output.as_ref())?;
+
+    let run_ids = report::run_ids(&joined.inputs);
+    let time = report::ended(&joined.inputs);
+    let mut rejections = Rejections::default();
+    let (mut history, mut trouble) = open_history(options);
+    let prior = prior(options, &run_ids, machine.now, &mut rejections)?;
+    let base = match prior {
+        Ok(prior) => Base::of_report(prior, &run_ids, time),
+        Err(note) => match history.as_ref().map(|h| h.base(&run_ids, time, note.clone())) {
+            Some(Ok(base)) => base,
+            Some(Err(error)) => {
+                trouble = Some(error);
+                history = None;
+                Base::none(note)
+            }
+            None => Base::none(note),
+        },
+    };
+    let past = history.as_ref().map(|history| {
+        let relays: BTreeSet<Fingerprint> =
+            joined.relays.keys().chain(base.relays.keys()).copied().collect();
+        history.past(relays, &run_ids, time)
+    });
+    let past: Option<Past> = match past.transpose() {
+        Ok(past) => past,
+        Err(error) => {
+            trouble = Some(error);
+            history = None;
+            None
+        }
+    };
+    let zone_check = options.zone_check.then(|| check_zone(options, &joined, machine.random));
+    let context = Context {
+        now: machine.now,
+        thresholds: &options.thresholds,
+        force: options.force,
+        known_good: options.known_good,
+        zone_check,
+        files: &files,
+    };
+    let report = report::build(joined, base, past.as_ref(), rejections, context);
+
+    let mut trends = None;
+    if options.target != Target::Print
+        && let Some(mut history) = history
+    {
+        match history.add(&report).and_then(|added| Ok((added, history.trends()?))) {
+            Ok((added, entries)) => {
+                info!("history: {added:?}");
+                trends = Some(entries);
+            }
+            Err(error) => trouble = Some(error),
+        }
+    }
+    if let Some(error) = &trouble {
+        warn!("{error}");
+    }
+    let written = match (&options.target, output) {
+        (Target::Directory(directory), Some(output)) => {
+            let published = output.publish(&report, trends, files)?;
+            info!(latest = published.latest, "wrote {}", published.name);
+            Some(directory.join(published.name))
+        }
+        (Target::File(path), _) => {
+            let bytes = publish::json("the report", &report)?;
+            atomic_file::replace(path, &bytes)
+                .map_err(|source| PublishError::Write { path: path.clone(), source })?;
+            Some(path.clone())
+        }
+        (Target::Print | Target::Directory(_), _) => None,
+    };
+    Ok(Outcome { report, written, history: trouble })
+}
+
+fn join(options: &Options) -> Result<Joined, JobError> {
+    let mut directories = options.inputs.clone();
+    if directories.is_empty() {
+        let none = |detail: String| JobError::NoRun { root: options.root.clone(), detail };
+        let newest = input::newest_complete(&options.root)
+            .map_err(|error| none(format!(" ({error})")))?
+            .ok_or_else(|| none(String::new()))?;
+        info!("the newest complete run is {newest:?}");
+        directories.push(newest);
+    }
+    let inputs: Result<Vec<Input>, InputError> =
+        directories.iter().map(|directory| Input::read(directory)).collect();
+    Ok(merge::join(inputs?)?)
+}
+
+fn open_output(directory: &Path) -> Result<Output, PublishError> {
+    fs::create_dir_all(directory)
+        .map_err(|source| PublishError::Directory { directory: directory.to_owned(), source })?;
+    Output::open(directory)
+}
+
+fn files(options: &Options, output: Option<&Output>) -> Result<Vec<FileEntry>, PublishError> {
+    match output {
+        Some(output) => {
+            let (files, unusable) = output.files()?;
+            for name in unusable {
+                warn!("{name} in the output directory is not what its name says; not listed");
+            }
+            Ok(files)
+        }
+        None => match publish::files_in(&options.output_directory) {
+            // No directory, nothing held back.
+            Err(PublishError::Directory { source, .. })
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
+                Ok(Vec::new())
+            }
+            other => other,
+        },
+    }
+}
+
+fn open_history(options: &Options) -> (Option<History>, Option<HistoryError>) {
+    let opened = match &options.history {
+        None => return (None, None),
+        // A preview writes nothing, not even an empty history.
+        Some(path) if options.target == Target::Print && !path.exists() => return (None, None),
+        Some(path) if options.target == Target::Print => History::open_existing(path),
+        Some(path) => History::open(path),
+    };
+    match opened {
+        Ok(history) => (Some(history), None),
+        Err(error) => (None, Some(error)),
+    }
+}
+
+/// The previous report, or why there is none that can be used.
+fn prior(
+    options: &Options,
+    run_ids: &[String],
+    now: DateTime<Utc>,
+    rejections: &mut Rejections,
+) -> Result<Result<previous::PriorReport, String>, JobError> {
+    let path = &options.previous;
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let rejection = match previous::read(path) {
+        Ok(prior) => {
+            let future = prior.report.timestamp > now + gate::CLOCK_SLACK;
+            let same = prior.run_ids.iter().any(|id| run_ids.contains(id));
+            if !future || same {
+                return Ok(Ok(prior));
+            }
+            // Going on from it would close the gate until the clock has caught up.
+            let when = prior.report.timestamp.to_rfc3339();
+            Rejection::new(RejectReason::Future, format!("it is of {when}, in the future"))
+        }
+        Err(PriorError::Missing) => return Ok(Err("there is none".to_owned())),
+        Err(source @ PriorError::Newer(_)) => {
+            return Err(JobError::Previous { path: path.clone(), source });
+        }
+        Err(PriorError::Read(error)) => error.into(),
+        Err(PriorError::Damaged(error)) => error.into(),
+    };
+    warn!("cannot go on from the previous report {path:?}: {}", rejection.detail);
+    let note = format!("{name} cannot be used: {}", rejection.detail);
+    rejections.add("", &name, &rejection);
+    Ok(Err(note))
+}
+
+fn check_zone(options: &Options, joined: &Joined, random: u128) -> ZoneCheck {
+    let facts = &joined.facts;
+    let failed = |error: String| ZoneCheck { ok: false, servers: Vec::new(), error: Some(error) };
+    let Some(expectation) = Expectation::of(facts.mode, facts.expected_ip) else {
+        return failed("the run has no expected address".to_owned());
+    };
+    let servers = match options.zone_server {
+        Some(server) => vec![server],
+        None => match zone::system_servers(Path::new("/etc/resolv.conf")) {
+            Ok(servers) => servers,
+            Err(error) => return failed(format!("cannot read /etc/resolv.conf: {error}")),
+        },
+    };
+    let name = zone::fresh_name(random, &facts.domain);
+    let [id, ..] = random.to_le_bytes();
+    let id = u16::from_le_bytes([id, random.to_le_bytes()[1]]);
+    let check = zone::check(&servers, &name, id, expectation);
+    if let Some(error) = &check.error {
+        warn!("our own zone: {error}");
+    }
+    check
+}
+
+/// Where `analysis` is, unless it is told: in the working directory, or else beside the output
+/// directory, or else beside the working directory, so that the program does the expected thing
+/// when it is run by hand in the output directory.
+#[must_use]
+pub fn default_root(output_directory: &Path) -> PathBuf {
+    let here = PathBuf::from(DEFAULT_ROOT);
+    let beside =
+        |directory: &Path| Some(directory.canonicalize().ok()?.parent()?.join(DEFAULT_ROOT));
+    [Some(here.clone()), beside(output_directory), beside(Path::new("."))]
+        .into_iter()
+        .flatten()
+        .find(|root| root.is_dir())
+        .unwrap_or(here)
+}
+
+/// An address and port, of `ADDR:PORT`, `[ADDR]:PORT` or an address alone, which means port 53.
+///
+/// # Errors
+///
+/// In words, of anything else.
+pub fn server_of(text: &str) -> Result<SocketAddr, String> {
+    text.parse::<SocketAddr>()
+        .or_else(|_| text.parse::<IpAddr>().map(|address| SocketAddr::new(address, 53)))
+        .map_err(|_| "expected an IP address and a port, for example 192.0.2.1:53".to_owned())
+}
+
+/// `latest.json` in a directory.
+#[must_use]
+pub fn latest_in(directory: &Path) -> PathBuf {
+    directory.join(LATEST_FILE)
+}

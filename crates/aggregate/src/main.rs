@@ -1,0 +1,242 @@
+//! The program `aggregate`: reads its arguments, calls the library, and tells how it ended.
+
+mod cli;
+mod exit;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use aggregate::history::export::{self, ExportError};
+use aggregate::history::{History, HistoryError};
+use aggregate::job::{self, JobError, Machine, Outcome, Target};
+use aggregate::publish::{self, Output, PublishError};
+use aggregate::{previous, read, summary};
+use anyhow::{Context as _, anyhow};
+use chrono::{DateTime, TimeDelta, Utc};
+use record::{Fingerprint, Kind, Report};
+
+use crate::cli::{Cli, Command, HistoryCommand, LogFormat, ReportArgs};
+use crate::exit::Exit;
+
+/// What went wrong, and how to end.
+struct Failure {
+    exit: Exit,
+    error: anyhow::Error,
+}
+
+impl Failure {
+    fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
+        Self { exit, error: error.into() }
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::read();
+    log(cli.log_format);
+    let done = match cli.command {
+        None => report(cli.report),
+        Some(Command::History { history, command }) => look_back(history, command),
+        Some(Command::Files { output_dir }) => list_files(&output_dir),
+        Some(Command::Summary { report, output_dir }) => {
+            summarise(&report.unwrap_or_else(|| job::latest_in(&output_dir)))
+        }
+    };
+    match done {
+        Ok(exit) => exit.into(),
+        // A reader that has seen enough, such as `head`, is no failure.
+        Err(Failure { error, .. }) if is_broken_pipe(&error) => Exit::Published.into(),
+        Err(Failure { exit, error }) => {
+            tracing::error!("{}", told(&error));
+            exit.into()
+        }
+    }
+}
+
+fn log(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::builder()
+        .with_default_directive(tracing::Level::INFO.into())
+        .from_env_lossy();
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the program's edge: the library takes the time")]
+fn now() -> DateTime<Utc> {
+    Utc::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the program's edge: the library takes the number")]
+fn random() -> u128 {
+    rand::random()
+}
+
+fn report(arguments: ReportArgs) -> Result<Exit, Failure> {
+    let quiet = arguments.quiet;
+    let options = arguments.options();
+    let machine = Machine { now: now(), random: random() };
+    let Outcome { report, written, history } = job::run(&options, machine).map_err(|error| {
+        let exit = match &error {
+            JobError::NoRun { .. }
+            | JobError::Input(_)
+            | JobError::Merge(_)
+            | JobError::Previous { .. }
+            | JobError::Publish(PublishError::Newer { .. }) => Exit::Input,
+            JobError::Publish(_) => Exit::Write,
+        };
+        Failure::new(exit, error)
+    })?;
+    if options.target == Target::Print {
+        let bytes = publish::json("the report", &report)
+            .map_err(|error| Failure::new(Exit::Write, error))?;
+        print(&bytes)?;
+    } else if !quiet {
+        print(summary::of_report(&report).as_bytes())?;
+        if let Some(path) = written {
+            print(format!("{}\n", record::printable(&path.to_string_lossy())).as_bytes())?;
+        }
+    }
+    let metadata = &report.metadata;
+    for reason in &metadata.publish.reasons {
+        tracing::warn!("gate: {}: {}", reason.code, record::printable(&reason.message));
+    }
+    if metadata.rejected.total > 0 {
+        tracing::warn!("{} files were not used", metadata.rejected.total);
+        for file in &metadata.rejected.files {
+            tracing::warn!(
+                "not used: {}/{}: {}",
+                record::printable(&file.input),
+                record::printable(&file.file),
+                record::printable(&file.detail)
+            );
+        }
+    }
+    Ok(match (metadata.publish.allowed, history) {
+        (false, _) => Exit::Held,
+        (true, Some(_)) => Exit::History,
+        (true, None) => Exit::Published,
+    })
+}
+
+fn look_back(history: Option<PathBuf>, command: HistoryCommand) -> Result<Exit, Failure> {
+    let path = history.unwrap_or_else(|| {
+        let root = std::env::var_os("ANALYSIS_ROOT").filter(|root| !root.is_empty());
+        root.map_or_else(|| job::default_root(&cli::output_directory()), PathBuf::from)
+            .join(job::DEFAULT_HISTORY)
+    });
+    let mut history = History::open_existing(&path).map_err(of_history)?;
+    match command {
+        HistoryCommand::Export { parquet, to, csv: _ } => {
+            export(&history, parquet, to.as_deref())?;
+        }
+        HistoryCommand::Relay { fingerprint } => story(&history, fingerprint)?,
+        HistoryCommand::Prune { keep_days, dry_run } => {
+            let before = now() - TimeDelta::days(keep_days.into());
+            let runs = if dry_run {
+                history.runs_before(before).map_err(of_history)?.to_string()
+            } else {
+                history.prune(before).map_err(of_history)?.to_string()
+            };
+            let done = if dry_run { "would be forgotten" } else { "forgotten" };
+            let day = before.format("%Y-%m-%d");
+            print(format!("runs before {day} {done}: {runs}\n").as_bytes())?;
+        }
+    }
+    Ok(Exit::Published)
+}
+
+fn of_history(error: HistoryError) -> Failure {
+    let exit = match error {
+        HistoryError::Newer { .. } | HistoryError::Foreign { .. } => Exit::Input,
+        HistoryError::Sqlite { .. } | HistoryError::Damaged { .. } => Exit::History,
+    };
+    Failure::new(exit, error)
+}
+
+fn export(history: &History, parquet: bool, to: Option<&Path>) -> Result<(), Failure> {
+    let write = |to: &mut (dyn Write + Send)| {
+        let mut to = io::BufWriter::new(to);
+        if parquet {
+            export::parquet(history, &mut to)?;
+        } else {
+            export::csv(history, &mut to)?;
+        }
+        to.flush()?;
+        Ok::<(), ExportError>(())
+    };
+    let done = match to {
+        Some(path) => atomic_file::replace_with(path, |file| write(file)),
+        None => write(&mut io::stdout()),
+    };
+    done.map_err(|error| match error {
+        ExportError::History(error) => of_history(error),
+        ExportError::Write(_) | ExportError::Parquet(_) => Failure::new(Exit::Write, error),
+    })
+}
+
+fn story(history: &History, fingerprint: Fingerprint) -> Result<(), Failure> {
+    let story = history.story(fingerprint).map_err(of_history)?.ok_or_else(|| {
+        Failure::new(Exit::Input, anyhow!("no run in the history has seen {fingerprint}"))
+    })?;
+    print(summary::of_story(&story).as_bytes())
+}
+
+fn list_files(directory: &Path) -> Result<Exit, Failure> {
+    let output = Output::open(directory).map_err(|error| Failure::new(Exit::Write, error))?;
+    let (files, unusable) = output.files().map_err(|error| Failure::new(Exit::Input, error))?;
+    for name in unusable {
+        tracing::warn!("{name} is not what its name says; not listed");
+    }
+    let count = files.len();
+    output.write_files(files).map_err(|error| Failure::new(Exit::Write, error))?;
+    print(format!("files.json lists {count} files\n").as_bytes())?;
+    Ok(Exit::Published)
+}
+
+fn summarise(path: &Path) -> Result<Exit, Failure> {
+    let report: Report = read::file(path, previous::PREVIOUS_LIMIT)
+        .map_err(anyhow::Error::from)
+        .and_then(|bytes| Ok(Kind::Report.parse(&bytes)?))
+        .with_context(|| format!("cannot read the report {path:?}"))
+        .map_err(|error| Failure::new(Exit::Input, error))?;
+    print(summary::of_report(&report).as_bytes())?;
+    Ok(Exit::Published)
+}
+
+fn print(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    stdout
+        .write_all(bytes)
+        .and_then(|()| stdout.flush())
+        .context("cannot write to standard output")
+        .map_err(|error| Failure::new(Exit::Write, error))
+}
+
+/// An error with its causes, each once: many errors tell theirs themselves.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    record::printable(&text)
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    })
+}

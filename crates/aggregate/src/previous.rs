@@ -1,0 +1,299 @@
+//! The previous report: what of it a new one needs, read from whatever is there. Pure but for
+//! [`read()`].
+//!
+//! Version 1 is this project's. A report without a `format` field is one of the system that this
+//! project took its field names from: its relays' last verdicts are taken over, its streaks are
+//! not, as they counted unreachable relays among the failures.
+
+use std::collections::{BTreeMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use record::{
+    ABSENT_MARK, Fingerprint, Format, FormatError, Kind, Mode, Previous, PreviousReport,
+    PreviousSource, RECENT_RUNS, ReportSelection, Status, Streak, of_recent_mark, recent_mark,
+};
+use serde::Deserialize;
+
+use crate::input::check;
+use crate::read::{self, ReadError};
+use crate::{stats, streak};
+
+/// The largest previous report that is read: 64 MiB, which is some 40,000 relays.
+pub const PREVIOUS_LIMIT: u64 = 64 << 20;
+
+/// A report that a new one can go on from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PriorReport {
+    /// The figures that the gate compares with.
+    pub report: PreviousReport,
+    /// The ids of the runs joined in it.
+    pub run_ids: Vec<String>,
+    /// What it itself went on from.
+    pub own_previous: Previous,
+    /// What it knows of each relay.
+    pub relays: BTreeMap<Fingerprint, Known>,
+}
+
+/// What is known of a relay from earlier runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Known {
+    /// Its nickname.
+    pub nickname: String,
+    /// Its address.
+    pub address: IpAddr,
+    /// The last run that has a result of it.
+    pub last_seen: DateTime<Utc>,
+    /// Its streak.
+    pub streak: Streak,
+    /// Its streak before the report's own run.
+    pub before: Streak,
+    /// Its last runs.
+    pub recent: String,
+}
+
+/// Why a previous report cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PriorError {
+    /// There is none.
+    #[error("there is no previous report")]
+    Missing,
+    /// It cannot be read.
+    #[error("it cannot be read: {0}")]
+    Read(ReadError),
+    /// It is not a report, or half of one.
+    #[error("it is damaged: {0}")]
+    Damaged(FormatError),
+    /// Written by a newer program. Going on without it would let an older program replace what a
+    /// newer one published.
+    #[error("{0}")]
+    Newer(FormatError),
+}
+
+/// Reads the report at `path`.
+///
+/// # Errors
+///
+/// [`PriorError`].
+pub fn read(path: &Path) -> Result<PriorReport, PriorError> {
+    let bytes = read::file(path, PREVIOUS_LIMIT).map_err(|error| {
+        if error.is_not_found() { PriorError::Missing } else { PriorError::Read(error) }
+    })?;
+    parse(&bytes)
+}
+
+#[derive(Deserialize)]
+struct Document {
+    metadata: Meta,
+    results: Vec<Row>,
+    #[serde(default)]
+    absent: Vec<AbsentRow>,
+}
+
+#[derive(Deserialize)]
+struct Meta {
+    timestamp: DateTime<Utc>,
+    run_id: Option<String>,
+    mode: Option<Mode>,
+    domain: Option<String>,
+    expected_ip: Option<IpAddr>,
+    selection: Option<ReportSelection>,
+    #[serde(default)]
+    previous: Previous,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    exit_fingerprint: Fingerprint,
+    #[serde(default)]
+    exit_nickname: String,
+    exit_address: Option<IpAddr>,
+    status: String,
+    #[serde(default)]
+    provisional: bool,
+    #[serde(flatten)]
+    streak: Streak,
+    #[serde(default)]
+    recent: String,
+    #[serde(default)]
+    before: Streak,
+}
+
+#[derive(Deserialize)]
+struct AbsentRow {
+    exit_fingerprint: Fingerprint,
+    exit_nickname: String,
+    exit_address: IpAddr,
+    last_seen: DateTime<Utc>,
+    #[serde(flatten)]
+    streak: Streak,
+    recent: String,
+}
+
+/// The report in `bytes`.
+///
+/// # Errors
+///
+/// [`PriorError::Damaged`] and [`PriorError::Newer`].
+pub fn parse(bytes: &[u8]) -> Result<PriorReport, PriorError> {
+    #[derive(Deserialize)]
+    struct Envelope {
+        format: Option<Format>,
+    }
+    let json = |error: serde_json::Error| PriorError::Damaged(error.into());
+    let Envelope { format } = serde_json::from_slice(bytes).map_err(json)?;
+    let document: Document = if format.is_some() {
+        Kind::Report.parse(bytes).map_err(|error| match error {
+            FormatError::Version { .. } => PriorError::Newer(error),
+            FormatError::Json(_) | FormatError::Kind { .. } => PriorError::Damaged(error),
+        })?
+    } else {
+        serde_json::from_slice(bytes).map_err(json)?
+    };
+    if !check::is_date(document.metadata.timestamp) {
+        let error = serde::de::Error::custom("its timestamp cannot be");
+        return Err(json(error));
+    }
+    Ok(taken(document, format.is_none()))
+}
+
+/// What is taken over from a document, with everything that cannot be put right or left out.
+fn taken(document: Document, foreign: bool) -> PriorReport {
+    let Document { metadata, results, absent } = document;
+    let time = metadata.timestamp;
+    let mut relays = BTreeMap::new();
+    let (mut tested, mut successes, mut seen) = (0, 0, HashSet::new());
+    for row in results {
+        if !seen.insert(row.exit_fingerprint) {
+            continue;
+        }
+        let status = Status::ALL.iter().copied().find(|status| status.as_str() == row.status);
+        tested += u32::from(status.is_some_and(Status::tested));
+        successes += u32::from(status == Some(Status::Success));
+        let (mut streak, mut before, mut recent) = (row.streak, row.before, row.recent);
+        if foreign {
+            before = Streak::default();
+            (streak, recent) = (before, String::new());
+            if let Some(status) = status {
+                streak = streak::after(before, streak::effect(status, false), time);
+                recent = recent_mark(status, row.provisional).to_string();
+            }
+        }
+        let known = Known {
+            nickname: row.exit_nickname,
+            address: row.exit_address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            last_seen: time,
+            streak: sound(streak, time),
+            before: sound(before, time),
+            recent: sound_recent(recent),
+        };
+        relays.insert(row.exit_fingerprint, known);
+    }
+    for row in absent {
+        relays.entry(row.exit_fingerprint).or_insert_with(|| Known {
+            nickname: row.exit_nickname,
+            address: row.exit_address,
+            last_seen: row.last_seen.min(time),
+            streak: sound(row.streak, time),
+            // The run has no result of it, so nothing changed.
+            before: sound(row.streak, time),
+            recent: sound_recent(row.recent),
+        });
+    }
+    let run_ids = metadata.run_id.iter().flat_map(|ids| ids.split('+')).map(str::to_owned);
+    PriorReport {
+        run_ids: run_ids.collect(),
+        report: PreviousReport {
+            run_id: metadata.run_id,
+            timestamp: time,
+            total_relays: u32::try_from(seen.len()).unwrap_or(u32::MAX),
+            dns_success_rate_percent: stats::percent(successes, tested),
+            mode: metadata.mode,
+            domain: metadata.domain,
+            expected_ip: metadata.expected_ip,
+            selection: metadata.selection,
+        },
+        own_previous: metadata.previous,
+        relays,
+    }
+}
+
+/// A streak that does not contradict itself or the time of its report.
+fn sound(streak: Streak, time: DateTime<Utc>) -> Streak {
+    let failing = streak.consecutive_failures > 0;
+    Streak {
+        failing_since: failing.then(|| streak.failing_since.unwrap_or(time).min(time)),
+        last_success: streak.last_success.map(|success| success.min(time)),
+        ..streak
+    }
+}
+
+fn sound_recent(recent: String) -> String {
+    let sound = recent.len() <= RECENT_RUNS
+        && recent.chars().all(|mark| mark == ABSENT_MARK || of_recent_mark(mark).is_some());
+    if sound { recent } else { String::new() }
+}
+
+/// What a run's streaks go on from.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Base {
+    /// As the report says it.
+    pub previous: Previous,
+    /// What is known of each relay.
+    pub relays: BTreeMap<Fingerprint, Known>,
+    /// The previous report is of a later run.
+    pub later: bool,
+}
+
+impl Base {
+    /// What the run with these ids, which ended at `time`, goes on from.
+    ///
+    /// Where the previous report is of the same run, or of a part of it, that is what it went on
+    /// from itself: a run counts once, however often it is aggregated.
+    #[must_use]
+    pub fn of_report(prior: PriorReport, run_ids: &[String], time: DateTime<Utc>) -> Self {
+        if prior.run_ids.iter().any(|id| run_ids.contains(id)) {
+            return Self::of_same_run(prior);
+        }
+        if prior.report.timestamp > time {
+            let note = format!(
+                "the previous report, of {}, is of a later run: its streaks are not this run's",
+                prior.report.timestamp.to_rfc3339()
+            );
+            let previous = Previous { note: Some(note), ..Previous::default() };
+            return Self { previous, relays: BTreeMap::new(), later: true };
+        }
+        let previous =
+            Previous { source: PreviousSource::Report, note: None, report: Some(prior.report) };
+        let remembered = |known: &Known| time - known.last_seen <= streak::FORGET_AFTER;
+        let relays = prior.relays.into_iter().filter(|(_, known)| remembered(known)).collect();
+        Self { previous, relays, later: false }
+    }
+
+    fn of_same_run(prior: PriorReport) -> Self {
+        let earlier = prior.own_previous.report.as_ref().map(|report| report.timestamp);
+        let relays = prior
+            .relays
+            .into_iter()
+            .filter_map(|(relay, known)| {
+                let recent = streak::without_newest(&known.recent).to_owned();
+                let new = recent.is_empty() && known.before == Streak::default();
+                let last_seen = match earlier {
+                    Some(earlier) if known.last_seen == prior.report.timestamp => earlier,
+                    _ => known.last_seen,
+                };
+                let streak = known.before;
+                (!new).then_some((relay, Known { recent, streak, last_seen, ..known }))
+            })
+            .collect();
+        Self { previous: prior.own_previous, relays, later: false }
+    }
+
+    /// Where there is no previous report that can be used.
+    #[must_use]
+    pub fn none(note: String) -> Self {
+        let previous = Previous { note: Some(note), ..Previous::default() };
+        Self { previous, ..Self::default() }
+    }
+}

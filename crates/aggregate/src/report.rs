@@ -1,0 +1,499 @@
+//! Puts the report together from what the inputs say, what earlier runs said, and what the gate
+//! finds. Pure: the same arguments give the same report.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use record::{
+    ABSENT_MARK, AbsentRelay, BandwidthShare, Counts, Failure, FileEntry, FileReport, Fingerprint,
+    GateCode, Kind, KnownGood, Metadata, OperatorFailures, Previous, Publish, Rejected,
+    RelayResult, Report, ReportInput, ReportSelection, ReportedInfo, ReportedRelay, Status, Streak,
+    TrendEntry, ZoneCheck, recent_mark,
+};
+
+use crate::gate::{self, Circumstances, Thresholds};
+use crate::input::Input;
+use crate::merge::{Joined, Verdict};
+use crate::operator;
+use crate::previous::{Base, Known};
+use crate::rejections::Rejections;
+use crate::stats::{percent, percentiles};
+use crate::streak::{self, Effect};
+
+/// What the history says of the runs before this one.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Past {
+    /// What the runs say of each relay.
+    pub relays: HashMap<Fingerprint, PastRelay>,
+}
+
+/// What the history says of one relay.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PastRelay {
+    /// Its last runs, as in the report.
+    pub recent: String,
+    /// Its tests of the last 7 days.
+    pub week: Tests,
+    /// Its tests of the last 30 days.
+    pub month: Tests,
+}
+
+/// Tests of a relay's DNS.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tests {
+    /// How many there were.
+    pub all: u32,
+    /// How many of them were successes.
+    pub successes: u32,
+}
+
+impl Tests {
+    /// Counts one result, if it was a test.
+    pub const fn add(&mut self, effect: Effect) {
+        if matches!(effect, Effect::Works | Effect::Fails) {
+            self.all += 1;
+        }
+        if matches!(effect, Effect::Works) {
+            self.successes += 1;
+        }
+    }
+}
+
+/// Everything that a report depends on beside its inputs.
+#[derive(Debug, Clone)]
+pub struct Context<'a> {
+    /// The time now: for telling a run from the future, and for nothing else.
+    pub now: DateTime<Utc>,
+    /// Where the gate closes.
+    pub thresholds: &'a Thresholds,
+    /// Whether the operator overrides the gate.
+    pub force: bool,
+    /// The exit known to be good.
+    pub known_good: Option<Fingerprint>,
+    /// What the check of our own zone found.
+    pub zone_check: Option<ZoneCheck>,
+    /// The reports that there are.
+    pub files: &'a [FileEntry],
+}
+
+/// The ids of the runs among the inputs, sorted, each once.
+#[must_use]
+pub fn run_ids(inputs: &[Input]) -> Vec<String> {
+    let ids: BTreeSet<_> = inputs.iter().map(|input| input.facts.run_id.clone()).collect();
+    ids.into_iter().collect()
+}
+
+/// When the last of the inputs ended: the report's timestamp, to the second.
+#[must_use]
+pub fn ended(inputs: &[Input]) -> DateTime<Utc> {
+    let end = inputs.iter().map(Input::ended).max().unwrap_or_default();
+    // A report's name, its `latest.json` and the history tell seconds.
+    DateTime::from_timestamp(end.timestamp(), 0).unwrap_or(end)
+}
+
+/// The report.
+#[must_use]
+pub fn build(
+    mut joined: Joined,
+    base: Base,
+    past: Option<&Past>,
+    also_rejected: Rejections,
+    context: Context<'_>,
+) -> Report {
+    let timestamp = ended(&joined.inputs);
+    let mut rejections = std::mem::take(&mut joined.rejections);
+    rejections.extend(also_rejected);
+
+    let keys = {
+        let relays: Vec<operator::Relay<'_>> = joined
+            .relays
+            .iter()
+            .map(|(fingerprint, Verdict { result, .. })| operator::Relay {
+                fingerprint: *fingerprint,
+                contact: result.relay.contact.as_deref(),
+                family: &result.relay.family,
+            })
+            .collect();
+        operator::keys(&relays)
+    };
+    let mut waiting = base.relays;
+    let mut results = Vec::with_capacity(joined.relays.len());
+    for ((fingerprint, verdict), operator) in
+        std::mem::take(&mut joined.relays).into_iter().zip(keys)
+    {
+        let known = waiting.remove(&fingerprint);
+        results.push(reported(verdict, operator, known, past, timestamp));
+    }
+    let absent =
+        waiting.into_iter().map(|(fingerprint, known)| absent(fingerprint, known, past)).collect();
+
+    let failing: Vec<&ReportedRelay> =
+        results.iter().filter(|relay| relay.status.counts_against_dns()).collect();
+    let mut failures: Vec<Failure> = failing.iter().map(|relay| failure(relay)).collect();
+    failures.sort_by_key(|failure| {
+        (std::cmp::Reverse(failure.consecutive_failures), failure.exit_fingerprint)
+    });
+    let mut failures_by_ip: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for relay in &failing {
+        failures_by_ip.entry(relay.exit_address).or_default().push(relay.exit_fingerprint);
+    }
+    let failures_by_operator = by_operator(&results);
+
+    let known_good = context.known_good.map(|fingerprint| KnownGood {
+        fingerprint,
+        status: results
+            .iter()
+            .find(|relay| relay.exit_fingerprint == fingerprint)
+            .map(|relay| relay.status),
+    });
+    let mut metadata = metadata(&joined, &results, base.previous, timestamp);
+    metadata.rejected = rejections.into_rejected();
+    let circumstances = Circumstances {
+        now: context.now,
+        thresholds: context.thresholds,
+        force: context.force,
+        zone_check: context.zone_check,
+        known_good,
+        later: base.later,
+        files: context.files,
+    };
+    metadata.publish = gate::judge(&metadata, &results, circumstances);
+    Report {
+        format: Kind::Report.format(),
+        metadata,
+        results,
+        failures,
+        failures_by_ip,
+        failures_by_operator,
+        absent,
+    }
+}
+
+/// Everything about the run as a whole, but for what was rejected and what the gate says.
+fn metadata(
+    joined: &Joined,
+    results: &[ReportedRelay],
+    previous: Previous,
+    timestamp: DateTime<Utc>,
+) -> Metadata {
+    let counts: Counts = results.iter().map(|relay| relay.status).collect();
+    let total = counts.total();
+    let tested = Status::ALL
+        .iter()
+        .filter(|status| status.tested())
+        .map(|status| counts.of(*status))
+        .sum::<u32>();
+    let runs = || joined.inputs.iter().filter_map(|input| input.run.as_ref());
+    let started = joined.inputs.iter().map(|input| input.facts.started).min().unwrap_or(timestamp);
+    let facts = &joined.facts;
+    Metadata {
+        timestamp,
+        total_relays: total,
+        counts,
+        success_rate_percent: percent(counts.success, total),
+        tested,
+        dns_success_rate_percent: percent(counts.success, tested),
+        reachability_rate_percent: percent(tested, total),
+        unconfirmed: count(results.iter().filter(|relay| relay.provisional)),
+        not_reached: count(joined.not_reached.iter()),
+        run_id: run_ids(&joined.inputs).join("+"),
+        mode: facts.mode,
+        domain: facts.domain.clone(),
+        expected_ip: facts.expected_ip,
+        selection: ReportSelection {
+            filter: facts.selection.filter.clone(),
+            country: facts.selection.country.clone(),
+        },
+        shards: joined.shards.clone(),
+        consensus_valid_after: joined
+            .inputs
+            .iter()
+            .filter_map(|input| input.facts.consensus_valid_after)
+            .max(),
+        started,
+        duration_seconds: (timestamp - started).max(TimeDelta::zero()).as_seconds_f64(),
+        tor_versions: distinct(runs().map(|run| &run.tor.version)),
+        scanner_versions: distinct(runs().map(|run| &run.scanner_version)),
+        aggregate_version: env!("CARGO_PKG_VERSION").to_owned(),
+        inputs: joined
+            .inputs
+            .iter()
+            .zip(joined.used.iter().zip(&joined.unreached))
+            .map(|(input, (used, unreached))| report_input(input, *used, *unreached))
+            .collect(),
+        disagreements: joined.disagreements,
+        states: tally(results.iter().filter_map(|relay| relay.state)),
+        resolve_ms: percentiles(
+            results
+                .iter()
+                .filter(|relay| relay.status == Status::Success)
+                .filter_map(|relay| Some(relay.timing.resolve_ms?.get()))
+                .collect(),
+        ),
+        circuit_ms: percentiles(
+            results.iter().filter_map(|relay| Some(relay.timing.circuit_ms?.get())).collect(),
+        ),
+        error_codes: tally(results.iter().filter_map(|relay| relay.error_code)),
+        blames: tally(results.iter().filter_map(|relay| relay.blame)),
+        bandwidth: bandwidth(results),
+        previous,
+        rejected: Rejected::default(),
+        publish: Publish {
+            allowed: false,
+            forced: false,
+            reasons: Vec::new(),
+            notes: Vec::new(),
+            zone_check: None,
+            known_good: None,
+        },
+    }
+}
+
+fn count<T>(values: impl Iterator<Item = T>) -> u32 {
+    u32::try_from(values.count()).unwrap_or(u32::MAX)
+}
+
+fn tally<T: Ord>(values: impl Iterator<Item = T>) -> BTreeMap<T, u32> {
+    let mut counts = BTreeMap::new();
+    for value in values {
+        *counts.entry(value).or_default() += 1;
+    }
+    counts
+}
+
+fn distinct<'a>(values: impl Iterator<Item = &'a String>) -> Vec<String> {
+    values.collect::<BTreeSet<_>>().into_iter().cloned().collect()
+}
+
+fn report_input(input: &Input, results: u32, not_reached: u32) -> ReportInput {
+    let run = input.run.as_ref();
+    let provisional = run.map_or(0, |run| run.unconfirmed.len());
+    let (complete, incomplete_reason) = match run {
+        None => (false, Some("it has no run.json: it is under way, or was killed".to_owned())),
+        Some(run) if !run.complete => (false, run.incomplete_reason.clone()),
+        Some(_) if provisional > 0 => (false, Some(format!("{provisional} are unconfirmed"))),
+        Some(_) if not_reached > 0 => {
+            (false, Some(format!("{not_reached} selected relays have no usable result here")))
+        }
+        Some(_) => (true, None),
+    };
+    let facts = &input.facts;
+    let planned = facts.planned.as_ref().map(|planned| count(planned.iter()));
+    ReportInput {
+        name: input.name.clone(),
+        run_id: facts.run_id.clone(),
+        shard: facts.shard,
+        complete,
+        incomplete_reason,
+        started: facts.started,
+        ended: input.ended(),
+        probing_seconds: run.map(|run| run.probing_seconds),
+        relays_in_consensus: facts.selection.relays_in_consensus,
+        exits_in_consensus: facts.selection.exits_in_consensus,
+        selected: planned.or(run.map(|run| run.selected)).unwrap_or(results),
+        results,
+        not_reached,
+        other_files: input.other_files,
+        tor: run.map(|run| run.tor.clone()),
+        scanner_version: run.map(|run| run.scanner_version.clone()),
+    }
+}
+
+fn bandwidth(results: &[ReportedRelay]) -> BandwidthShare {
+    let weight = |of: &dyn Fn(Status) -> bool| {
+        results
+            .iter()
+            .filter(|relay| of(relay.status))
+            .filter_map(|relay| relay.relay.bandwidth.consensus_weight)
+            .fold(0_u64, u64::saturating_add)
+    };
+    let total_weight = weight(&|_| true);
+    let failing_weight = weight(&Status::counts_against_dns);
+    let unreached_weight = weight(&|status| status == Status::CircuitFail);
+    BandwidthShare {
+        total_weight,
+        failing_weight,
+        failing_percent: percent(failing_weight, total_weight),
+        unreached_weight,
+        unreached_percent: percent(unreached_weight, total_weight),
+    }
+}
+
+fn reported(
+    verdict: Verdict,
+    operator: String,
+    known: Option<Known>,
+    past: Option<&Past>,
+    timestamp: DateTime<Utc>,
+) -> ReportedRelay {
+    let Verdict { result, vantages } = verdict;
+    let RelayResult { exit_fingerprint, status, provisional, .. } = result;
+    let effect = streak::effect(status, provisional);
+    let (before, carried) =
+        known.map_or((Streak::default(), String::new()), |known| (known.streak, known.recent));
+    let streak = streak::after(before, effect, timestamp);
+    let of_past = past.map(|past| past.relays.get(&exit_fingerprint).cloned().unwrap_or_default());
+    let earlier = longer(of_past.as_ref().map(|past| past.recent.as_str()), &carried);
+    let recent = streak::with_mark(earlier, recent_mark(status, provisional));
+    let rate = |tests: &dyn Fn(&PastRelay) -> Tests| {
+        let mut tests = tests(of_past.as_ref()?);
+        tests.add(effect);
+        percent(tests.successes, tests.all)
+    };
+    // A single success is told in full by the fields that describe the deciding attempt.
+    let plain = status == Status::Success && result.attempts.len() == 1;
+    ReportedRelay {
+        exit_fingerprint,
+        exit_nickname: result.exit_nickname,
+        exit_address: result.exit_address,
+        first_hop_fingerprint: result.first_hop_fingerprint,
+        query_domain: result.query_domain,
+        expected_ip: result.expected_ip,
+        timestamp: result.timestamp,
+        run_id: result.run_id,
+        shard: result.shard,
+        mode: result.mode,
+        status,
+        resolved_ip: result.resolved_ip,
+        latency_ms: result.latency_ms,
+        error: result.error,
+        error_code: result.error_code,
+        attempt: result.attempt,
+        blame: result.blame,
+        timing: result.timing,
+        provisional,
+        state: streak::state(&streak, &recent),
+        consecutive_failures: streak.consecutive_failures,
+        failing_since: streak.failing_since,
+        last_success: streak.last_success,
+        unreachable_runs: streak.unreachable_runs,
+        recent,
+        dns_success_rate_7d_percent: rate(&|past| past.week),
+        dns_success_rate_30d_percent: rate(&|past| past.month),
+        operator,
+        relay: ReportedInfo {
+            flags: result.relay.flags,
+            contact: result.relay.contact,
+            platform: result.relay.platform,
+            bandwidth: result.relay.bandwidth,
+            ipv6: result.relay.ipv6,
+            country: result.relay.country,
+        },
+        attempts: if plain { Vec::new() } else { result.attempts },
+        vantages,
+        before,
+    }
+}
+
+fn absent(fingerprint: Fingerprint, known: Known, past: Option<&Past>) -> AbsentRelay {
+    let of_past = past.and_then(|past| past.relays.get(&fingerprint));
+    let earlier = longer(of_past.map(|past| past.recent.as_str()), &known.recent);
+    let recent = streak::with_mark(earlier, ABSENT_MARK);
+    AbsentRelay {
+        exit_fingerprint: fingerprint,
+        exit_nickname: known.nickname,
+        exit_address: known.address,
+        last_seen: known.last_seen,
+        state: streak::state(&known.streak, &recent),
+        recent,
+        streak: known.streak,
+    }
+}
+
+/// The history's recent runs, but where it is so new that the previous report knows more.
+fn longer<'a>(past: Option<&'a str>, carried: &'a str) -> &'a str {
+    past.filter(|past| past.len() >= carried.len()).unwrap_or(carried)
+}
+
+fn failure(relay: &ReportedRelay) -> Failure {
+    Failure {
+        exit_fingerprint: relay.exit_fingerprint,
+        exit_nickname: relay.exit_nickname.clone(),
+        exit_address: relay.exit_address,
+        status: relay.status,
+        error: relay.error.clone(),
+        error_code: relay.error_code,
+        blame: relay.blame,
+        resolved_ip: relay.resolved_ip.clone(),
+        latency_ms: relay.latency_ms,
+        timestamp: relay.timestamp,
+        provisional: relay.provisional,
+        state: relay.state,
+        consecutive_failures: relay.consecutive_failures,
+        failing_since: relay.failing_since,
+        last_success: relay.last_success,
+        operator: relay.operator.clone(),
+    }
+}
+
+/// Operators with failing relays, the one with the most first, then by failing weight and key.
+fn by_operator(results: &[ReportedRelay]) -> Vec<OperatorFailures> {
+    let mut relays: HashMap<&str, u32> = HashMap::new();
+    let mut operators: BTreeMap<&str, OperatorFailures> = BTreeMap::new();
+    for relay in results {
+        *relays.entry(&relay.operator).or_default() += 1;
+        if !relay.status.counts_against_dns() {
+            continue;
+        }
+        let entry = operators.entry(&relay.operator).or_insert_with(|| OperatorFailures {
+            operator: relay.operator.clone(),
+            contact: None,
+            failing: Vec::new(),
+            relays: 0,
+            failing_weight: 0,
+        });
+        if entry.contact.is_none() {
+            entry.contact.clone_from(&relay.relay.contact);
+        }
+        entry.failing.push(relay.exit_fingerprint);
+        let weight = relay.relay.bandwidth.consensus_weight.unwrap_or(0);
+        entry.failing_weight = entry.failing_weight.saturating_add(weight);
+    }
+    let mut operators: Vec<OperatorFailures> = operators.into_values().collect();
+    for entry in &mut operators {
+        entry.relays = relays.get(entry.operator.as_str()).copied().unwrap_or(0);
+    }
+    // Stable: among equals the order of the keys stays.
+    operators.sort_by_key(|entry| {
+        (std::cmp::Reverse(entry.failing.len()), std::cmp::Reverse(entry.failing_weight))
+    });
+    operators
+}
+
+/// The run's entry in the trends.
+#[must_use]
+pub fn trend(metadata: &Metadata) -> TrendEntry {
+    TrendEntry {
+        timestamp: metadata.timestamp,
+        run_id: metadata.run_id.clone(),
+        published: metadata.publish.allowed,
+        reasons: reason_codes(&metadata.publish),
+        total_relays: metadata.total_relays,
+        counts: metadata.counts,
+        dns_success_rate_percent: metadata.dns_success_rate_percent,
+        reachability_rate_percent: metadata.reachability_rate_percent,
+        failing_bandwidth_percent: metadata.bandwidth.failing_percent,
+        states: metadata.states.clone(),
+        error_codes: metadata.error_codes.clone(),
+        blames: metadata.blames.clone(),
+        resolve_ms: metadata.resolve_ms,
+        circuit_ms: metadata.circuit_ms,
+    }
+}
+
+/// The report's entry in the list of files.
+#[must_use]
+pub fn file_report(metadata: &Metadata) -> FileReport {
+    FileReport {
+        run_id: metadata.run_id.clone(),
+        total_relays: metadata.total_relays,
+        dns_success_rate_percent: metadata.dns_success_rate_percent,
+        published: metadata.publish.allowed,
+        reasons: reason_codes(&metadata.publish),
+    }
+}
+
+fn reason_codes(publish: &Publish) -> Vec<GateCode> {
+    let codes: BTreeSet<_> = publish.reasons.iter().map(|reason| reason.code).collect();
+    codes.into_iter().collect()
+}

@@ -1,0 +1,9 @@
+//! The integration tests, one program.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
+mod fixture;
+mod golden;
+mod program;
+mod properties;
+mod schema;

@@ -1,0 +1,427 @@
+//! The program, from the outside: what is published, with which exit code, on good days and bad.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use record::{Files, Kind, Report, Trends, result_file_name};
+
+use crate::fixture::{relay, scan};
+use crate::schema;
+
+const HEALTHY: [(u32, char); 4] = [(1, 's'), (2, 's'), (3, 's'), (4, 's')];
+
+/// A place with `analysis/` and `public/`.
+struct Place {
+    dir: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("analysis")).unwrap();
+        Self { dir }
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.dir.path().join(path)
+    }
+
+    fn command(&self, cwd: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_aggregate"));
+        command.env_clear().env("GATE_MIN_RELAYS", "1").current_dir(self.path(cwd));
+        command
+    }
+
+    fn run(&self, cwd: &str, arguments: &[&str]) -> Output {
+        self.command(cwd).args(arguments).output().unwrap()
+    }
+
+    /// Runs it, and checks the exit code.
+    #[track_caller]
+    fn expect(&self, code: i32, cwd: &str, arguments: &[&str]) -> String {
+        let output = self.run(cwd, arguments);
+        let all = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {all}");
+        all
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(self.path("public"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn latest(&self) -> Report {
+        report(&self.path("public/latest.json"))
+    }
+
+    fn files(&self) -> Files {
+        let bytes = fs::read(self.path("public/files.json")).unwrap();
+        let files: Files = Kind::Files.parse(&bytes).unwrap();
+        schema::check("files", &files);
+        files
+    }
+}
+
+fn report(path: &Path) -> Report {
+    let report: Report = Kind::Report.parse(&fs::read(path).unwrap()).unwrap();
+    schema::check("report", &report);
+    report
+}
+
+#[test]
+fn the_newest_complete_run_is_published_by_hand_in_the_output_directory() {
+    let place = Place::new();
+    scan(0, HEALTHY).write(&place.path("analysis/first"));
+    let summary = place.expect(0, "", &[]);
+    assert!(summary.contains("Fit to be published."), "{summary}");
+    scan(1, [(1, 'd'), (2, 's'), (3, 's'), (4, 's')]).write(&place.path("analysis/second"));
+    let mut unfinished = scan(2, HEALTHY);
+    unfinished.run = None;
+    unfinished.write(&place.path("analysis/third"));
+
+    place.expect(4, "public", &["--previous", "latest.json"]);
+    assert_eq!(
+        place.latest().metadata.counts.success,
+        4,
+        "the gate closed: a fourth of them fails"
+    );
+    place.expect(
+        0,
+        "public",
+        &["--previous", "latest.json", "--gate-success-rate=50", "--gate-one-kind-failing=50"],
+    );
+    let latest = place.latest();
+    assert_eq!(latest.metadata.counts.dns_fail, 1);
+    assert_eq!(
+        place.names(),
+        [
+            "dns_health_2026-01-01_01-50-00.json",
+            "dns_health_2026-01-01_07-50-00-2.json",
+            "dns_health_2026-01-01_07-50-00.json",
+            "files.json",
+            "latest.json",
+            "trends.json"
+        ],
+        "what was held back stays as it was"
+    );
+    let files = place.files().files;
+    assert_eq!(files[0].name, "dns_health_2026-01-01_07-50-00-2.json");
+    assert_eq!(
+        files.iter().map(|file| file.report.as_ref().unwrap().published).collect::<Vec<_>>(),
+        [true, false, true]
+    );
+    let trends = fs::read(place.path("public/trends.json")).unwrap();
+    let trends: Trends = Kind::Trends.parse(&trends).unwrap();
+    schema::check("trends", &trends);
+    assert_eq!(trends.runs.len(), 2);
+    assert!(trends.runs.iter().all(|run| run.published));
+
+    let failing = &latest.results.iter().find(|row| row.exit_fingerprint == relay(1)).unwrap();
+    assert_eq!(failing.recent, "sd");
+    assert_eq!(failing.dns_success_rate_7d_percent, Some(50.0));
+
+    // Again: nothing changes, not a byte.
+    let before: Vec<Vec<u8>> = place
+        .names()
+        .iter()
+        .map(|name| fs::read(place.path("public").join(name)).unwrap())
+        .collect();
+    place.expect(
+        0,
+        "public",
+        &["--previous", "latest.json", "--gate-success-rate=50", "--gate-one-kind-failing=50"],
+    );
+    let after: Vec<Vec<u8>> = place
+        .names()
+        .iter()
+        .map(|name| fs::read(place.path("public").join(name)).unwrap())
+        .collect();
+    assert!(before == after);
+
+    let story = place.expect(0, "public", &["history", "relay", &relay(1).to_string()]);
+    assert!(story.contains("SERVFAIL") && story.contains("2 runs"), "{story}");
+    place.expect(3, "public", &["history", "relay", &"0".repeat(40)]);
+    place.expect(0, "", &["summary"]);
+}
+
+#[test]
+fn a_closed_gate_leaves_the_latest_report_alone_until_it_is_forced() {
+    let place = Place::new();
+    scan(0, HEALTHY).write(&place.path("analysis/a"));
+    place.expect(0, "", &[]);
+    let before = fs::read(place.path("public/latest.json")).unwrap();
+    scan(1, [(1, 's'), (2, '.')]).write(&place.path("analysis/b"));
+    let said = place.expect(4, "", &["--input", "analysis/b"]);
+    assert!(said.contains("HELD BACK") && said.contains("incomplete_run"), "{said}");
+    assert_eq!(fs::read(place.path("public/latest.json")).unwrap(), before);
+    assert_eq!(place.files().files.len(), 2, "the dated report is there");
+    let said = place.expect(0, "", &["--input", "analysis/b", "--force"]);
+    assert!(said.contains("by force"), "{said}");
+    assert!(place.latest().metadata.publish.forced);
+}
+
+#[test]
+fn nothing_is_written_when_it_is_only_printed() {
+    let place = Place::new();
+    scan(0, HEALTHY).write(&place.path("analysis/a"));
+    let output = place.run("", &["--stdout"]);
+    let report: Report = Kind::Report.parse(&output.stdout).unwrap();
+    assert_eq!(report.metadata.total_relays, 4);
+    assert!(!place.path("public").exists() && !place.path("analysis/history.sqlite").exists());
+    place.expect(0, "", &["--output", "mine.json"]);
+    assert!(place.path("mine.json").exists() && !place.path("public").exists());
+}
+
+#[test]
+fn arguments_and_inputs_that_are_wrong_have_their_exit_codes() {
+    let place = Place::new();
+    let said = place.expect(3, "", &[]);
+    assert!(said.contains("no complete run"), "{said}");
+    place.expect(3, "", &["--input", "missing"]);
+    place.expect(3, "", &["--input", "analysis"]);
+    for wrong in [
+        &["--known-good", "x"][..],
+        &["--gate-one-kind", "120"],
+        &["--zone-server", "nowhere"],
+        &["--output", "x", "--stdout"],
+        &["--unknown"],
+        &["history", "export"],
+        &["history", "relay", "x"],
+    ] {
+        place.expect(2, "", wrong);
+    }
+    scan(0, HEALTHY).write(&place.path("analysis/a"));
+    fs::write(place.path("file"), "").unwrap();
+    place.expect(5, "", &["--output-dir", "file"]);
+    place.expect(5, "", &["--output", "missing/report.json"]);
+    // A variable that is set to nothing is not set.
+    let output = place
+        .command("")
+        .env("ZONE_SERVER", "")
+        .env("KNOWN_GOOD_EXIT", "")
+        .env("GATE_ONE_KIND_PERCENT", "")
+        .env("ZONE_CHECK", "")
+        .env("OUTPUT_DIR", "")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(place.path("public/latest.json").exists());
+    // What is configured does not get in the way of what is asked for.
+    let configured = |arguments: &[&str]| {
+        let mut command = place.command("");
+        command.env("HISTORY_FILE", "mine.sqlite").env("ANALYSIS_ROOT", "analysis");
+        command.env("OUTPUT_DIR", "public").env("ZONE_CHECK", "0").args(arguments);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    configured(&["--no-history", "--stdout"]);
+    configured(&["--no-history", "--output", "mine.json"]);
+    assert!(!place.path("mine.sqlite").exists());
+    configured(&[]);
+    let csv = String::from_utf8(configured(&["history", "export", "--csv"])).unwrap();
+    assert_eq!(csv.lines().count(), 5, "{csv}");
+    configured(&["summary"]);
+}
+
+#[test]
+fn a_directory_full_of_traps_is_read_without_harm() {
+    let place = Place::new();
+    let mut trap = scan(0, (1..=12).map(|number| (number, 's')));
+    trap.results[0].exit_nickname = "\x1b[31m\u{202e}evil\r\n".to_owned();
+    trap.results[0].relay.contact = Some("\x1b]0;owned\x07".to_owned());
+    let input = place.path("analysis/a");
+    trap.write(&input);
+    let file = |number: u32| input.join(result_file_name(&relay(number)));
+    let secret = place.path("secret.json");
+    fs::copy(file(2), &secret).unwrap();
+    fs::remove_file(file(2)).unwrap();
+    symlink(&secret, file(2)).unwrap();
+    fs::remove_file(file(3)).unwrap();
+    fs::create_dir(file(3)).unwrap();
+    fs::remove_file(file(4)).unwrap();
+    assert!(Command::new("mkfifo").arg(file(4)).status().unwrap().success());
+    fs::write(file(5), vec![b' '; (1 << 20) + 1]).unwrap();
+    fs::write(file(6), b"\xff\xfe{}").unwrap();
+    fs::write(file(7), "[".repeat(100_000)).unwrap();
+    let text = fs::read_to_string(file(8)).unwrap();
+    fs::write(file(8), text.replacen("\"latency_ms\": ", "\"latency_ms\": 1e400, \"x\": ", 1))
+        .unwrap();
+    let text = fs::read_to_string(file(9)).unwrap();
+    fs::write(file(9), text.replacen("\"timestamp\": \"2026", "\"timestamp\": \"2996", 1)).unwrap();
+    let text = fs::read_to_string(file(10)).unwrap();
+    fs::write(file(10), text.replacen("\"mode\":", "\"mode\": \"wildcard\", \"mode\":", 1))
+        .unwrap();
+    symlink("/nonexistent", input.join("dnshealth_link")).unwrap();
+    for number in 0..3000 {
+        fs::write(input.join(format!("dnshealth_{number}\x1b[2J")), "").unwrap();
+    }
+    let said = place.expect(4, "", &["--input", "analysis/a"]);
+    assert!(!said.contains('\x1b') && !said.contains('\u{202e}'), "nothing acts on the terminal");
+    let name = place.files().files[0].name.clone();
+    let report = report(&place.path("public").join(name));
+    assert_eq!(report.metadata.total_relays, 3, "1, 11 and 12 are well");
+    assert_eq!(report.metadata.not_reached, 9);
+    let rejected = report.metadata.rejected;
+    assert_eq!(rejected.total, 9 + 3001);
+    assert_eq!(rejected.by_reason.values().sum::<u64>(), rejected.total);
+    assert_eq!(rejected.files.len(), 100);
+    assert!(!place.path("public/latest.json").exists());
+}
+
+#[test]
+fn a_previous_report_of_two_gigabytes_of_zeros_is_refused_and_named() {
+    let place = Place::new();
+    scan(0, HEALTHY).write(&place.path("analysis/a"));
+    fs::create_dir(place.path("public")).unwrap();
+    let zeros = fs::File::create(place.path("public/latest.json")).unwrap();
+    zeros.set_len(2 << 30).unwrap();
+    drop(zeros);
+    place.expect(0, "", &[]);
+    let report = place.latest();
+    assert_eq!(report.metadata.rejected.files[0].file, "latest.json");
+    // A newer one is not overwritten.
+    let text = fs::read_to_string(place.path("public/latest.json")).unwrap();
+    let newer = text.replacen("\"version\":1", "\"version\":2", 1);
+    fs::write(place.path("public/latest.json"), &newer).unwrap();
+    place.expect(3, "", &[]);
+    assert_eq!(fs::read_to_string(place.path("public/latest.json")).unwrap(), newer);
+}
+
+#[test]
+fn a_list_that_is_lost_is_found_again_in_the_files() {
+    let place = Place::new();
+    for run in 0..3 {
+        scan(run, HEALTHY).write(&place.path(&format!("analysis/{run}")));
+        place.expect(0, "", &[]);
+    }
+    let whole = place.files();
+    assert_eq!(whole.files.len(), 3);
+    fs::write(place.path("public/files.json"), "half").unwrap();
+    place.expect(0, "", &["files"]);
+    assert_eq!(place.files(), whole);
+    fs::remove_file(place.path("public").join(&whole.files[2].name)).unwrap();
+    fs::write(place.path("public/dns_health_2025-12.tar.gz"), "an archive").unwrap();
+    fs::write(place.path("public/dns_health_2025-12-31_00-00-00.json"), "no report").unwrap();
+    let said = place.expect(0, "", &["files"]);
+    assert!(said.contains("dns_health_2025-12-31_00-00-00.json"), "{said}");
+    let names: Vec<String> = place.files().files.into_iter().map(|file| file.name).collect();
+    assert_eq!(names.len(), 3);
+    assert_eq!(names[2], "dns_health_2025-12.tar.gz");
+}
+
+#[test]
+fn a_damaged_history_and_a_full_disk_cost_the_history_and_not_the_report() {
+    let place = Place::new();
+    scan(0, HEALTHY).write(&place.path("analysis/a"));
+    fs::write(place.path("analysis/history.sqlite"), vec![0x41; 5000]).unwrap();
+    let said = place.expect(6, "", &[]);
+    assert!(said.contains("history"), "{said}");
+    assert_eq!(place.latest().metadata.total_relays, 4);
+    fs::remove_file(place.path("analysis/history.sqlite")).unwrap();
+    place.expect(0, "", &[]);
+
+    // No file may grow beyond 8 blocks of 512 bytes: as on a disk that is full. Nothing that was
+    // published or kept is lost.
+    scan(1, HEALTHY).write(&place.path("analysis/b"));
+    let before = fs::read(place.path("public/latest.json")).unwrap();
+    let limited =
+        format!("trap '' XFSZ; ulimit -f 8; exec {} --quiet", env!("CARGO_BIN_EXE_aggregate"));
+    let output = Command::new("sh")
+        .args(["-c", &limited])
+        .env("GATE_MIN_RELAYS", "1")
+        .current_dir(place.dir.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(5), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(fs::read(place.path("public/latest.json")).unwrap(), before);
+    place.expect(0, "", &[]);
+    let story = place.expect(0, "", &["history", "relay", &relay(1).to_string()]);
+    assert!(story.contains("2 runs"), "{story}");
+    assert!(place.names().iter().all(|name| !name.starts_with('.')));
+}
+
+#[test]
+fn killed_at_any_moment_it_leaves_everything_whole() {
+    let place = Place::new();
+    scan(0, (0..200).map(|number| (number, 's'))).write(&place.path("analysis/0"));
+    place.expect(0, "", &[]);
+    for round in 1..=20 {
+        let marks = (0..200).map(|number| {
+            (number, if i32::try_from(number).unwrap() == round { 'd' } else { 's' })
+        });
+        scan(round, marks).write(&place.path(&format!("analysis/{round}")));
+        let mut child =
+            place.command("").arg("--quiet").stderr(std::process::Stdio::null()).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(u64::try_from(round).unwrap() * 3));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // Whatever a pointer names is there, and whole.
+        let _ = place.latest();
+        for file in place.files().files {
+            let _ = report(&place.path("public").join(file.name));
+        }
+        place.expect(0, "", &["--quiet"]);
+        assert_eq!(place.latest().metadata.counts.dns_fail, 1);
+    }
+    let story = place.expect(0, "", &["history", "relay", &relay(1).to_string()]);
+    assert!(story.contains("21 runs, tested in 21, working in 20"), "{story}");
+    assert_eq!(place.latest().results[0].recent.len(), 21);
+}
+
+#[test]
+fn the_history_is_exported_and_shortened() {
+    let place = Place::new();
+    for run in 0..3 {
+        let marks = [(1, 's'), (2, 'd'), (3, 'c'), (4, 's')];
+        scan(run, marks).write(&place.path(&format!("analysis/{run}")));
+        place.expect(0, "", &["--force", "--quiet"]);
+    }
+    place.expect(0, "", &["history", "export", "--csv", "all.csv"]);
+    let mut reader = csv::Reader::from_path(place.path("all.csv")).unwrap();
+    let columns = aggregate::history::export::COLUMNS;
+    assert_eq!(reader.headers().unwrap().iter().collect::<Vec<_>>(), columns);
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 12);
+    assert!(rows.iter().any(|row| &row[6] == "dns_fail" && &row[8] == "SERVFAIL"));
+
+    place.expect(0, "", &["history", "export", "--parquet", "all.parquet"]);
+    let file = fs::File::open(place.path("all.parquet")).unwrap();
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    let reader = SerializedFileReader::new(file).unwrap();
+    let parquet: Vec<String> =
+        reader.get_row_iter(None).unwrap().map(|row| row.unwrap().to_string()).collect();
+    assert_eq!(parquet.len(), 12);
+    for (row, text) in rows.iter().zip(&parquet) {
+        for value in [&row[1], &row[3], &row[6]] {
+            assert!(text.contains(value), "{text}");
+        }
+    }
+    let said = place.expect(0, "", &["history", "prune", "--dry-run"]);
+    assert!(said.contains(": 0"), "{said}");
+}
+
+#[test]
+fn our_own_zone_is_checked_with_the_server_that_is_named() {
+    let place = Place::new();
+    scan(0, HEALTHY).write(&place.path("analysis/a"));
+    // Bound and silent: the check fails without waiting for the network.
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let server = silent.local_addr().unwrap().to_string();
+    drop(silent);
+    let said = place.expect(4, "", &["--zone-check", "--zone-server", &server]);
+    assert!(said.contains("zone_check"), "{said}");
+    let name = place.files().files[0].name.clone();
+    let report = report(&place.path("public").join(name));
+    assert!(!report.metadata.publish.zone_check.unwrap().ok);
+}
