@@ -143,6 +143,19 @@ pub enum Added {
     Kept,
 }
 
+impl Added {
+    /// What was done, for the log.
+    #[must_use]
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::New => "the run was added",
+            Self::Same => "the run was there already",
+            Self::Replaced => "the run was there with other content, which was replaced",
+            Self::Kept => "the run is kept as it was published",
+        }
+    }
+}
+
 /// One of a relay's runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoryRun {

@@ -187,7 +187,7 @@ pub fn run(options: &Options, machine: Machine) -> Result<Outcome, JobError> {
     {
         match history.add(&report).and_then(|added| Ok((added, history.trends()?))) {
             Ok((added, entries)) => {
-                info!("history: {added:?}");
+                info!("history: {}", added.in_words());
                 trends = Some(entries);
             }
             Err(error) => trouble = Some(error),
@@ -199,7 +199,8 @@ pub fn run(options: &Options, machine: Machine) -> Result<Outcome, JobError> {
     let written = match (&options.target, output) {
         (Target::Directory(directory), Some(output)) => {
             let published = output.publish(&report, trends, files)?;
-            info!(latest = published.latest, "wrote {}", published.name);
+            let latest = if published.latest { "; latest.json now holds it" } else { "" };
+            info!("wrote {}{latest}", published.name);
             Some(directory.join(published.name))
         }
         (Target::File(path), _) => {

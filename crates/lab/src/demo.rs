@@ -36,6 +36,12 @@ pub(crate) struct Demo {
     dir: PathBuf,
 }
 
+/// The programs that are shown.
+struct Programs {
+    scanner: PathBuf,
+    aggregate: PathBuf,
+}
+
 /// One scan of the demonstration.
 struct Scan {
     heading: &'static str,
@@ -43,10 +49,10 @@ struct Scan {
     arguments: Vec<OsString>,
 }
 
-/// Starts a lab, scans it in both modes and through a running tor, and compares each scan with
-/// the truth.
+/// Starts a lab, scans it in both modes and through a running tor, compares each scan with the
+/// truth, and makes a report of two of them.
 pub(crate) async fn demo(demo: &Demo) -> anyhow::Result<ExitCode> {
-    let scanner = beside("scanner")?;
+    let programs = Programs { scanner: beside("scanner")?, aggregate: beside("aggregate")? };
     empty(&demo.dir)?;
     let place = tempfile::Builder::new()
         .prefix("exit-validator-demo-")
@@ -65,7 +71,7 @@ pub(crate) async fn demo(demo: &Demo) -> anyhow::Result<ExitCode> {
         () = &mut told => bail!("interrupted"),
     };
     let outcome = tokio::select! {
-        outcome = scans(&scanner, &network, place.path(), &demo.dir) => outcome,
+        outcome = scans(&programs, &network, place.path(), &demo.dir) => outcome,
         () = &mut told => Err(anyhow::anyhow!("interrupted")),
     };
     network.stop().await;
@@ -73,7 +79,7 @@ pub(crate) async fn demo(demo: &Demo) -> anyhow::Result<ExitCode> {
 }
 
 async fn scans(
-    scanner: &Path,
+    programs: &Programs,
     network: &Network,
     place: &Path,
     results: &Path,
@@ -110,7 +116,7 @@ async fn scans(
     for scan in &scans {
         say(&format!("\n== {} ==", scan.heading));
         let dir = results.join(scan.name);
-        let status = Command::new(scanner)
+        let status = Command::new(&programs.scanner)
             .args(PACE)
             .arg("--analysis-dir")
             .arg(&dir)
@@ -118,7 +124,7 @@ async fn scans(
             .kill_on_drop(true)
             .status()
             .await
-            .with_context(|| format!("cannot start {}", scanner.display()))?;
+            .with_context(|| format!("cannot start {}", programs.scanner.display()))?;
         ensure!(status.success(), "the scan failed ({status})");
         let checked = check(&dir, &manifest)?;
         say(&format!("\n{}", checked.table()));
@@ -128,12 +134,43 @@ async fn scans(
         say("\nNOT every verdict is true: see the tables above.");
         return Ok(ExitCode::from(DIFFERENT));
     }
+    say("\n== The report of two of these runs, one after the other ==\n");
+    // The run through the running tor comes after the one through the scanner's own, as tomorrow's
+    // comes after today's: what failed in both is confirmed.
+    report(programs, results, &scans[0], true).await?;
+    report(programs, results, &scans[2], false).await?;
     say(&format!(
-        "\nEvery verdict of {} scans is the truth. The results are in {}.",
+        "\nEvery verdict of {} scans is the truth. The scans' results and the reports are in {}.",
         scans.len(),
         results.display()
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Aggregates one scan into the reports of the demonstration.
+async fn report(
+    programs: &Programs,
+    results: &Path,
+    scan: &Scan,
+    quiet: bool,
+) -> anyhow::Result<()> {
+    let status = Command::new(&programs.aggregate)
+        .arg("--input")
+        .arg(results.join(scan.name))
+        .arg("--output-dir")
+        .arg(results.join("public"))
+        .arg("--history")
+        .arg(results.join("history.sqlite"))
+        .args(quiet.then_some("--quiet"))
+        // On the real network a run of 23 relays is no run; here it is all there are.
+        .env("GATE_MIN_RELAYS", "1")
+        .env("RUST_LOG", "warn")
+        .kill_on_drop(true)
+        .status()
+        .await
+        .with_context(|| format!("cannot start {}", programs.aggregate.display()))?;
+    ensure!(status.success(), "the aggregation failed ({status})");
+    Ok(())
 }
 
 /// A program of this workspace, which is built into the same directory as this one.
