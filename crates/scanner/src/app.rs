@@ -3,11 +3,13 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use record::{
@@ -182,7 +184,7 @@ pub async fn run(config: Config, screen: &Screen) -> Result<(), Failure> {
     let mut writer = Writer::new(dir);
     let mut progress = Progress::new(screen, part.plan.relays.len(), book.counts());
     let began = now();
-    let outcome = Driver {
+    let mut driver = Driver {
         scan: &mut scan,
         started: began,
         source: &source,
@@ -193,8 +195,8 @@ pub async fn run(config: Config, screen: &Screen) -> Result<(), Failure> {
         writer: &mut writer,
         screen,
         progress: &mut progress,
-    }
-    .run(session, |report| match report {
+    };
+    let running = driver.run(session, |report| match report {
         Report::Attempt(_, attempt) if single => screen.print(&story::attempt(attempt)),
         Report::Attempt(relay, attempt) => {
             tracing::debug!("{relay}: {}", story::attempt(attempt).trim_end());
@@ -209,8 +211,13 @@ pub async fn run(config: Config, screen: &Screen) -> Result<(), Failure> {
             }
         }
         Report::Round { .. } => {}
-    })
-    .await;
+    });
+    // Even a fault of ours must not leave a running tor as it is during a scan.
+    let Ok(outcome) = AssertUnwindSafe(running).catch_unwind().await else {
+        restore(&source, &found).await;
+        let told = "the scanner failed by a fault of its own, told above; --resume goes on";
+        return Err(Failure::Internal(anyhow::anyhow!(told)));
+    };
     let probing = began.elapsed();
     progress.finish();
     let Outcome { ended, session, restarts } = outcome;
