@@ -150,6 +150,10 @@ impl Driver<'_, '_> {
             }
         };
         tokio::select! {
+            // In this order, and events before everything that answers: the answer to a ping says
+            // that every event from before has come, so those must be taken in first. After a
+            // pause of this process or of tor both wait here at once.
+            biased;
             signal = self.signals.next() => Turn::Over(Ended::Interrupted(signal)),
             error = self.writer.failure() => Turn::Over(Ended::CannotWrite(error)),
             stamped = session.events.next() => match stamped {
