@@ -406,6 +406,31 @@ fn a_tor_that_goes_silent_makes_no_relay_fail() {
 }
 
 #[test]
+fn an_answer_read_late_is_an_answer() {
+    // This process sleeps while the exit answers, far beyond the query's limit. Then everything
+    // is there at once: the closing event, the ping's answer and, last, the reply on the socket.
+    let pace = Pace { tries: 1, confirm_rounds: 0, ..pace() };
+    let mut simulation = Simulation::new(&[Exit::Right], pace, 3);
+    simulation.tell(Event::Tick);
+    while simulation.names.is_empty() {
+        simulation.step();
+    }
+    for _ in 0..2 {
+        simulation.step();
+    }
+    let mut late: Vec<Event> = std::mem::take(&mut simulation.queue).into_values().collect();
+    late.sort_by_key(|event| matches!(event, Event::Reply(..)));
+    let reply = late.pop().unwrap();
+    assert!(matches!(reply, Event::Reply(..)), "{reply:?}");
+    simulation.now += ms(60_000);
+    simulation.tell(Event::Tick);
+    late.into_iter().for_each(|event| simulation.tell(event));
+    simulation.tell(Event::Pong);
+    simulation.tell(reply);
+    assert_eq!(verdict(simulation.last(0)), expected(Exit::Right));
+}
+
+#[test]
 fn a_stopped_scan_says_what_it_has_and_closes_everything() {
     let mut simulation =
         Simulation::new(&[Exit::Right, Exit::Mute, Exit::Dead, Exit::Frozen], pace(), 3);
