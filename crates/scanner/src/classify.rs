@@ -123,7 +123,8 @@ fn answer(query: &Query) -> Answer<'_> {
         Some("TORPROTOCOL") => Answer::Withheld,
         Some("DESTROY") => Answer::Died,
         Some("END") => Answer::EndedByExit,
-        Some("TIMEOUT") => Answer::Silence,
+        // Tor's own patience with a stream, which also ends where it was never sent.
+        Some("TIMEOUT") if query.attach_ms.is_some() => Answer::Silence,
         Some(ATTACH_REFUSED) => Answer::Local(ErrorCode::AttachRefused),
         Some(_) => Answer::Unknown,
         None => match (query.via, query.socks_reply) {
@@ -285,7 +286,8 @@ fn wrong(answer: &Answer<'_>, judge: &Judge) -> Option<Verdict> {
         ..Verdict::fault(Status::WrongIp, code, Blame::Resolver, error)
     };
     match answer {
-        Answer::Withheld => Some(verdict(
+        // Where a private address is expected, the one withheld may be the right one.
+        Answer::Withheld if !judge.expected.is_some_and(is_private) => Some(verdict(
             ErrorCode::PrivateAddress,
             "the exit's resolver gave a private address, which tor does not pass on".to_owned(),
             None,
@@ -381,6 +383,15 @@ fn no_answer(circuit: &Circuit, query: &Query, answer: &Answer<'_>) -> Verdict {
             ),
         ),
         _ if circuit.state == CircuitState::Died || *answer == Answer::Died => died(circuit),
+        Answer::Withheld => Verdict::fault(
+            Status::Error,
+            ErrorCode::StreamFailed,
+            Blame::Scanner,
+            "the exit's resolver gave a private address, which this tor does not pass on, so that \
+             it cannot be told whether it is the expected one: expect a public address, or use a \
+             tor with ClientRejectInternalAddresses 0"
+                .to_owned(),
+        ),
         _ => Verdict::fault(
             Status::Error,
             ErrorCode::StreamFailed,

@@ -68,6 +68,22 @@ fn said(circuit: &Circuit, queries: &[Query], judge: &Judge) -> (Status, String,
 }
 
 #[test]
+fn a_lookup_that_was_never_sent_is_not_one_that_nobody_answered() {
+    let unsent = Query { attach_ms: None, resolve_ms: None, ..socks(4, "", "TIMEOUT", 0) };
+    let (status, fault, _) = said(&built(), std::slice::from_ref(&unsent), &wildcard());
+    assert_eq!((status, fault.as_str()), (Status::Error, "STREAM_FAILED unknown"));
+    let sent = Query { attach_ms: Some(Duration::from_millis(1).into()), ..unsent };
+    assert_eq!(said(&built(), &[sent], &wildcard()).0, Status::Timeout);
+}
+
+#[test]
+fn where_a_private_address_is_expected_a_withheld_one_is_not_wrong() {
+    let judge = Judge { expected: Some("10.0.0.1".parse().unwrap()), ..wildcard() };
+    let (status, fault, _) = said(&built(), &[socks(4, "", "TORPROTOCOL", 9)], &judge);
+    assert_eq!((status, fault.as_str()), (Status::Error, "STREAM_FAILED scanner"));
+}
+
+#[test]
 fn wildcard_mode_reads_the_measured_rows() {
     use Status::{DnsFail, Success, WrongIp};
     let no = || socks(4, "", "DONE", 20);
