@@ -130,6 +130,19 @@ pub struct Descriptor {
     pub ipv6_exit: bool,
 }
 
+/// Most bytes of a contact line that are kept: what a result may hold. A descriptor has at most
+/// 20,000, but bytes that are not UTF-8 grow when they are replaced.
+const MAX_CONTACT: usize = 20_000;
+
+/// Most bytes of a platform line that are kept: what a result may hold, and far more than tor
+/// writes. Nothing else bounds it, and a result that is refused for it holds up a whole report.
+const MAX_PLATFORM: usize = 4_096;
+
+/// The beginning of a stranger's text, at most so many bytes.
+fn bounded(text: &str, most: usize) -> String {
+    text[..text.floor_char_boundary(most)].to_owned()
+}
+
 /// Reads concatenated server descriptors and keeps those of the relays in `wanted`.
 #[must_use]
 pub fn parse_descriptors(
@@ -166,8 +179,8 @@ pub fn parse_descriptors(
         let Some((relay, descriptor)) = &mut current else { continue };
         match keyword {
             "fingerprint" => *relay = rest.replace(' ', "").parse().ok(),
-            "contact" => descriptor.contact = Some(rest.to_owned()),
-            "platform" => descriptor.platform = Some(rest.to_owned()),
+            "contact" => descriptor.contact = Some(bounded(rest, MAX_CONTACT)),
+            "platform" => descriptor.platform = Some(bounded(rest, MAX_PLATFORM)),
             "family" => {
                 descriptor.family = rest.split_ascii_whitespace().map(str::to_owned).collect();
             }
@@ -329,6 +342,21 @@ p reject 1-65535
         assert_eq!(descriptor.observed_bandwidth, Some(3));
         assert!(descriptor.ipv6_exit);
         assert!(parse_descriptors(&document, &HashSet::new()).is_empty());
+    }
+
+    #[test]
+    fn a_strangers_text_is_never_longer_than_a_result_may_hold() {
+        let relay = "00112233445566778899AABBCCDDEEFF00112233";
+        let mut document =
+            format!("router a 192.0.2.1 9001 0 0\nfingerprint {relay}\nplatform ").into_bytes();
+        document.extend([b'x'; 5_000]);
+        document.extend(b"\ncontact ");
+        document.extend([0xff; 10_000]);
+        let relay = relay.parse().unwrap();
+        let descriptor = &parse_descriptors(&document, &HashSet::from([relay]))[&relay];
+        assert_eq!(descriptor.platform.as_ref().unwrap().len(), MAX_PLATFORM);
+        // A replaced byte has three.
+        assert_eq!(descriptor.contact.as_ref().unwrap().len(), MAX_CONTACT / 3 * 3);
     }
 
     #[test]
