@@ -165,8 +165,8 @@ struct Pacing {
 
     /// Tries for each relay in all, each by another first hop; one that fails at the first hop
     /// itself does not count
-    #[arg(long, value_name = "TRIES", env = "MAX_RETRIES", value_parser = maybe::<Count>)]
-    max_retries: Option<Maybe<Count>>,
+    #[arg(long, value_name = "TRIES", env = "MAX_RETRIES", value_parser = maybe::<Tries>)]
+    max_retries: Option<Maybe<Tries>>,
 
     /// Shortest time between two tries of one relay
     #[arg(long, value_name = "SECONDS", env = "RETRY_DELAY", value_parser = maybe::<Seconds>)]
@@ -247,6 +247,26 @@ impl FromStr for Seconds {
     }
 }
 
+/// Most tries of the first pass and most confirming rounds: with those that do not count, and once
+/// more after a resumption, they stay under the 100 attempts that a result may hold.
+const MAX_TRIES: u32 = 25;
+const MAX_ROUNDS: u32 = 20;
+
+/// A number of tries, at least one.
+#[derive(Debug, Clone, Copy)]
+struct Tries(u32);
+
+impl FromStr for Tries {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse() {
+            Ok(tries @ 1..=MAX_TRIES) => Ok(Self(tries)),
+            _ => Err(format!("expected a whole number from 1 to {MAX_TRIES}")),
+        }
+    }
+}
+
 /// A number of things, at least one.
 #[derive(Debug, Clone, Copy)]
 struct Count(u32);
@@ -271,8 +291,8 @@ impl FromStr for Rounds {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.parse() {
-            Ok(rounds @ 0..=100) => Ok(Self(rounds)),
-            _ => Err("expected a whole number from 0 to 100".to_owned()),
+            Ok(rounds @ 0..=MAX_ROUNDS) => Ok(Self(rounds)),
+            _ => Err(format!("expected a whole number from 0 to {MAX_ROUNDS}")),
         }
     }
 }
@@ -479,7 +499,7 @@ impl Pacing {
             build_delay: seconds(self.build_delay, build_delay),
             delay_noise: seconds(self.delay_noise, delay_noise),
             limits,
-            tries: count(self.max_retries, tries),
+            tries: given(self.max_retries).map_or(tries, |Tries(tries)| tries),
             retry_delay: seconds(self.retry_delay, 1.0),
             max_in_flight: usize::try_from(max_in_flight).unwrap_or(usize::MAX),
             confirm_rounds: given(self.confirm_rounds).map_or(2, |Rounds(rounds)| rounds),
