@@ -131,8 +131,7 @@ pub async fn run(config: Config, screen: &Screen) -> Result<(), Failure> {
 
     let mut found = Found::default();
     let mut bootstrap = Bootstrap::new(screen);
-    let opening =
-        source.open(config.bootstrap_timeout, config.pace.limits.query, &mut found, &mut bootstrap);
+    let opening = source.open(config.bootstrap_timeout, &mut found, &mut bootstrap);
     let opened = tokio::select! {
         opened = opening => opened.map_err(Failure::from),
         signal = signals.next() => Err(interrupted_early(signal)),
@@ -154,13 +153,13 @@ pub async fn run(config: Config, screen: &Screen) -> Result<(), Failure> {
     };
     let (prepared, dir) = match (prepared, dir) {
         (Err(failure), _) => {
-            leave(&source, session, &found).await;
+            leave(&source, session, &found, &config.domain).await;
             return Err(failure);
         }
         // A dry run: there is no directory.
         (Ok(prepared), None) => {
             let version = session.version.clone();
-            leave(&source, session, &found).await;
+            leave(&source, session, &found, &config.domain).await;
             screen.print(&dry_run::tell(&config, &prepared, source.is_own(), &version));
             return Ok(());
         }
@@ -171,10 +170,14 @@ pub async fn run(config: Config, screen: &Screen) -> Result<(), Failure> {
     let part = match start(&config, prepared, earlier, &dir, run_id, started_at) {
         Ok(part) => part,
         Err(failure) => {
-            leave(&source, session, &found).await;
+            leave(&source, session, &found, &config.domain).await;
             return Err(failure);
         }
     };
+    if let Err(error) = session.begin(config.pace.limits.query, &mut found).await {
+        leave(&source, session, &found, &config.domain).await;
+        return Err(error.into());
+    }
     let single = matches!(&config.wanted, Wanted::Named(..)) && part.plan.relays.len() == 1;
     let mut scan = Scan::new(part.context, config.pace.clone(), part.targets, part.hops, rng);
     let mut tally = Tally::default();
@@ -222,7 +225,7 @@ pub async fn run(config: Config, screen: &Screen) -> Result<(), Failure> {
     progress.finish();
     let Outcome { ended, session, restarts } = outcome;
     match session {
-        Some(session) => leave(&source, session, &found).await,
+        Some(session) => leave(&source, session, &found, &config.domain).await,
         None => restore(&source, &found).await,
     }
 
@@ -324,8 +327,13 @@ fn interrupted_early(signal: &str) -> Failure {
     Failure::Incomplete
 }
 
-async fn leave(source: &Source, session: crate::session::Session, found: &Found) {
-    if let Err(error) = session.leave(found).await {
+async fn leave(
+    source: &Source,
+    session: crate::session::Session,
+    found: &Found,
+    domain: &crate::names::Domain,
+) {
+    if let Err(error) = session.leave(found, domain).await {
         tracing::debug!("putting options back by the scan's own connection failed: {error}");
         restore(source, found).await;
     }

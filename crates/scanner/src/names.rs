@@ -49,6 +49,13 @@ impl Domain {
         &self.0
     }
 
+    /// Whether a name, in whatever case, lies under the domain.
+    #[must_use]
+    pub fn holds(&self, name: &str) -> bool {
+        let name = name.to_ascii_lowercase();
+        name.strip_suffix(&self.0).is_some_and(|rest| rest.ends_with('.'))
+    }
+
     /// A new name for a query of this exit: `{uuid}.{first 8 of the fingerprint}.{domain}`.
     pub fn fresh_name(&self, exit: &Fingerprint, rng: &mut impl Rng) -> String {
         let mut bytes = [0; 16];
@@ -111,6 +118,8 @@ mod tests {
                 assert_eq!(name, name.to_lowercase());
                 assert_eq!(&name[36..46], ".abababab.");
                 assert!(name.ends_with(domain.as_str()));
+                assert!(domain.holds(&name.to_uppercase()));
+                assert!(!domain.holds(&name[36..].replace('.', "-")));
             }
         }
     }

@@ -398,12 +398,8 @@ impl Scan {
         } else if self.abandoned.remove(&name) {
             // Given back, it would be asked of some other exit.
             self.actions.push(Action::CloseStream(event.id.clone()));
-        } else if matches!(event.status, S::New | S::NewResolve | S::Detached)
-            && event.purpose.as_deref().is_none_or(|purpose| !purpose.starts_with("DIR_"))
-            && !event.target.ends_with(".exit")
-        {
-            // Somebody else's, on a tor that we share: without this it would wait for ever, since
-            // tor leaves new streams to us while we scan. Tor's own directory streams do not.
+        } else if waits_for_us(event) {
+            // Somebody else's, on a tor that we share: without this it would wait for ever.
             self.actions.push(Action::GiveBack(event.id.clone()));
         }
     }
@@ -635,6 +631,16 @@ impl Scan {
         let open = self.tasks.iter().filter(|task| !task.done);
         open.map(|task| task.target.relay.fingerprint).collect()
     }
+}
+
+/// Whether a stream waits for a controller to say what is to become of it, since tor leaves new
+/// ones to us while we scan. Tor's own directory streams do not.
+#[must_use]
+pub fn waits_for_us(event: &StreamEvent) -> bool {
+    use tor_control::StreamStatus as S;
+    matches!(event.status, S::New | S::NewResolve | S::Detached)
+        && event.purpose.as_deref().is_none_or(|purpose| !purpose.starts_with("DIR_"))
+        && !event.target.ends_with(".exit")
 }
 
 /// A relay's result from its attempts; none where there was none.

@@ -4,14 +4,18 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use record::printable;
+use tokio::time::Instant;
 use tor_control::{
-    BootstrapEvent, ConnectOptions, Control, ControlAddr, Error, ErrorKind, EventKind, Events,
-    Password, Signal,
+    BootstrapEvent, Command, ConnectOptions, Control, ControlAddr, Error, ErrorKind, Event,
+    EventKind, Events, Password, Signal,
 };
 
 use crate::ask::SocksAddr;
+use crate::names::Domain;
 use crate::own_tor::{OwnTor, OwnTorError, OwnTorHome};
+use crate::schedule::waits_for_us;
 
 /// For connecting and authenticating in all.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(15);
@@ -22,7 +26,8 @@ const REPLY_LIMIT: Duration = Duration::from_secs(60);
 /// How often a bootstrapping tor is looked at.
 const POLL: Duration = Duration::from_millis(200);
 
-/// How long a running tor that was lost is waited for. A restart of the system's tor takes
+/// How long a running tor that was lost is waited for until it can be reached; then it has its
+/// own time to bootstrap. A restart of the system's tor takes
 /// seconds; an upgrade, a minute.
 const RETURN_LIMIT: Duration = Duration::from_secs(120);
 
@@ -142,7 +147,7 @@ impl Source {
     }
 
     /// Connects to the tor, starting it where it is ours, waits until it has bootstrapped, and
-    /// makes it ready. What was changed is noted in `found` at once, so that [`Session::leave`]
+    /// finds its ports. [`Session::begin`] makes it ready for lookups. What was changed is noted in `found` at once, so that [`Session::leave`]
     /// or [`Source::restore`] can put it back whatever happens next.
     ///
     /// # Errors
@@ -151,7 +156,6 @@ impl Source {
     pub async fn open(
         &self,
         bootstrap_limit: Duration,
-        query_timeout: Duration,
         found: &mut Found,
         watch: &mut impl Watch,
     ) -> Result<Session, SessionError> {
@@ -186,13 +190,7 @@ impl Source {
                 });
             }
         };
-        control.set_events(&EVENTS).await?;
-        let options = scan_options(query_timeout);
-        found.note(&control, options.iter().map(|(key, _)| *key)).await?;
         let dns = dns_port(&control, found).await?;
-        let entries: Vec<(&str, Option<&str>)> =
-            options.iter().map(|(key, value)| (*key, Some(value.as_str()))).collect();
-        control.set_conf(&entries).await?;
         Ok(Session { control, events, socks, dns, version, own })
     }
 
@@ -231,23 +229,32 @@ impl Source {
     ) -> Result<Session, SessionError> {
         let address = match self {
             Self::Own(_) => {
-                return self.open(bootstrap_limit, query_timeout, found, watch).await;
+                let session = self.open(bootstrap_limit, found, watch).await?;
+                session.begin(query_timeout, found).await?;
+                return Ok(session);
             }
             Self::Running(address, _) => address,
         };
-        let tries = RETURN_LIMIT.as_secs() / RETURN_PAUSE.as_secs();
-        let mut last = None;
-        for _ in 0..tries {
+        let give_up = now() + RETURN_LIMIT;
+        loop {
             tokio::time::sleep(RETURN_PAUSE).await;
-            match self.open(bootstrap_limit, query_timeout, found, watch).await {
-                Ok(session) => return Ok(session),
-                Err(error) => last = Some(error),
+            let opened = self.open(bootstrap_limit, found, watch).await;
+            let cause = match opened {
+                Ok(session) => match session.begin(query_timeout, found).await {
+                    Ok(()) => return Ok(session),
+                    Err(error) => error,
+                },
+                // It is there again, and has had its own time.
+                Err(error @ SessionError::Bootstrap { .. }) => return Err(error),
+                Err(error) => error,
+            };
+            if now() >= give_up {
+                return Err(SessionError::Gone {
+                    address: address.clone(),
+                    cause: Box::new(cause),
+                });
             }
         }
-        Err(match last {
-            Some(cause) => SessionError::Gone { address: address.clone(), cause: Box::new(cause) },
-            None => unreachable!("RETURN_LIMIT allows at least one try"),
-        })
     }
 }
 
@@ -257,12 +264,32 @@ impl Session {
         self.own.as_mut()?.ended()
     }
 
-    /// Leaves tor: a running one with its options as they were found, our own ended.
+    /// Makes tor ready for the lookups of a scan. From here on, the events have to be read all the
+    /// time: new streams, everybody's, wait until somebody says what is to become of them.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Control`].
+    pub async fn begin(
+        &self,
+        query_timeout: Duration,
+        found: &mut Found,
+    ) -> Result<(), SessionError> {
+        self.control.set_events(&EVENTS).await?;
+        let options = scan_options(query_timeout);
+        found.note(&self.control, options.iter().map(|(key, _)| *key)).await?;
+        let entries: Vec<(&str, Option<&str>)> =
+            options.iter().map(|(key, value)| (*key, Some(value.as_str()))).collect();
+        Ok(self.control.set_conf(&entries).await?)
+    }
+
+    /// Leaves tor: a running one with its options as they were found and other programs' streams
+    /// in its own hands, our own ended. Lookups under `domain` are the scan's.
     ///
     /// # Errors
     ///
     /// The options could not be put back.
-    pub async fn leave(self, found: &Found) -> Result<(), SessionError> {
+    pub async fn leave(mut self, found: &Found, domain: &Domain) -> Result<(), SessionError> {
         match self.own {
             Some(own) => {
                 drop(self.control);
@@ -270,7 +297,13 @@ impl Session {
                 own.stop().await;
                 Ok(())
             }
-            None => Ok(found.put_back(&self.control).await?),
+            None => {
+                found.put_back(&self.control).await?;
+                if found.knows(LEAVE_STREAMS) {
+                    give_back(&self.control, &mut self.events, domain).await;
+                }
+                Ok(())
+            }
         }
     }
 
@@ -282,7 +315,34 @@ impl Session {
     }
 }
 
+/// Gives back the streams that came since the scan read its last event: tor does not take them
+/// up by itself when the option is put back, and they would wait until it gives them up. Every one
+/// of them was told of before the answer that the option is as it was.
+async fn give_back(control: &Control, events: &mut Events, domain: &Domain) {
+    let mut replies = Vec::new();
+    // Without tokio's budget, which would end this at an event that has come.
+    while let Some(Some(stamped)) = tokio::task::unconstrained(events.next()).now_or_never() {
+        let Event::Stream(event) = stamped.event else { continue };
+        if waits_for_us(&event) {
+            replies.push(control.submit(if domain.holds(&event.target) {
+                Command::CloseStream(event.id)
+            } else {
+                Command::AttachStream(event.id, None)
+            }));
+        }
+    }
+    for reply in replies {
+        // Refused where the stream has gone by itself, or tor has it already.
+        let _ = reply.await;
+    }
+}
+
 impl Found {
+    /// Whether this option has been noted, as it is before it is set.
+    fn knows(&self, key: &str) -> bool {
+        self.options.iter().any(|(known, _)| known == key)
+    }
+
     /// Notes the values of these options, unless they are known from before.
     async fn note(
         &mut self,
@@ -290,7 +350,7 @@ impl Found {
         keys: impl Iterator<Item = &'static str>,
     ) -> Result<(), Error> {
         for key in keys {
-            if self.options.iter().any(|(known, _)| known == key) {
+            if self.knows(key) {
                 continue;
             }
             let values = control.get_conf(&[key]).await?;
@@ -404,6 +464,11 @@ async fn dns_port(control: &Control, found: &mut Found) -> Result<SocketAddr, Se
 
 fn no_dns(answer: String) -> SessionError {
     SessionError::NoListener { what: "DNS", key: "dns", answer, option: "DNSPort" }
+}
+
+#[expect(clippy::disallowed_methods, reason = "an edge: waits for tor by the clock")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 #[cfg(test)]
