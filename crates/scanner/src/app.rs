@@ -263,7 +263,7 @@ pub async fn run(config: Config, screen: &Screen) -> Result<(), Failure> {
         tor: TorInfo {
             version,
             own: source.is_own(),
-            restarts: restarts + previous.as_ref().map_or(0, |run| run.tor.restarts),
+            restarts: previous.as_ref().map_or(0, |run| run.tor.restarts).saturating_add(restarts),
         },
         scanner_version: env!("CARGO_PKG_VERSION").to_owned(),
         selected: u32::try_from(part.plan.relays.len()).unwrap_or(u32::MAX),
@@ -697,7 +697,7 @@ fn start(
         epoch: wall_clock(),
     };
     let resumed = earlier_run.as_ref().map_or(0, |run| run.resumed);
-    let resumed = resumed + u32::from(config.resume);
+    let resumed = resumed.saturating_add(u32::from(config.resume));
     Ok(Part { plan, context, targets, hops, final_results, earlier_run, resumed })
 }
 

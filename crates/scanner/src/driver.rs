@@ -118,9 +118,18 @@ impl Driver<'_, '_> {
                         self.act(action, &session, &pending, &mut follow);
                     }
                     session.abandon().await;
+                    if self.scan.finished() {
+                        return Outcome { ended: Ended::Finished, session: None, restarts };
+                    }
                     match self.reopen().await {
                         Ok(back) => session = back,
                         Err(ended) => {
+                            // What has been tried so far is told even now.
+                            for action in self.scan.stop() {
+                                if let Action::Tell(report) = action {
+                                    self.tell(report, &mut follow);
+                                }
+                            }
                             return Outcome { ended, session: None, restarts };
                         }
                     }
@@ -136,7 +145,15 @@ impl Driver<'_, '_> {
             }
         }
         // What has been submitted for closing circuits goes out before tor is left.
-        let goodbye = async { while pending.next().await.is_some() {} };
+        let control = session.control.clone();
+        let goodbye = async {
+            while let Some(event) = pending.next().await {
+                // A circuit that tor was still to name when the scan ended is nobody's.
+                if let Some(Event::Launched(_, circuit)) = event {
+                    pending.push(ignore(control.submit(Command::CloseCircuit(circuit))));
+                }
+            }
+        };
         let _ = tokio::time::timeout(Duration::from_millis(500), goodbye).await;
         Outcome { ended, session: Some(session), restarts }
     }
@@ -190,21 +207,19 @@ impl Driver<'_, '_> {
         let mut watch = Bootstrap::new(self.screen);
         let back =
             self.source.reopen(self.bootstrap_limit, self.query_timeout, self.found, &mut watch);
-        let mut outcome = tokio::select! {
+        tokio::select! {
             back = back => back.map_err(Ended::TorGone),
             signal = self.signals.next() => Err(Ended::Interrupted(signal)),
-        };
-        if let Err(ended) = &mut outcome {
-            // Results of what has been tried so far are told even now.
-            let mut actions = self.scan.stop();
-            for action in actions.drain(..) {
-                if let Action::Tell(Report::Result(result)) = action {
-                    self.writer.write(*result);
-                }
-            }
-            tracing::debug!("the scan ends: {ended:?}");
         }
-        outcome
+    }
+
+    /// Everybody who follows the scan hears the same.
+    fn tell(&mut self, report: Report, follow: &mut impl FnMut(&Report)) {
+        self.progress.report(&report);
+        follow(&report);
+        if let Report::Result(result) = report {
+            self.writer.write(*result);
+        }
     }
 
     fn act(
@@ -253,13 +268,7 @@ impl Driver<'_, '_> {
                 // A tor that does not answer in time is lost: the end of the events says so.
                 pending.push(Box::pin(async move { reply.await.ok().map(|_| Event::Pong) }));
             }
-            Action::Tell(report) => {
-                self.progress.report(&report);
-                follow(&report);
-                if let Report::Result(result) = report {
-                    self.writer.write(*result);
-                }
-            }
+            Action::Tell(report) => self.tell(report, follow),
         }
     }
 

@@ -61,7 +61,7 @@ pub fn summary(run: &Run, tally: &mut Tally, dir: &std::path::Path) -> String {
         run.run_id,
         run.counts.total(),
         run.selected,
-        spoken(Duration::from_secs_f64(run.probing_seconds.max(0.0))),
+        spoken(Duration::try_from_secs_f64(run.probing_seconds).unwrap_or_default()),
         run.mode,
         printable(&run.tor.version),
     );
