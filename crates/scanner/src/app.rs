@@ -144,8 +144,9 @@ pub async fn run(config: Config, screen: &Screen) -> Result<(), Failure> {
         }
     };
 
+    let planned = earlier.as_ref().map(|earlier| &earlier.plan);
     let prepared = {
-        let preparing = prepare(&config, &filter, &session.control);
+        let preparing = prepare(&config, &filter, planned, &session.control);
         tokio::select! {
             prepared = preparing => prepared,
             signal = signals.next() => Err(interrupted_early(signal)),
@@ -479,17 +480,25 @@ pub struct Prepared {
     pub exit_dns_limit: Duration,
 }
 
+/// Whom to look for: in a run that goes on, whom it set out to test, and not what this part's
+/// flags would choose.
+fn criteria(config: &Config, filter: &Filter, planned: Option<&Plan>) -> Criteria {
+    let names = planned.map(|plan| plan.relays.iter().map(|relay| relay.fingerprint).collect());
+    Criteria {
+        country: config.country.clone().filter(|_| planned.is_none()),
+        filter: names.map_or_else(|| filter.clone(), Filter::Named),
+        shard: config.shard,
+        ipv6: matches!(config.expected, Some(IpAddr::V6(_))),
+    }
+}
+
 async fn prepare(
     config: &Config,
     filter: &Filter,
+    planned: Option<&Plan>,
     control: &tor_control::Control,
 ) -> Result<Prepared, Failure> {
-    let criteria = Criteria {
-        filter: filter.clone(),
-        country: config.country.clone(),
-        shard: config.shard,
-        ipv6: matches!(config.expected, Some(IpAddr::V6(_))),
-    };
+    let criteria = criteria(config, filter, planned);
     // Before descriptors and countries are known, whoever might be chosen.
     let wanted = |statuses: &Statuses| -> HashSet<Fingerprint> {
         let open = Criteria { country: None, ipv6: false, ..criteria.clone() };
@@ -509,7 +518,7 @@ async fn prepare(
         .map(|relay| relay.address.into())
         .collect();
     let countries = directory::countries(control, &addresses).await?;
-    if countries.is_none() && config.country.is_some() {
+    if countries.is_none() && criteria.country.is_some() {
         return Err(Failure::Usage(
             "--country needs tor's GeoIP file, which this tor does not have (Debian, Ubuntu: \
              apt-get install tor-geoipdb)"
@@ -518,7 +527,8 @@ async fn prepare(
     }
     let countries = countries.unwrap_or_default();
     let chosen = select(&statuses.relays, &descriptors, &countries, &criteria);
-    for (relay, why) in &chosen.excluded {
+    // A run that goes on tests whom it set out to test, also those that have left since.
+    for (relay, why) in chosen.excluded.iter().filter(|_| planned.is_none()) {
         tracing::warn!("{relay} is not tested: it {why}");
     }
     let hops: Vec<Fingerprint> = statuses
@@ -528,7 +538,7 @@ async fn prepare(
         .map(|relay| relay.fingerprint)
         .collect();
     check_first_hop(config, &statuses, &hops)?;
-    if chosen.relays.is_empty() {
+    if chosen.relays.is_empty() && planned.is_none() {
         return Err(Failure::Usage(no_exits(&statuses, &chosen.excluded)));
     }
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
@@ -747,4 +757,43 @@ fn now() -> Instant {
 #[expect(clippy::disallowed_methods, reason = "an edge: the run's seed comes from here")]
 fn rand_source() -> rand::rngs::ThreadRng {
     rand::rng()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[test]
+    fn a_run_that_goes_on_looks_for_whom_it_planned() {
+        let flags = ["scanner", "--country", "de", "--resume", "--analysis-dir", "d"];
+        let config = crate::cli::Cli::parse_from(flags).check().unwrap();
+        let relay = Fingerprint::from_bytes([7; 20]);
+        let plan = Plan {
+            format: Kind::Plan.format(),
+            run_id: "run".to_owned(),
+            started: DateTime::UNIX_EPOCH,
+            mode: config.mode,
+            domain: config.domain.as_str().to_owned(),
+            expected_ip: config.expected,
+            shard: None,
+            selection: Selection {
+                filter: "bad-exits".to_owned(),
+                country: None,
+                relays_in_consensus: 1,
+                exits_in_consensus: 1,
+                excluded: Vec::new(),
+            },
+            settings: settings(&config),
+            consensus_valid_after: None,
+            relays: vec![PlannedRelay {
+                fingerprint: relay,
+                nickname: "relay".to_owned(),
+                address: [192, 0, 2, 1].into(),
+            }],
+        };
+        let criteria = criteria(&config, &Filter::Exits, Some(&plan));
+        assert_eq!(criteria.filter, Filter::Named([relay].into()));
+        assert_eq!(criteria.country, None);
+    }
 }
