@@ -282,7 +282,7 @@ mod tests {
             "incomplete_reason": null, "mode": "wildcard", "domain": "example.org",
             "expected_ip": null, "shard": null,
             "selection": {"filter": "exits", "country": null, "relays_in_consensus": 9,
-                "exits_in_consensus": 2},
+                "exits_in_consensus": 2, "excluded": []},
             "settings": {"build_delay": 0.0, "delay_noise": 0.0, "query_timeout": 5.0,
                 "circuit_timeout": 5.0, "max_retries": 2, "retry_delay": 1.0,
                 "max_in_flight": 9, "max_per_first_hop": 9, "confirm_rounds": 0,
