@@ -71,15 +71,14 @@ async function archive(request, file, opened, store, deadline, stallMs) {
   const size = opened.size ?? 0;
   // A store that cannot send a part sends the whole, as RFC 9110 allows.
   const part = store.part === undefined ? WHOLE : wanted(request, size, opened.etag);
-  if (part.kind === "whole" || store.part === undefined) {
-    const body = await passOn(opened.body, size, file.magic, deadline, stallMs);
-    return sized(body, size, 200, headers);
-  }
-  cancel(opened.body);
+  // The beginning is looked at for a part too: half of a foreign page is no better.
+  const body = await passOn(opened.body, size, file.magic, deadline, stallMs);
+  if (part.kind === "whole" || store.part === undefined) return sized(body, size, 200, headers);
+  cancel(body);
   if (part.kind === "unsatisfiable") return unsatisfiable(size);
-  const body = await store.part(file, opened, part.start, part.length, deadline);
+  const some = await store.part(file, opened, part.start, part.length, deadline);
   setRange(headers, part, size);
-  return sized(await passOn(body, part.length, [], deadline, stallMs), part.length, 206, headers);
+  return sized(await passOn(some, part.length, [], deadline, stallMs), part.length, 206, headers);
 }
 
 /** @type {import("./http.js").Extent} */

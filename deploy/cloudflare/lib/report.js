@@ -118,7 +118,8 @@ export function metadataOf(bytes) {
     } catch {
       document = null;
     }
-    if (isObject(document) && isObject(document.metadata)) {
+    // Without a format here it may stand further on.
+    if (isObject(document) && isObject(document.metadata) && document.format !== undefined) {
       const { metadata } = ofFormat(document, "latest.json", "exit-validator/report");
       if (isObject(metadata)) return metadata;
     }
