@@ -68,8 +68,16 @@ export function settings(env) {
       );
     }
   }
+  const keyPrefix = env.KEY_PREFIX ?? "";
+  const usable = /^[A-Za-z0-9._/-]*$/.test(keyPrefix);
+  if (!usable) {
+    problems.push("KEY_PREFIX may have letters, digits and ._/- only; none is used");
+  }
+  if (!["", "true", "false"].includes(env.FALLBACK_FORBIDDEN_IS_MISSING ?? "")) {
+    problems.push("FALLBACK_FORBIDDEN_IS_MISSING is neither true nor false; false is used");
+  }
   return {
-    keyPrefix: env.KEY_PREFIX ?? "",
+    keyPrefix: usable ? keyPrefix : "",
     fallback,
     forbiddenIsMissing: env.FALLBACK_FORBIDDEN_IS_MISSING === "true",
     deadlineMs,

@@ -150,6 +150,8 @@ test("settings", () => {
     assert.equal(found.problems.length, 2, value);
     assert.equal(found.overdueAfterSeconds, 540 * 60);
   }
+  assert.equal(settings({ KEY_PREFIX: "a b" }).problems.length, 1);
+  assert.equal(settings({ FALLBACK_FORBIDDEN_IS_MISSING: "yes" }).problems.length, 1);
   assert.equal(fallbackUrl("https://b.r.example.org")?.href, "https://b.r.example.org/");
   assert.equal(fallbackUrl("https://b.example.org/data")?.href, "https://b.example.org/data/");
   assert.equal(fallbackUrl("http://127.0.0.1:1/x/")?.href, "http://127.0.0.1:1/x/");
