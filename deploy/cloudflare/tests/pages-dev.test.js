@@ -109,7 +109,7 @@ test("static pages have the policy of _headers", async () => {
 });
 
 test("what is no page and no data is 404, not the first page", async () => {
-  for (const path of ["/nothing", "/config.env", "/wrangler.json", "/_headers", "/lib/api.js"]) {
+  for (const path of ["/nothing", "/config.env", "/wrangler.json", "/lib/api.js"]) {
     const response = await fetch(url + path);
     assert.equal(response.status, 404, path);
     assert.match(await response.text(), /Not found/);
