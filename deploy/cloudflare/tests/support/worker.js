@@ -1,0 +1,105 @@
+// The function in the real Workers runtime, with R2 as miniflare simulates it, and the faults that
+// R2 does not show by itself.
+
+import { Miniflare } from "miniflare";
+import { COMPATIBILITY_DATE } from "../../tools/assemble.js";
+import { bundle } from "./bundle.js";
+
+// Stands before the function and spoils its bucket as a request's x-test-r2 header says.
+const HARNESS = `
+import worker from "./function.js";
+
+const body = (start, pull) => new ReadableStream({ start, pull });
+const spoilt = {
+  throws: () => { throw new Error("get: We encountered an internal error. (10001)"); },
+  stalls: () => new Promise(() => {}),
+  breaks_off: (object) => ({ ...known(object), body: body(
+    (c) => c.enqueue(new TextEncoder().encode('{"a":')),
+    (c) => c.error(new Error("reset")),
+  ) }),
+  stalls_in_body: (object) => ({ ...known(object), body: body(
+    (c) => c.enqueue(new TextEncoder().encode('{"a":')),
+    () => new Promise(() => {}),
+  ) }),
+  cut: (object) => ({ ...known(object), body: body((c) => {
+    c.enqueue(new TextEncoder().encode('{}'));
+    c.close();
+  }) }),
+};
+const known = ({ size, httpEtag, uploaded }) => ({ size, httpEtag, uploaded });
+
+export default {
+  fetch(request, env, context) {
+    const fault = request.headers.get("x-test-r2");
+    if (fault === null) return worker.fetch(request, env, context);
+    const get = async (key) => spoilt[fault](await env.REPORTS.get(key));
+    return worker.fetch(request, { ...env, REPORTS: { get } }, context);
+  },
+};
+`;
+
+/** @type {Promise<string> | undefined} */
+let bundled;
+
+/**
+ * @typedef {object} Worker
+ * @property {(path: string, how?: {method?: string, headers?: Record<string, string>, r2?: string})
+ *   => Promise<Response>} ask `r2` is a fault of the bucket
+ * @property {(name: string, body: string | Uint8Array) => Promise<string>} put into the bucket;
+ *   gives its entity tag
+ * @property {(name: string) => Promise<void>} remove from the bucket
+ * @property {URL} url
+ * @property {() => Promise<void>} close
+ */
+
+/**
+ * Starts the function.
+ * @param {Record<string, string>} variables
+ * @param {{bucket?: boolean}} [how] without a bucket there is no binding
+ * @returns {Promise<Worker>}
+ */
+export async function worker(variables, { bucket = true } = {}) {
+  bundled ??= bundle();
+  const miniflare = new Miniflare({
+    host: "127.0.0.1",
+    port: 0,
+    cf: false,
+    modules: [
+      { type: "ESModule", path: "harness.js", contents: HARNESS },
+      { type: "ESModule", path: "function.js", contents: await bundled },
+    ],
+    compatibilityDate: COMPATIBILITY_DATE,
+    bindings: variables,
+    r2Buckets: bucket ? ["REPORTS"] : [],
+    serviceBindings: {
+      ASSETS: async (/** @type {{url: string}} */ { url }) =>
+        /** @type {any} */ (new Response(`page ${new URL(url).pathname}`)),
+    },
+    // Its own log of requests that a test broke off on purpose.
+    handleRuntimeStdio: (/** @type {any} */ out, /** @type {any} */ err) => {
+      out.resume();
+      err.resume();
+    },
+  });
+  const url = await miniflare.ready;
+  const r2 = async () => miniflare.getR2Bucket("REPORTS");
+  return {
+    url,
+    ask(path, { method = "GET", headers = {}, r2: fault } = {}) {
+      // Encoded on the way, an answer's length would be another.
+      const all = { "Accept-Encoding": "identity", ...headers };
+      if (fault !== undefined) Object.assign(all, { "x-test-r2": fault });
+      return fetch(`${url.origin}${path}`, { method, headers: all, redirect: "manual" });
+    },
+    async put(name, body) {
+      // Miniflare does not take a view of a part of a buffer, as Node's are.
+      const bytes = typeof body === "string" ? body : new Uint8Array(body).buffer;
+      const object = await (await r2()).put(name, bytes);
+      return object?.httpEtag ?? "";
+    },
+    async remove(name) {
+      await (await r2()).delete(name);
+    },
+    close: () => miniflare.dispose(),
+  };
+}
