@@ -150,6 +150,8 @@ impl Driver<'_, '_> {
             }
         };
         tokio::select! {
+            // Events before replies: what tor told before it answered counts before the answer.
+            biased;
             signal = self.signals.next() => Turn::Over(Ended::Interrupted(signal)),
             error = self.writer.failure() => Turn::Over(Ended::CannotWrite(error)),
             stamped = session.events.next() => match stamped {
@@ -231,6 +233,16 @@ impl Driver<'_, '_> {
                         Ok(_) => None,
                         Err(error) if is_lost(error.kind()) => None,
                         Err(error) => Some(Event::AttachRefused(stream, words(error))),
+                    }
+                }));
+            }
+            Action::Ping(number) => {
+                let reply = control.submit(Command::GetInfo(vec!["version".to_owned()]));
+                pending.push(Box::pin(async move {
+                    match reply.await {
+                        Err(error) if is_lost(error.kind()) => None,
+                        // Whatever it says, it speaks.
+                        _ => Some(Event::Pong(number)),
                     }
                 }));
             }

@@ -106,6 +106,8 @@ pub enum Event {
     AttachRefused(StreamId, String),
     /// A query's socket has spoken.
     Reply(ProbeId, String, Reply),
+    /// Tor has answered [`Action::Ping`] of this number.
+    Pong(u64),
     /// A fault of ours in an attempt.
     Fault(ProbeId, String),
     /// The local tor is gone.
@@ -129,6 +131,8 @@ pub enum Action {
     CloseStream(StreamId),
     /// Close a circuit.
     CloseCircuit(CircuitId),
+    /// Ask tor for anything, to see that it is there.
+    Ping(u64),
     /// Tell those who follow the scan.
     Tell(Report),
 }
@@ -188,6 +192,11 @@ pub struct Scan {
     /// circuit may be one of ours, read before the answer that names it.
     unanswered: HashSet<ProbeId>,
     early: HashMap<CircuitId, Vec<(Duration, CircuitEvent)>>,
+    /// Attempts whose deadline has passed, with that deadline and the ping that must come back
+    /// before they may end by it: where nothing comes because our own tor hangs, no relay has
+    /// timed out.
+    overdue: HashMap<ProbeId, (Duration, u64)>,
+    pings: u64,
     /// Names that were asked for, and whose attempt was over before tor showed a stream.
     abandoned: HashSet<String>,
     actions: Vec<Action>,
@@ -229,6 +238,8 @@ impl Scan {
             by_stream: HashMap::new(),
             unanswered: HashSet::new(),
             early: HashMap::new(),
+            overdue: HashMap::new(),
+            pings: 0,
             abandoned: HashSet::new(),
             actions: Vec::new(),
         }
@@ -250,7 +261,10 @@ impl Scan {
     /// scan on.
     #[must_use]
     pub fn wake_at(&self) -> Option<Duration> {
-        let deadline = self.probes.values().map(|(_, probe)| probe.deadline()).min();
+        let waits = |(id, (_, probe)): (&ProbeId, &(usize, Probe))| {
+            (!self.is_overdue(*id, probe)).then(|| probe.deadline())
+        };
+        let deadline = self.probes.iter().filter_map(waits).min();
         deadline.into_iter().chain(self.launch_at()).min()
     }
 
@@ -292,6 +306,7 @@ impl Scan {
             Event::Reply(id, name, reply) => {
                 self.advance(id, now, |probe| probe.reply(&name, reply, now));
             }
+            Event::Pong(number) => self.pong(number, now),
             Event::Fault(id, fault) => {
                 if let Some((task, probe)) = self.remove(id) {
                     let verdict = Verdict::fault(
@@ -422,6 +437,7 @@ impl Scan {
             self.actions.extend(probe.stream_to_close().cloned().map(Action::CloseStream));
             self.actions.extend(probe.circuit_to_close().cloned().map(Action::CloseCircuit));
         }
+        self.overdue.remove(&id);
         self.abandoned.extend(probe.name_without_stream().map(str::to_owned));
         self.by_circuit.retain(|_, owner| *owner != id);
         self.by_name.retain(|_, owner| *owner != id);
@@ -503,16 +519,39 @@ impl Scan {
         }
     }
 
+    /// Asks tor for a sign of life before attempts whose deadline has passed are ended by it.
     fn expire(&mut self, now: Duration) {
-        let mut expired: Vec<(Duration, ProbeId)> = self
+        let expired: Vec<(ProbeId, Duration)> = self
             .probes
             .iter()
-            .map(|(id, (_, probe))| (probe.deadline(), *id))
-            .filter(|(deadline, _)| *deadline <= now)
+            .filter(|(id, (_, probe))| probe.deadline() <= now && !self.is_overdue(**id, probe))
+            .map(|(id, (_, probe))| (*id, probe.deadline()))
             .collect();
-        expired.sort_unstable();
-        for (_, id) in expired {
-            self.advance(id, now, Probe::timed_out);
+        if expired.is_empty() {
+            return;
+        }
+        self.pings += 1;
+        self.overdue.extend(expired.into_iter().map(|(id, at)| (id, (at, self.pings))));
+        self.actions.push(Action::Ping(self.pings));
+    }
+
+    /// Whether the attempt waits for a ping. One that has moved on since has a new deadline.
+    fn is_overdue(&self, id: ProbeId, probe: &Probe) -> bool {
+        self.overdue.get(&id).is_some_and(|(deadline, _)| *deadline == probe.deadline())
+    }
+
+    fn pong(&mut self, number: u64, now: Duration) {
+        let mut over: Vec<(Duration, ProbeId)> = self
+            .overdue
+            .extract_if(|_, (_, ping)| *ping <= number)
+            .map(|(id, (deadline, _))| (deadline, id))
+            .collect();
+        over.sort_unstable();
+        for (deadline, id) in over {
+            self.advance(id, now, |probe| match probe.deadline() == deadline {
+                true => probe.timed_out(),
+                false => Next::Wait,
+            });
         }
     }
 

@@ -189,6 +189,7 @@ impl Simulation {
                 self.open.remove(&circuit).expect("only open circuits are closed");
             }
             Action::CloseStream(_) => self.closed_streams += 1,
+            Action::Ping(number) => self.later(1, Event::Pong(number)),
             Action::GiveBack(stream) => panic!("{stream} is ours"),
             Action::Tell(Report::Result(result)) => {
                 let exit = result.exit_fingerprint.as_bytes()[0];
@@ -376,6 +377,34 @@ fn a_dead_first_hop_costs_no_exit_its_tries() {
         let expected =
             (Status::CircuitFail, Some(ErrorCode::CircuitFirstHopFailed), Some(Blame::FirstHop));
         assert_eq!(verdict(simulation.last(exit)), expected);
+    }
+}
+
+#[test]
+fn a_tor_that_hangs_makes_no_relay_time_out() {
+    let mut simulation = Simulation::new(&[Exit::Right; 6], pace(), 3);
+    simulation.tell(Event::Tick);
+    while simulation.now < ms(250) {
+        simulation.step();
+    }
+    // From here on tor says nothing, until a minute later its control port is given up.
+    let hangs_from = simulation.now;
+    while simulation.now < hangs_from + ms(60_000) {
+        simulation.queue.clear();
+        let Some(wake) = simulation.scan.wake_at() else { break };
+        assert!(wake > simulation.now, "it does not wait in circles");
+        simulation.now = wake;
+        simulation.tell(Event::Tick);
+    }
+    simulation.lose_tor();
+    simulation.run();
+    for exit in 0..6 {
+        let result = simulation.last(exit);
+        assert_eq!(verdict(result), (Status::Success, None, None));
+        let others = result.attempts.iter().filter(|attempt| attempt.status != Status::Success);
+        for attempt in others {
+            assert_eq!(attempt.error_code, Some(ErrorCode::TorLost));
+        }
     }
 }
 
