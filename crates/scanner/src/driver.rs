@@ -65,6 +65,8 @@ pub struct Driver<'a, 's> {
     pub found: &'a mut Found,
     /// Its limit to bootstrap.
     pub bootstrap_limit: Duration,
+    /// How long a running one that is lost is waited for.
+    pub tor_wait: Duration,
     /// The limit of a query.
     pub query_timeout: Duration,
     /// Signals to this process.
@@ -121,6 +123,13 @@ impl Driver<'_, '_> {
                     match self.reopen().await {
                         Ok(back) => session = back,
                         Err(ended) => {
+                            // What has been tried so far is told even now; there is no tor left
+                            // in which anything could be closed.
+                            for action in self.scan.stop() {
+                                if let Action::Tell(report) = action {
+                                    self.tell(report, &mut follow);
+                                }
+                            }
                             return Outcome { ended, session: None, restarts };
                         }
                     }
@@ -186,23 +195,25 @@ impl Driver<'_, '_> {
 
     async fn reopen(&mut self) -> Result<Session, Ended> {
         let mut watch = Bootstrap::new(self.screen);
-        let back =
-            self.source.reopen(self.bootstrap_limit, self.query_timeout, self.found, &mut watch);
-        let mut outcome = tokio::select! {
+        let back = self.source.reopen(
+            self.bootstrap_limit,
+            self.query_timeout,
+            self.tor_wait,
+            self.found,
+            &mut watch,
+        );
+        tokio::select! {
             back = back => back.map_err(Ended::TorGone),
             signal = self.signals.next() => Err(Ended::Interrupted(signal)),
-        };
-        if let Err(ended) = &mut outcome {
-            // Results of what has been tried so far are told even now.
-            let mut actions = self.scan.stop();
-            for action in actions.drain(..) {
-                if let Action::Tell(Report::Result(result)) = action {
-                    self.writer.write(*result);
-                }
-            }
-            tracing::debug!("the scan ends: {ended:?}");
         }
-        outcome
+    }
+
+    fn tell(&mut self, report: Report, follow: &mut impl FnMut(&Report)) {
+        self.progress.report(&report);
+        follow(&report);
+        if let Report::Result(result) = report {
+            self.writer.write(*result);
+        }
     }
 
     fn act(
@@ -256,13 +267,7 @@ impl Driver<'_, '_> {
             Action::CloseCircuit(circuit) => {
                 pending.push(ignore(control.submit(Command::CloseCircuit(circuit))));
             }
-            Action::Tell(report) => {
-                self.progress.report(&report);
-                follow(&report);
-                if let Report::Result(result) = report {
-                    self.writer.write(*result);
-                }
-            }
+            Action::Tell(report) => self.tell(report, follow),
         }
     }
 

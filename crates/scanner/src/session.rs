@@ -21,10 +21,6 @@ const REPLY_LIMIT: Duration = Duration::from_secs(60);
 /// How often a bootstrapping tor is looked at.
 const POLL: Duration = Duration::from_millis(200);
 
-/// How long a running tor that was lost is waited for. A restart of the system's tor takes
-/// seconds; an upgrade, a minute.
-const RETURN_LIMIT: Duration = Duration::from_secs(120);
-
 /// Pause between two tries to reach a tor that was lost.
 const RETURN_PAUSE: Duration = Duration::from_secs(2);
 
@@ -73,10 +69,12 @@ pub enum SessionError {
         option: &'static str,
     },
     /// It was lost and did not come back.
-    #[error("the tor at {address} was lost and did not come back within {} s: {cause}", RETURN_LIMIT.as_secs())]
+    #[error("the tor at {address} was lost and did not come back within {} s: {cause}", waited.as_secs_f64())]
     Gone {
         /// Its control port.
         address: ControlAddr,
+        /// How long it was waited for.
+        waited: Duration,
         /// The last error.
         cause: Box<Self>,
     },
@@ -214,7 +212,8 @@ impl Source {
         Ok(())
     }
 
-    /// Gets a lost tor back: starts our own again, or waits for one that was running.
+    /// Gets a lost tor back: starts our own again, or waits for `wait` until one that was running
+    /// takes connections again.
     ///
     /// # Errors
     ///
@@ -224,6 +223,7 @@ impl Source {
         &self,
         bootstrap_limit: Duration,
         query_timeout: Duration,
+        wait: Duration,
         found: &mut Found,
         watch: &mut impl Watch,
     ) -> Result<Session, SessionError> {
@@ -233,20 +233,25 @@ impl Source {
             }
             Self::Running(address, _) => address,
         };
-        let tries = RETURN_LIMIT.as_secs() / RETURN_PAUSE.as_secs();
-        let mut last = None;
-        for _ in 0..tries {
-            tokio::time::sleep(RETURN_PAUSE).await;
+        let lost = now();
+        loop {
+            let left = wait.saturating_sub(lost.elapsed());
+            tokio::time::sleep(RETURN_PAUSE.min(left)).await;
             match self.open(bootstrap_limit, query_timeout, found, watch).await {
                 Ok(session) => return Ok(session),
-                Err(error) => last = Some(error),
+                Err(cause) if lost.elapsed() >= wait => {
+                    let (address, cause) = (address.clone(), Box::new(cause));
+                    return Err(SessionError::Gone { address, waited: wait, cause });
+                }
+                Err(error) => tracing::debug!("tor is not back yet: {error}"),
             }
         }
-        Err(match last {
-            Some(cause) => SessionError::Gone { address: address.clone(), cause: Box::new(cause) },
-            None => unreachable!("RETURN_LIMIT allows at least one try"),
-        })
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "an edge: waits for tor by the clock")]
+fn now() -> tokio::time::Instant {
+    tokio::time::Instant::now()
 }
 
 impl Session {
