@@ -198,9 +198,9 @@ struct TorArgs {
     #[arg(long, value_name = "HOST:PORT|unix:PATH", env = "TOR_CONTROL", value_parser = maybe::<ControlAddr>)]
     control: Option<Maybe<ControlAddr>>,
 
-    /// The tor program to start
-    #[arg(long, value_name = "PATH", env = "TOR", default_value = "tor")]
-    tor: PathBuf,
+    /// The tor program to start [default: tor]
+    #[arg(long, value_name = "PATH", env = "TOR", value_parser = maybe::<PathBuf>)]
+    tor: Option<Maybe<PathBuf>>,
 
     /// Where tor keeps its directory cache and log from run to run [default:
     /// $XDG_STATE_HOME/exit-validator/tor, else ~/.local/state/exit-validator/tor]
@@ -508,7 +508,7 @@ impl TorArgs {
             )),
             Some(address) => Ok(TorChoice::Running(address)),
             None => Ok(TorChoice::Own {
-                program: self.tor,
+                program: given(self.tor).unwrap_or_else(|| "tor".into()),
                 dir: given(self.tor_dir),
                 torrc_extra: self.torrc_extra,
             }),

@@ -155,7 +155,7 @@ impl Source {
         let (own, address, password) = match self {
             Self::Running(address, password) => (None, address.clone(), password.clone()),
             Self::Own(home) => {
-                let own = home.start().await?;
+                let own = home.start(bootstrap_limit).await?;
                 let address = own.control().clone();
                 (Some(own), address, None)
             }
