@@ -194,6 +194,7 @@ pub async fn run(config: Config, screen: &Screen) -> Result<(), Failure> {
         source: &source,
         found: &mut found,
         bootstrap_limit: config.bootstrap_timeout,
+        tor_wait: config.tor_wait,
         query_timeout: config.pace.limits.query,
         signals: &mut signals,
         writer: &mut writer,

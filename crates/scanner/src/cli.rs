@@ -198,9 +198,9 @@ struct TorArgs {
     #[arg(long, value_name = "HOST:PORT|unix:PATH", env = "TOR_CONTROL", value_parser = maybe::<ControlAddr>)]
     control: Option<Maybe<ControlAddr>>,
 
-    /// The tor program to start
-    #[arg(long, value_name = "PATH", env = "TOR", default_value = "tor")]
-    tor: PathBuf,
+    /// The tor program to start [default: tor]
+    #[arg(long, value_name = "PATH", env = "TOR", value_parser = maybe::<PathBuf>)]
+    tor: Option<Maybe<PathBuf>>,
 
     /// Where tor keeps its directory cache and log from run to run [default:
     /// $XDG_STATE_HOME/exit-validator/tor, else ~/.local/state/exit-validator/tor]
@@ -214,6 +214,11 @@ struct TorArgs {
     /// How long tor may take to bootstrap and to fetch the descriptors, in seconds [default: 300]
     #[arg(long, value_name = "SECONDS", env = "BOOTSTRAP_TIMEOUT", value_parser = maybe::<Seconds>)]
     bootstrap_timeout: Option<Maybe<Seconds>>,
+
+    /// How long to wait for a running tor that is lost in the middle of a scan, in seconds: its
+    /// restart takes seconds, an upgrade a minute [default: 120]
+    #[arg(long, value_name = "SECONDS", env = "TOR_WAIT", value_parser = maybe::<Seconds>)]
+    tor_wait: Option<Maybe<Seconds>>,
 }
 
 /// A value that counts as not given where it is empty, so that `KEY=` in `config.env` means the
@@ -380,6 +385,8 @@ pub struct Config {
     pub tor: TorChoice,
     /// How long its start may take.
     pub bootstrap_timeout: Duration,
+    /// How long a running one that is lost is waited for.
+    pub tor_wait: Duration,
 }
 
 /// Flags that do not go together, or a value out of range.
@@ -409,6 +416,7 @@ impl Cli {
         let (pace, max_per_first_hop) = self.pacing.check()?;
         let bootstrap_timeout =
             given(self.tor.bootstrap_timeout.clone()).map_or(Duration::from_secs(300), |s| s.0);
+        let tor_wait = given(self.tor.tor_wait.clone()).map_or(Duration::from_secs(120), |s| s.0);
         let analysis_dir = given(self.analysis_dir);
         if self.resume && analysis_dir.is_none() {
             return Err(Usage("--resume needs --analysis-dir: which run is to go on?".to_owned()));
@@ -432,6 +440,7 @@ impl Cli {
             pace,
             tor: self.tor.check()?,
             bootstrap_timeout,
+            tor_wait,
         })
     }
 }
@@ -519,7 +528,7 @@ impl TorArgs {
             )),
             Some(address) => Ok(TorChoice::Running(address)),
             None => Ok(TorChoice::Own {
-                program: self.tor,
+                program: given(self.tor).unwrap_or_else(|| "tor".into()),
                 dir: given(self.tor_dir),
                 torrc_extra: self.torrc_extra,
             }),

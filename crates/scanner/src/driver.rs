@@ -65,6 +65,8 @@ pub struct Driver<'a, 's> {
     pub found: &'a mut Found,
     /// Its limit to bootstrap.
     pub bootstrap_limit: Duration,
+    /// How long a running one that is lost is waited for.
+    pub tor_wait: Duration,
     /// The limit of a query.
     pub query_timeout: Duration,
     /// Signals to this process.
@@ -205,8 +207,13 @@ impl Driver<'_, '_> {
 
     async fn reopen(&mut self) -> Result<Session, Ended> {
         let mut watch = Bootstrap::new(self.screen);
-        let back =
-            self.source.reopen(self.bootstrap_limit, self.query_timeout, self.found, &mut watch);
+        let back = self.source.reopen(
+            self.bootstrap_limit,
+            self.query_timeout,
+            self.tor_wait,
+            self.found,
+            &mut watch,
+        );
         tokio::select! {
             back = back => back.map_err(Ended::TorGone),
             signal = self.signals.next() => Err(Ended::Interrupted(signal)),
@@ -253,6 +260,16 @@ impl Driver<'_, '_> {
                     }
                 }));
             }
+            Action::Ping => {
+                let reply = control.submit(Command::GetInfo(vec!["version".to_owned()]));
+                pending.push(Box::pin(async move {
+                    match reply.await {
+                        Err(error) if is_lost(error.kind()) => None,
+                        // Whatever it says, it speaks.
+                        _ => Some(Event::Pong),
+                    }
+                }));
+            }
             // Tor refuses these where the thing has just gone by itself: no trouble.
             Action::GiveBack(stream) => {
                 pending.push(ignore(control.submit(Command::AttachStream(stream, None))));
@@ -262,11 +279,6 @@ impl Driver<'_, '_> {
             }
             Action::CloseCircuit(circuit) => {
                 pending.push(ignore(control.submit(Command::CloseCircuit(circuit))));
-            }
-            Action::Ping => {
-                let reply = control.submit(Command::GetInfo(vec!["version".to_owned()]));
-                // A tor that does not answer in time is lost: the end of the events says so.
-                pending.push(Box::pin(async move { reply.await.ok().map(|_| Event::Pong) }));
             }
             Action::Tell(report) => self.tell(report, follow),
         }

@@ -3,7 +3,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -40,6 +40,17 @@ pub enum OwnTorError {
          tor) or say where it is by --tor PATH"
     )]
     NotInstalled(PathBuf),
+    /// The directory is open to others, so that tor would open no sockets there.
+    #[error(
+        "tor's directory {dir} can be entered by other users (mode {mode:o}), who could use the \
+         sockets and the cookie there: chmod 700 it, or give another by --tor-dir"
+    )]
+    NotPrivate {
+        /// The directory.
+        dir: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
     /// Another scan holds the directory.
     #[error(
         "another scan runs its tor in {0}; wait for it to end, or give this one another directory \
@@ -57,8 +68,10 @@ pub enum OwnTorError {
         tail: String,
     },
     /// It does not listen.
-    #[error("tor did not open its control port within {} s; its log is {log}", START_LIMIT.as_secs())]
+    #[error("tor did not open its control port within {} s; its log is {log}", limit.as_secs_f64())]
     Mute {
+        /// How long it was waited for.
+        limit: Duration,
         /// Its log file.
         log: PathBuf,
     },
@@ -96,14 +109,20 @@ impl OwnTorHome {
     ///
     /// # Errors
     ///
+    /// [`OwnTorError::NotPrivate`] where it was there and is open to others,
     /// [`OwnTorError::Busy`] where another scan holds it, otherwise what the file system says.
     pub fn prepare(program: PathBuf, dir: PathBuf, extra: String) -> Result<Self, OwnTorError> {
         let layout = Layout::new(dir)?;
         let mut private = DirBuilder::new();
         private.recursive(true).mode(0o700);
-        for dir in [layout.dir().to_owned(), layout.data()] {
-            private.create(&dir).map_err(io_error("create the directory", &dir))?;
+        let make = |dir: &Path| private.create(dir).map_err(io_error("create the directory", dir));
+        make(layout.dir())?;
+        let metadata = fs::metadata(layout.dir()).map_err(io_error("read", layout.dir()))?;
+        let mode = metadata.permissions().mode() & 0o7777;
+        if mode & 0o077 != 0 {
+            return Err(OwnTorError::NotPrivate { dir: layout.dir().to_owned(), mode });
         }
+        make(&layout.data())?;
         let path = layout.dir().join(".lock");
         let lock = File::create(&path).map_err(io_error("create", &path))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
@@ -113,12 +132,13 @@ impl OwnTorHome {
         }
     }
 
-    /// Starts tor, and waits until its control port listens.
+    /// Starts tor, and waits until its control port listens, for `limit` at most.
     ///
     /// # Errors
     ///
     /// [`OwnTorError`], with the end of tor's own log where it ended.
-    pub async fn start(&self) -> Result<OwnTor, OwnTorError> {
+    pub async fn start(&self, limit: Duration) -> Result<OwnTor, OwnTorError> {
+        let limit = limit.min(START_LIMIT);
         let layout = &self.layout;
         let write =
             |path: PathBuf, text: &str| fs::write(&path, text).map_err(io_error("write", &path));
@@ -157,9 +177,9 @@ impl OwnTorHome {
         })?;
         let mut tor =
             OwnTor { child, layout: layout.clone(), control: ControlAddr::Tcp(String::new()) };
-        tor.control = tokio::time::timeout(START_LIMIT, tor.await_control())
+        tor.control = tokio::time::timeout(limit, tor.await_control())
             .await
-            .map_err(|_| OwnTorError::Mute { log })??;
+            .map_err(|_| OwnTorError::Mute { limit, log })??;
         Ok(tor)
     }
 }

@@ -62,7 +62,7 @@ impl ResultsError {
     /// Whether the file system is at fault, rather than the choice of directory.
     #[must_use]
     pub const fn is_io(&self) -> bool {
-        matches!(self, Self::Io { .. } | Self::Unreadable { .. })
+        matches!(self, Self::Io { .. })
     }
 }
 

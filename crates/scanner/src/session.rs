@@ -26,11 +26,6 @@ const REPLY_LIMIT: Duration = Duration::from_secs(60);
 /// How often a bootstrapping tor is looked at.
 const POLL: Duration = Duration::from_millis(200);
 
-/// How long a running tor that was lost is waited for until it can be reached; then it has its
-/// own time to bootstrap. A restart of the system's tor takes
-/// seconds; an upgrade, a minute.
-const RETURN_LIMIT: Duration = Duration::from_secs(120);
-
 /// Pause between two tries to reach a tor that was lost.
 const RETURN_PAUSE: Duration = Duration::from_secs(2);
 
@@ -79,10 +74,12 @@ pub enum SessionError {
         option: &'static str,
     },
     /// It was lost and did not come back.
-    #[error("the tor at {address} was lost and did not come back within {} s: {cause}", RETURN_LIMIT.as_secs())]
+    #[error("the tor at {address} was lost and did not come back within {} s: {cause}", waited.as_secs_f64())]
     Gone {
         /// Its control port.
         address: ControlAddr,
+        /// How long it was waited for.
+        waited: Duration,
         /// The last error.
         cause: Box<Self>,
     },
@@ -162,7 +159,7 @@ impl Source {
         let (own, address, password) = match self {
             Self::Running(address, password) => (None, address.clone(), password.clone()),
             Self::Own(home) => {
-                let own = home.start().await?;
+                let own = home.start(bootstrap_limit).await?;
                 let address = own.control().clone();
                 (Some(own), address, None)
             }
@@ -214,7 +211,8 @@ impl Source {
         Ok(())
     }
 
-    /// Gets a lost tor back: starts our own again, or waits for one that was running.
+    /// Gets a lost tor back: starts our own again, or waits for `wait` until one that was running
+    /// takes connections again.
     ///
     /// # Errors
     ///
@@ -224,6 +222,7 @@ impl Source {
         &self,
         bootstrap_limit: Duration,
         query_timeout: Duration,
+        wait: Duration,
         found: &mut Found,
         watch: &mut impl Watch,
     ) -> Result<Session, SessionError> {
@@ -235,25 +234,25 @@ impl Source {
             }
             Self::Running(address, _) => address,
         };
-        let give_up = now() + RETURN_LIMIT;
+        let lost = now();
         loop {
-            tokio::time::sleep(RETURN_PAUSE).await;
+            let left = wait.saturating_sub(lost.elapsed());
+            tokio::time::sleep(RETURN_PAUSE.min(left)).await;
             let opened = self.open(bootstrap_limit, found, watch).await;
             let cause = match opened {
                 Ok(session) => match session.begin(query_timeout, found).await {
                     Ok(()) => return Ok(session),
                     Err(error) => error,
                 },
-                // It is there again, and has had its own time.
+                // It is there again, and has had its own time to bootstrap.
                 Err(error @ SessionError::Bootstrap { .. }) => return Err(error),
                 Err(error) => error,
             };
-            if now() >= give_up {
-                return Err(SessionError::Gone {
-                    address: address.clone(),
-                    cause: Box::new(cause),
-                });
+            if lost.elapsed() >= wait {
+                let (address, cause) = (address.clone(), Box::new(cause));
+                return Err(SessionError::Gone { address, waited: wait, cause });
             }
+            tracing::debug!("tor is not back yet: {cause}");
         }
     }
 }

@@ -1,0 +1,148 @@
+//! A tor that runs for other programs too, such as an operator has: to be used by `--control`, to
+//! be killed, frozen, and looked at.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio_socks::TargetAddr;
+use tokio_socks::tcp::Socks5Stream;
+use tor_control::{ConnectOptions, Control, ControlAddr, Events, Password};
+
+use crate::run::until;
+use crate::shared::{Lab, block_on, private};
+
+/// What a scan may change in it, and what must be the same afterwards.
+const CHANGED: &[&str] =
+    &["__LeaveStreamsUnattached", "__DisablePredictedCircuits", "CircuitStreamTimeout", "DNSPort"];
+
+/// A running tor. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Tor {
+    dir: TempDir,
+    child: Child,
+}
+
+impl Tor {
+    /// A client of the lab, with a control socket, a SOCKS port, and these lines.
+    pub fn start(lab: &Lab, lines: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        private(dir.path());
+        let path = dir.path().display();
+        let socks = if lines.contains("SocksPort") { "" } else { "SocksPort auto" };
+        let torrc = format!(
+            "{}DataDirectory {path}/data\nControlPort unix:{path}/control\n\
+             CookieAuthFile {path}/cookie\n{socks}\nLog notice file {path}/log\n\
+             __OwningControllerProcess {}\n{lines}\n",
+            lab.network.torrc_lines(),
+            std::process::id()
+        );
+        fs::write(dir.path().join("torrc"), torrc).unwrap();
+        let child = spawn(&dir);
+        let mut tor = Self { dir, child };
+        tor.wait();
+        tor
+    }
+
+    /// The same with cookie authentication.
+    pub fn with_cookie(lab: &Lab, lines: &str) -> Self {
+        Self::start(lab, &format!("CookieAuthentication 1\n{lines}"))
+    }
+
+    fn wait(&mut self) {
+        let control = self.dir.path().join("control");
+        until("tor has opened its control port", || {
+            assert_eq!(self.child.try_wait().unwrap(), None, "tor has ended");
+            control.exists()
+        });
+        if fs::read_to_string(self.dir.path().join("torrc")).unwrap().contains("DisableNetwork 1") {
+            return;
+        }
+        let log = || fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+        until("tor has bootstrapped", || log().contains("Bootstrapped 100%"));
+    }
+
+    /// The flag by which a scanner uses it.
+    pub fn flag(&self) -> String {
+        format!("--control=unix:{}/control", self.dir.path().display())
+    }
+
+    /// Its cookie.
+    pub fn cookie(&self) -> PathBuf {
+        self.dir.path().join("cookie")
+    }
+
+    /// Kills it.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts it again.
+    pub fn restart(&mut self) {
+        self.kill();
+        for file in ["control", "log"] {
+            let _ = fs::remove_file(self.dir.path().join(file));
+        }
+        self.child = spawn(&self.dir);
+        self.wait();
+    }
+
+    /// A control connection.
+    pub async fn control(&self) -> (Control, Events) {
+        let address = ControlAddr::Unix(self.dir.path().join("control"));
+        let options = ConnectOptions {
+            password: None::<Password>,
+            timeout: Duration::from_secs(30),
+            reply_timeout: Duration::from_secs(30),
+        };
+        Control::connect(&address, &options).await.unwrap()
+    }
+
+    /// What a scan may change in it, as it is.
+    pub fn state(&self) -> Vec<(String, Option<String>)> {
+        block_on(async {
+            let (control, _events) = self.control().await;
+            let mut state = control.get_conf(CHANGED).await.unwrap();
+            for key in ["net/listeners/dns", "net/listeners/socks"] {
+                for (key, value) in control.get_info(&[key]).await.unwrap() {
+                    state.push((key, Some(String::from_utf8(value).unwrap())));
+                }
+            }
+            state
+        })
+    }
+
+    /// What another program gets by SOCKS RESOLVE: the address, or tor's refusal.
+    pub fn resolve(&self, name: &str, patience: Duration) -> Result<String, String> {
+        block_on(async {
+            let (control, _events) = self.control().await;
+            let listener = control.get_info(&["net/listeners/socks"]).await.unwrap();
+            let listener = String::from_utf8(listener[0].1.clone()).unwrap();
+            let socket = TcpStream::connect(listener.trim_matches('"')).await.unwrap();
+            let asking = Socks5Stream::tor_resolve_with_socket(socket, (name, 0));
+            match tokio::time::timeout(patience, asking).await {
+                Ok(Ok(TargetAddr::Ip(address))) => Ok(address.ip().to_string()),
+                Ok(other) => Err(format!("{other:?}")),
+                Err(_) => Err(format!("no answer in {patience:?}")),
+            }
+        })
+    }
+}
+
+fn spawn(dir: &TempDir) -> Child {
+    let mut command = Command::new("tor");
+    fs::write(dir.path().join("none"), "").unwrap();
+    command.arg("--defaults-torrc").arg(dir.path().join("none"));
+    command.arg("-f").arg(dir.path().join("torrc"));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+impl Drop for Tor {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
