@@ -296,7 +296,11 @@ fn list(directory: &Path, fd: &OwnedFd) -> Result<(Vec<FileEntry>, Vec<String>),
             (None, Some(_)) => FileKind::Archive,
             (None, None) => continue,
         };
-        let metadata = entry.metadata().map_err(failed)?;
+        let metadata = match entry.metadata() {
+            // It was taken away meanwhile, into an archive perhaps.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            metadata => metadata.map_err(failed)?,
+        };
         let known = known.remove(&name);
         let listed = known
             .filter(|old| metadata.is_file() && old.size == metadata.len() && old.kind == kind);

@@ -38,6 +38,9 @@ pub struct Plan {
     pub settings: Settings,
     /// Start of the validity of the consensus that the exits were selected from.
     pub consensus_valid_after: Option<DateTime<Utc>>,
+    /// How long exits wait for their resolvers by that consensus, in seconds: a transient error
+    /// that comes sooner came at once.
+    pub exit_dns_limit: Option<f64>,
     /// Every relay selected, by fingerprint.
     pub relays: Vec<PlannedRelay>,
 }
@@ -87,6 +90,8 @@ pub struct Run {
     pub resumed: u32,
     /// As in the plan.
     pub consensus_valid_after: Option<DateTime<Utc>>,
+    /// As in the plan; of the last part, where the run was resumed.
+    pub exit_dns_limit: Option<f64>,
     /// The tor it ran through.
     pub tor: TorInfo,
     /// Version of the scanner.

@@ -262,6 +262,7 @@ pub async fn run(config: Config, screen: &Screen) -> Result<(), Failure> {
             + previous.as_ref().map_or(0.0, |run| run.probing_seconds),
         resumed: part.resumed,
         consensus_valid_after: part.plan.consensus_valid_after,
+        exit_dns_limit: Some(part.exit_dns_limit.as_secs_f64()),
         tor: TorInfo {
             version,
             own: source.is_own(),
@@ -538,6 +539,15 @@ async fn prepare(
         .filter(|relay| is_first_hop(relay))
         .map(|relay| relay.fingerprint)
         .collect();
+    if config.pace.limits.query <= header.exit_dns_limit {
+        tracing::warn!(
+            "the query timeout of {} s is not above the {} s that exits wait for their resolvers: \
+             a silent resolver will look like an exit that does not answer; give more by \
+             --query-timeout",
+            config.pace.limits.query.as_secs_f64(),
+            header.exit_dns_limit.as_secs_f64()
+        );
+    }
     check_first_hop(config, &statuses, &hops)?;
     if chosen.relays.is_empty() && planned.is_none() {
         return Err(Failure::Usage(no_exits(&statuses, &chosen.excluded)));
@@ -637,6 +647,7 @@ struct Part {
     final_results: Vec<record::RelayResult>,
     earlier_run: Option<Run>,
     resumed: u32,
+    exit_dns_limit: Duration,
 }
 
 fn start(
@@ -660,7 +671,10 @@ fn start(
         relays.push(relay);
     }
     let (plan, mut results, earlier_run) = match earlier {
-        Some(Earlier { plan, run, results }) => (plan, results, run),
+        Some(Earlier { plan, run, results }) => {
+            dir.reopen_run()?;
+            (plan, results, run)
+        }
         None => {
             let plan = Plan {
                 format: Kind::Plan.format(),
@@ -673,6 +687,7 @@ fn start(
                 selection: prepared.selection,
                 settings: settings(config),
                 consensus_valid_after: prepared.valid_after,
+                exit_dns_limit: Some(prepared.exit_dns_limit.as_secs_f64()),
                 relays,
             };
             dir.write_plan(&plan)?;
@@ -709,7 +724,16 @@ fn start(
     };
     let resumed = earlier_run.as_ref().map_or(0, |run| run.resumed);
     let resumed = resumed.saturating_add(u32::from(config.resume));
-    Ok(Part { plan, context, targets, hops, final_results, earlier_run, resumed })
+    Ok(Part {
+        plan,
+        context,
+        targets,
+        hops,
+        final_results,
+        earlier_run,
+        resumed,
+        exit_dns_limit: prepared.exit_dns_limit,
+    })
 }
 
 fn settings(config: &Config) -> Settings {
@@ -787,6 +811,7 @@ mod tests {
             },
             settings: settings(&config),
             consensus_valid_after: None,
+            exit_dns_limit: None,
             relays: vec![PlannedRelay {
                 fingerprint: relay,
                 nickname: "relay".to_owned(),

@@ -1,5 +1,5 @@
-//! Evidence to verdict: pure, and computed from nothing but what the result file publishes, so
-//! that anybody can check a verdict by reading it.
+//! Evidence to verdict: pure, and computed from nothing but what the result and the run's file
+//! publish, so that anybody can check a verdict by reading them.
 //!
 //! [`classify`] judges one attempt, [`conclude`] a relay from all its attempts. What each piece
 //! of evidence means was measured on tor 0.4.9 and is written down in `docs/verdicts.md`.

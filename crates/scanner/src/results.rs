@@ -154,6 +154,22 @@ impl AnalysisDir {
         &self.path
     }
 
+    /// Takes back that the run has ended, now that it goes on: a directory without the run's file
+    /// holds a run that is under way.
+    ///
+    /// # Errors
+    ///
+    /// What the file system says.
+    pub fn reopen_run(&self) -> Result<(), ResultsError> {
+        let path = self.path.join(RUN_FILE);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(io_error("remove", &path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Writes what the scan sets out to do.
     ///
     /// # Errors

@@ -20,11 +20,16 @@ use crate::schedule::waits_for_us;
 /// For connecting and authenticating in all.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(15);
 
-/// For the reply to one command. Fetching all descriptors takes tor a second or two.
-const REPLY_LIMIT: Duration = Duration::from_secs(60);
+/// For the reply to one command. Fetching all descriptors takes tor a second or two; past this it
+/// hangs, and is started again or waited for.
+const REPLY_LIMIT: Duration = Duration::from_secs(30);
 
 /// How often a bootstrapping tor is looked at.
 const POLL: Duration = Duration::from_millis(200);
+
+/// How often our own tor is started again after one loss, until the scan is given up: the network
+/// may be away for a while, which looks like a tor that does not bootstrap.
+const OWN_TRIES: u32 = 3;
 
 /// Pause between two tries to reach a tor that was lost.
 const RETURN_PAUSE: Duration = Duration::from_secs(2);
@@ -171,7 +176,6 @@ impl Source {
         if own.is_some() {
             control.take_ownership().await?;
         }
-        wake(&control).await?;
         bootstrapped(&control, &mut own, bootstrap_limit, watch).await?;
         let version = String::from_utf8_lossy(&one(&control, "version").await?).into_owned();
         let version = version.split_whitespace().next().unwrap_or("unknown").to_owned();
@@ -228,9 +232,23 @@ impl Source {
     ) -> Result<Session, SessionError> {
         let address = match self {
             Self::Own(_) => {
-                let session = self.open(bootstrap_limit, found, watch).await?;
-                session.begin(query_timeout, found).await?;
-                return Ok(session);
+                let mut tries = 0;
+                loop {
+                    tries += 1;
+                    let opened = self.open(bootstrap_limit, found, watch).await;
+                    let error = match opened {
+                        Ok(session) => match session.begin(query_timeout, found).await {
+                            Ok(()) => return Ok(session),
+                            Err(error) => error,
+                        },
+                        Err(error) => error,
+                    };
+                    if tries == OWN_TRIES {
+                        return Err(error);
+                    }
+                    tracing::warn!("tor did not start again, trying once more: {error}");
+                    tokio::time::sleep(RETURN_PAUSE).await;
+                }
             }
             Self::Running(address, _) => address,
         };
@@ -403,6 +421,7 @@ async fn bootstrapped(
     let mut progress = 0;
     let mut summary = String::new();
     let done = async {
+        wake(control).await?;
         loop {
             if let Some(error) = own.as_mut().and_then(OwnTor::ended) {
                 return Err(error.into());

@@ -95,6 +95,7 @@ pub fn scan(run: i32, results: impl IntoIterator<Item = (u32, char)>) -> Scan {
         selection,
         settings: settings(),
         consensus_valid_after: Some(started - TimeDelta::hours(1)),
+        exit_dns_limit: Some(2.0),
         relays,
     };
     let results: Vec<RelayResult> =
@@ -263,6 +264,7 @@ impl Scan {
             probing_seconds: 6500.25,
             resumed: 0,
             consensus_valid_after: plan.consensus_valid_after,
+            exit_dns_limit: Some(2.0),
             tor: TorInfo { version: "0.4.9.11".to_owned(), own: true, restarts: 0 },
             scanner_version: "0.1.0".to_owned(),
             selected: u32::try_from(plan.relays.len()).unwrap(),

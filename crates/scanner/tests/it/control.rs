@@ -42,6 +42,7 @@ fn friendly(mut script: impl FnMut(&str) -> Option<Vec<u8>> + Send + 'static) ->
     scripted(move |line| match line {
         line if line.starts_with("PROTOCOLINFO") => Some(PROTOCOLINFO.into()),
         line if line.starts_with("AUTHENTICATE") => Some(b"250 OK\r\n".into()),
+        "GETINFO dormant" => Some(b"250-dormant=0\r\n250 OK\r\n".into()),
         line => script(line),
     })
 }
