@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test bench build need
+.PHONY: help demo test bench build need node
 
 help:
 	@echo 'make demo   the main job, on a private Tor network on this machine; no account needed'
@@ -15,17 +15,23 @@ need:
 	@command -v $(CARGO) >/dev/null || { echo 'make: please install Rust 1.95 or later: https://rustup.rs' >&2; exit 1; }
 	@tools/need tor=tor tor-gencert=tor setpriv=util-linux cc=build-essential
 
+# For the Cloudflare function and its tests; Debian 12's own is too old for the Workers runtime.
+node:
+	@tools/need node=nodejs npm=npm
+	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)' || { echo "make: please install Node.js 20 or later (this is $$(node --version)): https://nodejs.org" >&2; exit 1; }
+
 build: need
 	$(CARGO) build --release --locked
 
 demo: build
 	target/release/lab demo
 
-test: need
+test: need node
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) test --workspace --locked
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked --quiet
+	cd deploy/cloudflare && npm ci --no-progress --no-audit --no-fund && npm test
 
 bench: build
 	$(CARGO) bench --workspace --locked
