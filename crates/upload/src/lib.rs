@@ -4,11 +4,16 @@
 //! that a reader never sees a pointer without its data, whenever the program is killed. Changes no
 //! report and decides nothing about its content.
 
+pub mod check;
 pub mod config;
 pub mod digest;
 pub mod err;
 pub mod keys;
 pub mod local;
 pub mod plan;
+pub mod progress;
+pub mod prune;
 pub mod retry;
+pub mod runs;
 pub mod store;
+pub mod sync;

@@ -44,12 +44,6 @@ pub enum LocalError {
         /// The system's error.
         source: io::Error,
     },
-    /// It was replaced by another while it was read, or is not what it was listed as.
-    #[error("{path:?} has changed while it was read; try again")]
-    Changed {
-        /// The file.
-        path: PathBuf,
-    },
     /// The list of files is none.
     #[error("cannot use {path:?}: {source}; `aggregate files` writes it anew")]
     Files {

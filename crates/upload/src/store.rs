@@ -30,7 +30,7 @@ use crate::err::{Cause, StoreError};
 use crate::keys;
 use crate::local::Whole;
 use crate::plan::{self, Head, Listed, Sameness};
-use crate::retry::{Policy, Retry};
+use crate::retry::Policy;
 
 /// The metadata that holds an object's SHA-256; sent as `x-amz-meta-sha256`.
 const SHA256: &str = "sha256";
@@ -339,11 +339,10 @@ impl Store {
         &self,
         key: &str,
         limit: u64,
-        file: &mut std::fs::File,
+        file: &std::fs::File,
     ) -> Result<Digest, StoreError> {
-        let file = std::cell::RefCell::new(file);
         self.retried(async || {
-            let mut sink = Sink { file: &mut file.borrow_mut(), hasher: Hasher::default() };
+            let mut sink = Sink { file, hasher: Hasher::default() };
             sink.restart().map_err(|error| of_io(key, &error))?;
             let head = self.fetch(key, limit, &mut sink).await?;
             let digest = sink.hasher.finish();
@@ -620,7 +619,7 @@ fn of_io(key: &str, error: &std::io::Error) -> StoreError {
 
 /// A file that is written and hashed.
 struct Sink<'a> {
-    file: &'a mut std::fs::File,
+    file: &'a std::fs::File,
     hasher: Hasher,
 }
 
@@ -658,8 +657,8 @@ impl std::io::Write for Counter {
     }
 }
 
-/// How soon to go on with other objects of a store after this error of one.
+/// Whether an error is about one object alone, so that others can go on.
 #[must_use]
-pub fn is_of_one_object(cause: Cause) -> bool {
-    matches!(cause, Cause::Conflict | Cause::Local) && cause.retry() == Retry::Never
+pub const fn is_of_one_object(cause: Cause) -> bool {
+    matches!(cause, Cause::Conflict | Cause::Local)
 }
