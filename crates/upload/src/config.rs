@@ -115,8 +115,7 @@ pub fn targets(environment: &Environment, named: &[String]) -> Result<Vec<Target
     };
     if named.is_empty() {
         let more = environment.get("UPLOAD_TARGETS").map(String::as_str).unwrap_or_default();
-        let more: Vec<&str> =
-            more.split([',', ' ']).filter(|name| !name.is_empty()).collect();
+        let more: Vec<&str> = more.split([',', ' ']).filter(|name| !name.is_empty()).collect();
         for name in ["do", "r2", "s3"] {
             if (Settings { environment, name }).enabled(false)? {
                 add(name);
@@ -180,7 +179,10 @@ impl Settings<'_> {
                 let account = match self.environment.get("CF_ACCOUNT_ID").map(|id| id.trim()) {
                     None | Some("") => {
                         let variable = "CF_ACCOUNT_ID".to_owned();
-                        return Err(ConfigError::Missing { target: self.name.to_owned(), variable });
+                        return Err(ConfigError::Missing {
+                            target: self.name.to_owned(),
+                            variable,
+                        });
                     }
                     Some(account) => account,
                 };

@@ -80,8 +80,12 @@ impl Cause {
     pub const fn advice(self) -> &'static str {
         match self {
             Self::NoCredentials => "set the target's key and secret in config.env",
-            Self::BadKey => "compare the target's key, secret, region and endpoint with the store's",
-            Self::Denied => "give the key the right to list the bucket and to read and write objects",
+            Self::BadKey => {
+                "compare the target's key, secret, region and endpoint with the store's"
+            }
+            Self::Denied => {
+                "give the key the right to list the bucket and to read and write objects"
+            }
             Self::NoBucket => "create it, or correct the target's bucket, region or endpoint",
             Self::ClockSkew => "set this host's clock (NTP)",
             Self::NoRoute => "check the endpoint, the network, DNS and the CA certificates",
@@ -185,18 +189,31 @@ pub fn cause(evidence: &Evidence) -> Cause {
         return Cause::NoCredentials;
     }
     match evidence.code.as_deref().unwrap_or_default() {
-        "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "InvalidToken" | "ExpiredToken"
-        | "TokenRefreshRequired" | "AuthorizationHeaderMalformed" | "InvalidSecurity"
-        | "NotSignedUp" | "Unauthorized" => return Cause::BadKey,
+        "InvalidAccessKeyId"
+        | "SignatureDoesNotMatch"
+        | "InvalidToken"
+        | "ExpiredToken"
+        | "TokenRefreshRequired"
+        | "AuthorizationHeaderMalformed"
+        | "InvalidSecurity"
+        | "NotSignedUp"
+        | "Unauthorized" => return Cause::BadKey,
         "RequestTimeTooSkewed" | "RequestExpired" => return Cause::ClockSkew,
         "NoSuchBucket" | "InvalidBucketName" => return Cause::NoBucket,
         "NoSuchKey" | "NotFound" => return Cause::NotFound,
         "PreconditionFailed" => return Cause::Changed,
         "NotImplemented" => return Cause::Unsupported,
-        "SlowDown" | "Throttling" | "ThrottlingException" | "TooManyRequests"
-        | "RequestLimitExceeded" | "RequestThrottled" => return Cause::Throttled,
+        "SlowDown"
+        | "Throttling"
+        | "ThrottlingException"
+        | "TooManyRequests"
+        | "RequestLimitExceeded"
+        | "RequestThrottled" => return Cause::Throttled,
         // The body came in too slowly, or two uploaders wrote at once: both pass.
-        "RequestTimeout" | "ConditionalRequestConflict" | "OperationAborted" | "InternalError"
+        "RequestTimeout"
+        | "ConditionalRequestConflict"
+        | "OperationAborted"
+        | "InternalError"
         | "ServiceUnavailable" => return Cause::Unavailable,
         // Damaged on the way.
         "BadDigest" | "XAmzContentSHA256Mismatch" | "IncompleteBody" => return Cause::Unverified,

@@ -4,7 +4,9 @@
 //! that a reader never sees a pointer without its data, whenever the program is killed. Changes no
 //! report and decides nothing about its content.
 
+pub mod app;
 pub mod check;
+pub mod cli;
 pub mod config;
 pub mod digest;
 pub mod err;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use record::{FILES_FILE, FormatError, Files, Kind, LATEST_FILE};
+use record::{FILES_FILE, Files, FormatError, Kind, LATEST_FILE};
 use rustix::fs::{Mode, OFlags};
 use serde::Deserialize;
 
@@ -59,7 +59,9 @@ pub enum LocalError {
         path: PathBuf,
     },
     /// There is nothing to publish.
-    #[error("there is neither latest.json nor files.json in {path:?}: name the output directory with --dir, or run aggregate first")]
+    #[error(
+        "there is neither latest.json nor files.json in {path:?}: name the output directory with --dir, or run aggregate first"
+    )]
     Empty {
         /// The directory.
         path: PathBuf,
@@ -135,7 +137,12 @@ impl Snapshot {
         Ok(snapshot)
     }
 
-    fn look_into(&mut self, directory: &Path, prefix: &str, depth: usize) -> Result<(), LocalError> {
+    fn look_into(
+        &mut self,
+        directory: &Path,
+        prefix: &str,
+        depth: usize,
+    ) -> Result<(), LocalError> {
         let failed = |source| LocalError::List { path: directory.to_owned(), source };
         for entry in std::fs::read_dir(directory).map_err(failed)? {
             let entry = entry.map_err(failed)?;
@@ -213,9 +220,8 @@ pub fn open(path: &Path) -> Result<(File, u64), LocalError> {
     let failed = |source| LocalError::Read { path: path.to_owned(), source };
     // O_NONBLOCK: opening a pipe must not wait for its writer.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file: File = rustix::fs::open(path, flags, Mode::empty())
-        .map_err(|errno| failed(errno.into()))?
-        .into();
+    let file: File =
+        rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?.into();
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {
         return Err(failed(io::Error::other("not a regular file")));

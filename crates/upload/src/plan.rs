@@ -269,7 +269,8 @@ mod tests {
     #[test]
     fn what_is_named_must_be_sound() {
         let ours = list(&[(A, 5, "a"), (B, 5, "b")]);
-        let sound = BTreeMap::from([(A.to_owned(), "a".to_owned()), (B.to_owned(), "x".to_owned())]);
+        let sound =
+            BTreeMap::from([(A.to_owned(), "a".to_owned()), (B.to_owned(), "x".to_owned())]);
         let missing = missing(&ours, &sound);
         assert_eq!(missing.iter().map(|(key, _)| *key).collect::<Vec<_>>(), [B]);
     }

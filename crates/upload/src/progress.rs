@@ -23,6 +23,14 @@ impl Screen {
         Self { bars: MultiProgress::with_draw_target(target), shown }
     }
 
+    /// Prints text for people on standard output, without breaking the bars.
+    pub fn print(&self, text: &str) {
+        self.bars.suspend(|| {
+            // A reader that has gone away (a closed pipe) is no reason to end.
+            let _ = io::stdout().write_all(text.as_bytes());
+        });
+    }
+
     /// A bar for the store of this name.
     #[must_use]
     pub fn bar(&self, name: &str) -> Bar {

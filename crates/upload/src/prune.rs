@@ -48,7 +48,10 @@ fn time_of(key: &str) -> Option<DateTime<Utc>> {
     let month = rest.get(..7)?;
     let first = NaiveDate::parse_from_str(&format!("{month}-01"), "%Y-%m-%d").ok()?;
     // An archive is of its month's end.
-    first.checked_add_months(chrono::Months::new(1))?.and_hms_opt(0, 0, 0).map(|time| time.and_utc())
+    first
+        .checked_add_months(chrono::Months::new(1))?
+        .and_hms_opt(0, 0, 0)
+        .map(|time| time.and_utc())
 }
 
 /// What may be removed.
@@ -115,8 +118,7 @@ pub async fn look(store: &Store, retention: Retention) -> Result<Chosen, StoreEr
             return Err(refuse(Cause::Changed, detail));
         }
         let read = store.get(FILES_FILE, POINTER_LIMIT).await?;
-        let files: Option<Files> =
-            read.and_then(|(whole, _)| Kind::Files.parse(&whole.bytes).ok());
+        let files: Option<Files> = read.and_then(|(whole, _)| Kind::Files.parse(&whole.bytes).ok());
         let Some(files) = files else {
             return Err(refuse(Cause::Incomplete, "the store's files.json cannot be read"));
         };

@@ -38,7 +38,8 @@ const PRIVATE: Attributes = Attributes { timestamp: None, private: true };
 #[must_use]
 pub fn of_key(key: &str) -> Option<(&str, &str)> {
     let (id, object) = key.strip_prefix(RUNS_PREFIX)?.split_once('/')?;
-    (started(id).is_some() && [RUN_OBJECT, RESULTS_OBJECT].contains(&object)).then_some((id, object))
+    (started(id).is_some() && [RUN_OBJECT, RESULTS_OBJECT].contains(&object))
+        .then_some((id, object))
 }
 
 /// When the run with this id started; `None` of what is no id: `YYYYMMDDTHHMMSSZ-` and 8
@@ -65,9 +66,11 @@ pub fn wanted(
         listing.keys().filter_map(|key| of_key(key)).map(|(id, _)| id).collect();
     ids.into_iter()
         .filter(|id| started(id).is_some_and(|time| time >= since) && !here.contains(*id))
-        .filter(|id| [RUN_OBJECT, RESULTS_OBJECT].iter().all(|object| {
-            listing.contains_key(&format!("{RUNS_PREFIX}{id}/{object}"))
-        }))
+        .filter(|id| {
+            [RUN_OBJECT, RESULTS_OBJECT]
+                .iter()
+                .all(|object| listing.contains_key(&format!("{RUNS_PREFIX}{id}/{object}")))
+        })
         .map(str::to_owned)
         .collect()
 }
@@ -251,8 +254,7 @@ pub async fn pull(
 async fn fetch(store: &Store, root: &Path, id: &str) -> Result<Option<String>, StoreError> {
     let doing = || format!("fetch the run {id}");
     let gone = || Ok(Some("it was removed just now".to_owned()));
-    let Some((run, _)) =
-        store.get(&format!("{RUNS_PREFIX}{id}/{RUN_OBJECT}"), RUN_LIMIT).await?
+    let Some((run, _)) = store.get(&format!("{RUNS_PREFIX}{id}/{RUN_OBJECT}"), RUN_LIMIT).await?
     else {
         return gone();
     };
@@ -288,7 +290,14 @@ mod tests {
     #[test]
     fn ids() {
         assert!(started("20261123T031530Z-0123abcd").is_some());
-        for id in ["..", "x", "20261123T031530Z", "20261123T031530Z-0123abcd/x", "20261323T031530Z-0123abcd", "20261123T031530Z-0123ABCD"] {
+        for id in [
+            "..",
+            "x",
+            "20261123T031530Z",
+            "20261123T031530Z-0123abcd/x",
+            "20261323T031530Z-0123abcd",
+            "20261123T031530Z-0123ABCD",
+        ] {
             assert_eq!(started(id), None, "{id}");
         }
         assert_eq!(of_key("runs/../run.json"), None);

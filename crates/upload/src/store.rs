@@ -268,7 +268,9 @@ impl Store {
             }
             match next {
                 // A store that turns in a circle must not hold us for ever.
-                Some(next) if page.is_truncated() == Some(true) && token.as_ref() != Some(&next) => {
+                Some(next)
+                    if page.is_truncated() == Some(true) && token.as_ref() != Some(&next) =>
+                {
                     token = Some(next);
                 }
                 _ => return Ok(listing),
@@ -484,9 +486,7 @@ impl Store {
             let refused = match put(asked).await {
                 Ok(()) => None,
                 Err(error) if error.cause == Cause::Changed => Some(error),
-                Err(error)
-                    if error.cause == Cause::Unsupported && asked != Condition::Always =>
-                {
+                Err(error) if error.cause == Cause::Unsupported && asked != Condition::Always => {
                     // Looked up first instead, and once more just before.
                     tracing::info!(
                         "{}: the store does not know conditional writes; looking first instead",
@@ -580,9 +580,8 @@ impl Store {
 
 /// Whether an object is the one just written.
 fn is_written(head: &Head, digest: &Digest, parts_etag: Option<&str>) -> bool {
-    let of_parts = parts_etag.is_some()
-        && head.size == digest.size
-        && head.etag.as_deref() == parts_etag;
+    let of_parts =
+        parts_etag.is_some() && head.size == digest.size && head.etag.as_deref() == parts_etag;
     of_parts || plan::compare(head, digest) == Sameness::Same
 }
 

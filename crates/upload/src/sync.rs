@@ -18,7 +18,7 @@ use crate::store::{self, Attributes, Condition, PART, Store};
 const ROUNDS: u32 = 3;
 
 /// How a turn is done.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// Say what would be written, and write nothing.
     pub dry_run: bool,
@@ -113,7 +113,9 @@ impl Turn<'_> {
         // What the store is known to hold, by key, with its SHA-256.
         let mut sound: BTreeMap<String, String> = of(Class::Immutable)
             .filter(|step| step.action == Action::Keep)
-            .filter_map(|step| Some((step.key.clone(), ours.as_ref()?.get(&step.key)?.sha256.clone())))
+            .filter_map(|step| {
+                Some((step.key.clone(), ours.as_ref()?.get(&step.key)?.sha256.clone()))
+            })
             .collect();
         outcome.kept += sound.len();
         let work = of(Class::Immutable).filter(|step| step.action != Action::Keep);
@@ -165,10 +167,7 @@ impl Turn<'_> {
         Ok(all)
     }
 
-    async fn pointers(
-        &self,
-        remote: &BTreeMap<String, Listed>,
-    ) -> Result<Pointers, StoreError> {
+    async fn pointers(&self, remote: &BTreeMap<String, Listed>) -> Result<Pointers, StoreError> {
         let list = if remote.contains_key(FILES_FILE) {
             self.store.get(FILES_FILE, POINTER_LIMIT).await?
         } else {
@@ -344,8 +343,7 @@ impl Turn<'_> {
             .map(|(key, named)| (key.to_owned(), named.clone()))
             .collect();
         for (key, named) in missing {
-            let head =
-                if remote.contains_key(&key) { self.store.head(&key).await? } else { None };
+            let head = if remote.contains_key(&key) { self.store.head(&key).await? } else { None };
             let found = match head {
                 None => None,
                 Some(head) => match head.sha256 {

@@ -54,8 +54,8 @@ pub fn pack(directory: &Path, to: &mut File) -> io::Result<()> {
     let mut archive = tar::Builder::new(gzip);
     for name in names {
         let most = limit(&name).unwrap_or(0);
-        let whole =
-            local::whole(&directory.join(&name), most).map_err(|error| io::Error::other(error.to_string()))?;
+        let whole = local::whole(&directory.join(&name), most)
+            .map_err(|error| io::Error::other(error.to_string()))?;
         let mut header = tar::Header::new_ustar();
         header.set_size(whole.digest.size);
         header.set_mode(0o644);
@@ -83,7 +83,8 @@ pub enum PlaceError {
 /// [`PlaceError`].
 pub fn place(root: &Path, id: &str, mut archive: File, run: &[u8]) -> Result<(), PlaceError> {
     archive.rewind()?;
-    let unfinished = tempfile::Builder::new().prefix(atomic_file::TEMPORARY_PREFIX).tempdir_in(root)?;
+    let unfinished =
+        tempfile::Builder::new().prefix(atomic_file::TEMPORARY_PREFIX).tempdir_in(root)?;
     unpack(archive, unfinished.path())?;
     create(unfinished.path(), RUN_FILE)?.write_all(run)?;
     // Readable as directories that the scanner makes are.

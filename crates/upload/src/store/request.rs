@@ -90,9 +90,15 @@ where
             }
         }
         let words = cause.to_string();
-        if ["dns error", "(Connect)", "connect timeout", "tls handshake", "invalid peer certificate"]
-            .iter()
-            .any(|sign| words.contains(sign))
+        if [
+            "dns error",
+            "(Connect)",
+            "connect timeout",
+            "tls handshake",
+            "invalid peer certificate",
+        ]
+        .iter()
+        .any(|sign| words.contains(sign))
         {
             return true;
         }
