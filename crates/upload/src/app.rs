@@ -175,7 +175,8 @@ async fn turn(
     let name = target.name.clone();
     let done = async {
         let store = Store::open(target, manner).await?;
-        let said = with(&store, prepared, screen).await?;
+        // On the heap, here and below: nested, they grow beyond what the compiler lays out.
+        let said = Box::pin(with(&store, prepared, screen)).await?;
         if !quiet {
             screen.print(&said);
         }

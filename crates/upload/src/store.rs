@@ -187,7 +187,7 @@ impl Store {
         loop {
             tried += 1;
             self.requests.set(self.requests.get() + 1);
-            let error = match once().await {
+            let error = match Box::pin(once()).await {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
@@ -483,7 +483,7 @@ impl Store {
         loop {
             tried += 1;
             let asked = if self.conditional.get() { condition } else { Condition::Always };
-            let refused = match put(asked).await {
+            let refused = match Box::pin(put(asked)).await {
                 Ok(()) => None,
                 Err(error) if error.cause == Cause::Changed => Some(error),
                 Err(error) if error.cause == Cause::Unsupported && asked != Condition::Always => {

@@ -63,7 +63,7 @@ pub async fn run(
     let mut outcome = Outcome::default();
     for round in 1.. {
         let turn = Turn { store, snapshot, options, bar };
-        match turn.take(&mut outcome).await {
+        match Box::pin(turn.take(&mut outcome)).await {
             Err(error) if error.cause == Cause::Changed && round < ROUNDS => {
                 tracing::debug!("{}: {error}; looking again", store.target().name);
             }
@@ -215,7 +215,8 @@ impl Turn<'_> {
     ) -> Result<Option<StoreError>, StoreError> {
         let mut first = None;
         let mut work = stream::iter(steps.map(|step| async move {
-            (step, self.one(step, remote.get(&step.key), ours.get(&step.key)).await)
+            let (listed, ours) = (remote.get(&step.key), ours.get(&step.key));
+            (step, Box::pin(self.one(step, listed, ours)).await)
         }))
         .buffer_unordered(self.options.parallel);
         while let Some((step, done)) = work.next().await {

@@ -1,0 +1,11 @@
+//! The program from the outside, against a real S3 server behind a proxy that fails.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
+mod causes;
+mod faults;
+mod fixture;
+mod proxy;
+mod runs;
+mod server;
+mod store;
