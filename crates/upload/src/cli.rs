@@ -57,7 +57,7 @@ Exit codes (of the store's cause; 20 where several stores fail for different rea
 /// Pushes the published reports to object stores by the S3 API: what never changes first, then
 /// other data, then files.json, then latest.json, each verified in the store before the next.
 #[derive(Debug, Parser)]
-#[command(name = "upload", version, after_help = AFTER_HELP, args_conflicts_with_subcommands = true)]
+#[command(name = "upload", version, after_help = AFTER_HELP)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -301,6 +301,14 @@ impl Cli {
     /// [`Usage`], in words for the person who gave the flags.
     pub fn check(self, environment: &Environment) -> Result<Config, Usage> {
         let Self { command, push, shared } = self;
+        let pushes = push.dir.is_some() || push.dry_run || push.check || push.verify;
+        if command.is_some() && (pushes || push.allow_older) {
+            return Err(Usage(
+                "--dir, --dry-run, --check, --verify and --allow-older before a command mean \
+                 nothing to it; see `upload COMMAND --help`"
+                    .to_owned(),
+            ));
+        }
         let set = |name: &str| {
             environment.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
         };
@@ -391,6 +399,8 @@ mod tests {
         assert!(check(&[], &[("UPLOAD_TIMEOUT", "soon")]).is_err());
         assert!(check(&["--timeout", "0"], &[]).is_err());
         assert!(check(&["prune"], &[]).is_err());
+        assert!(check(&["--dry-run", "pull"], &[]).is_err());
+        assert!(check(&["--target", "r2", "pull"], &[]).is_ok());
         assert!(check(&["prune", "--keep-days", "9", "--target", "r2"], &[]).is_ok());
         assert!(Cli::try_parse_from(["upload", "--dry-run", "--check"]).is_err());
         assert!(Cli::try_parse_from(["upload", "push-run"]).is_err());

@@ -62,6 +62,7 @@ impl Published {
         let Digest { size, sha256, .. } = Digest::of(bytes);
         let entry =
             FileEntry { name: name.to_owned(), kind, size, sha256, timestamp, report: None };
+        self.files.retain(|file| file.name != name);
         self.files.insert(0, entry);
     }
 
@@ -90,7 +91,8 @@ pub fn upload(address: SocketAddr) -> Command {
         .env("S3_ACCESS_KEY_ID", ID)
         .env("S3_SECRET_ACCESS_KEY", SECRET)
         .env("AWS_EC2_METADATA_DISABLED", "true")
-        .args(["--retry-delay", "0.01", "--timeout", "5"]);
+        .env("UPLOAD_TIMEOUT", "5")
+        .args(["--retry-delay", "0.01"]);
     command
 }
 

@@ -117,10 +117,10 @@ fn other_bytes_under_an_immutable_name_are_an_error() {
     assert_consistent(&server.bucket(), "after a conflict");
 
     // Of another size.
-    let mut other = Published::new(&dir.path().join("other"), 1, 1001);
+    let mut other = Published::new(&dir.path().join("other"), 1, 1200);
     let text = ends(push(server.address, &other.directory).arg("--allow-older"), 17);
     assert!(text.contains("other bytes are there"), "{text}");
-    other.add(1, 1001);
+    other.add(1, 1200);
     assert_eq!(fs::read(&object).unwrap(), good);
     assert_consistent(&server.bucket(), "after another");
 }
