@@ -200,12 +200,6 @@ async fn with(store: &Store, prepared: &Prepared, screen: &Screen) -> Result<Str
                     tracing::debug!("{name}: {key} is written ({})", bytes(*size));
                 }
             }
-            if outcome.older {
-                tracing::warn!(
-                    "{name}: the store's pointers are of a later report than this directory's, and \
-                     stay; --allow-older replaces them"
-                );
-            }
             said.push_str(&format!(
                 "{name}: {} {} ({}), {} there already; {} requests\n",
                 outcome.written.len(),

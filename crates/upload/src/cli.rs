@@ -42,6 +42,7 @@ Exit codes (of the store's cause; 20 where several stores fail for different rea
    3  a local file cannot be used, files.json names something that is nowhere, or the store was
       written by a newer version
    4  not done in time, or interrupted: run again, it goes on where it ended
+   5  the store's pointers are of a later report, and stay: another host publishes there
   10  no credentials, or the store does not accept them
   11  the key may not do this
   12  the bucket does not exist
@@ -408,7 +409,7 @@ mod tests {
 
     #[test]
     fn every_exit_code_is_in_the_help() {
-        for code in (0..=4u8).chain(10..=20) {
+        for code in (0..=5u8).chain(10..=20) {
             assert!(AFTER_HELP.contains(&format!("\n{code:>4}  ")), "{code}");
         }
     }

@@ -35,6 +35,8 @@ pub enum Cause {
     Incomplete,
     /// What is in the store was written by a newer program.
     Newer,
+    /// The store's pointers are of a later report than those here.
+    Older,
     /// A local file cannot be read, or is not what the list says.
     Local,
     /// The time for everything is over.
@@ -66,6 +68,7 @@ impl Cause {
             Self::Unverified => "the store does not hold what was sent to it",
             Self::Incomplete => "something that would be named is missing",
             Self::Newer => "the store was written by a newer program",
+            Self::Older => "the store's pointers are of a later report, and stay",
             Self::Local => "a local file cannot be used",
             Self::Deadline => "not done in time",
             Self::NotFound => "no such object",
@@ -98,6 +101,9 @@ impl Cause {
             Self::Unverified => "run again; if it stays so, do not trust this store",
             Self::Incomplete => "run `aggregate files`, then upload again",
             Self::Newer => "update this program",
+            Self::Older => {
+                "let only one host publish into a bucket; to go back on purpose, --allow-older"
+            }
             Self::Local => "look at the file; `aggregate files` makes the list anew",
             Self::Deadline => "run again: it goes on where it ended; or give a longer --deadline",
             Self::NotFound => "run again",
@@ -112,6 +118,7 @@ impl Cause {
         match self {
             Self::Local | Self::Incomplete | Self::Newer => 3,
             Self::Deadline => 4,
+            Self::Older => 5,
             Self::NoCredentials | Self::BadKey => 10,
             Self::Denied => 11,
             Self::NoBucket => 12,

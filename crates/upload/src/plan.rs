@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use record::Files;
 
 use crate::digest::{self, Digest};
@@ -89,10 +89,24 @@ pub fn named(files: &Files) -> BTreeMap<String, Named> {
     files.files.iter().map(entry).collect()
 }
 
+/// How far the clocks of hosts may be apart.
+const CLOCKS: TimeDelta = TimeDelta::hours(1);
+
 /// The newest time that a list names.
 #[must_use]
 pub fn newest(files: &Files) -> Option<DateTime<Utc>> {
     files.files.iter().map(|file| file.timestamp).max()
+}
+
+/// Whether what is here is of an earlier time than what is there. A time in the future proves
+/// nothing: a host whose clock was wrong once must not keep the others out for ever.
+#[must_use]
+pub fn is_older(
+    ours: Option<DateTime<Utc>>,
+    theirs: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> bool {
+    matches!((ours, theirs), (Some(ours), Some(theirs)) if ours < theirs && theirs <= now + CLOCKS)
 }
 
 /// What to do about a file.
@@ -264,6 +278,15 @@ mod tests {
         is(head(Some(format!("{etag}-1")), Some("other")), Sameness::Different);
         is(head(None, None), Sameness::Unknown);
         is(Head { size: 4, ..head(Some(etag), Some(sha)) }, Sameness::Different);
+    }
+
+    #[test]
+    fn a_time_in_the_future_keeps_nobody_out() {
+        let now = at(0);
+        assert!(is_older(Some(at(0)), Some(at(1)), now));
+        assert!(!is_older(Some(at(1)), Some(at(1)), now));
+        assert!(!is_older(Some(at(0)), Some(at(7200)), now));
+        assert!(!is_older(None, Some(at(1)), now) && !is_older(Some(at(0)), None, now));
     }
 
     #[test]

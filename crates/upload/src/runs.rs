@@ -236,6 +236,9 @@ pub async fn pull(
         let detail = format!("{root:?}: {error}");
         StoreError::new("look for runs that are here", Cause::Local, detail)
     };
+    if !dry_run {
+        std::fs::create_dir_all(root).map_err(of_local)?;
+    }
     let here = here(root).map_err(of_local)?;
     let listing = store.list_deep(RUNS_PREFIX).await?;
     let since = store.now() - TimeDelta::days(days.into());

@@ -485,18 +485,28 @@ impl Store {
         let mut tried = 0;
         loop {
             tried += 1;
-            let asked = if self.conditional.get() { condition } else { Condition::Always };
-            let refused = match Box::pin(put(asked)).await {
+            let conditional = self.conditional.get();
+            let done = if conditional {
+                Box::pin(put(condition)).await
+            } else {
+                match Box::pin(self.recheck(key, condition)).await {
+                    Ok(()) => Box::pin(put(Condition::Always)).await,
+                    Err(error) => Err(error),
+                }
+            };
+            let refused = match done {
                 Ok(()) => None,
                 Err(error) if error.cause == Cause::Changed => Some(error),
-                Err(error) if error.cause == Cause::Unsupported && asked != Condition::Always => {
-                    // Looked up first instead, and once more just before.
+                Err(error)
+                    if error.cause == Cause::Unsupported
+                        && conditional
+                        && condition != Condition::Always =>
+                {
                     tracing::info!(
                         "{}: the store does not know conditional writes; looking first instead",
                         self.target.name
                     );
                     self.conditional.set(false);
-                    self.recheck(key, condition).await?;
                     continue;
                 }
                 Err(error) => return Err(error),

@@ -37,8 +37,6 @@ pub struct Outcome {
     pub written: Vec<(String, u64)>,
     /// How many files were there already.
     pub kept: usize,
-    /// The store's pointers are of a later report, and were left alone.
-    pub older: bool,
 }
 
 impl Outcome {
@@ -122,9 +120,9 @@ impl Turn<'_> {
         let blocked =
             self.all(work, &remote, ours.as_ref().unwrap_or(&none), outcome, &mut sound).await?;
 
-        outcome.older = !self.options.allow_older && self.is_older(&pointers);
-        if outcome.older {
-            return blocked.map_or(Ok(()), Err);
+        if !self.options.allow_older && self.is_older(&pointers) {
+            let older = StoreError::new("replace the pointers", Cause::Older, "");
+            return Err(blocked.unwrap_or(older));
         }
         let mut data = BTreeMap::new();
         let failed = self.all(of(Class::Data), &remote, &none, outcome, &mut data).await?;
@@ -198,7 +196,7 @@ impl Turn<'_> {
     fn is_older(&self, pointers: &Pointers) -> bool {
         let list = self.snapshot.list.as_ref().and_then(|(_, files)| plan::newest(files));
         let latest = self.snapshot.latest.as_ref().and_then(|(_, time)| *time);
-        let before = |ours, theirs| matches!((ours, theirs), (Some(a), Some(b)) if a < b);
+        let before = |ours, theirs| plan::is_older(ours, theirs, self.store.now());
         before(list, pointers.files.as_ref().and_then(plan::newest))
             || before(latest, pointers.latest.as_ref().and_then(|head| head.timestamp))
     }

@@ -138,7 +138,8 @@ fn two_at_once() {
         });
         for child in children {
             let output = child.wait_with_output().unwrap();
-            assert!(output.status.success(), "{}", text(&output));
+            // The one with the older report may find the newer there already.
+            assert!(matches!(output.status.code(), Some(0 | 5)), "{}", text(&output));
         }
         assert_consistent(&server.bucket(), "two at once");
         assert_same(&server.bucket(), directories[1]);
