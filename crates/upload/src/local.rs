@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use md5::{Digest as _, Md5};
 use record::{FILES_FILE, Files, FormatError, Kind, LATEST_FILE};
 use rustix::fs::{Mode, OFlags};
 use serde::Deserialize;
@@ -259,7 +260,7 @@ pub fn digest(path: &Path, part: u64) -> Result<(Digest, Vec<[u8; 16]>), LocalEr
     let mut parts = Vec::new();
     let mut buffer = vec![0; 1 << 16];
     let small = size <= part;
-    let mut this = Hasher::default();
+    let mut this = Md5::new();
     let mut left = part;
     loop {
         let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
@@ -273,12 +274,12 @@ pub fn digest(path: &Path, part: u64) -> Result<(Digest, Vec<[u8; 16]>), LocalEr
         }
         left -= length as u64;
         if left == 0 {
-            parts.push(std::mem::take(&mut this).finish().md5);
+            parts.push(this.finalize_reset().into());
             left = part;
         }
     }
     if left < part {
-        parts.push(this.finish().md5);
+        parts.push(this.finalize().into());
     }
     if small {
         parts.clear();

@@ -127,8 +127,10 @@ impl Turn<'_> {
         let mut data = BTreeMap::new();
         let failed = self.all(of(Class::Data), &remote, &none, outcome, &mut data).await?;
         // Pointers wait for all that they name, and say so by the first that was in the way.
-        if let Some(error) = blocked.or(failed) {
-            return Err(error);
+        match (blocked, failed) {
+            (None, None) => {}
+            (Some(error), None) | (None, Some(error)) => return Err(error),
+            (Some(first), Some(error)) => return Err(self.first_of(Some(first), error)),
         }
         if let (Some((whole, files)), Some(ours)) = (&self.snapshot.list, &ours) {
             self.complete(ours, &remote, &mut sound, outcome).await?;
@@ -228,13 +230,23 @@ impl Turn<'_> {
                     sound.insert(step.key.clone(), digest.sha256);
                 }
                 Err(error) if store::is_of_one_object(error.cause) => {
-                    tracing::error!("{}: {error}", self.store.target().name);
-                    first = first.or(Some(error));
+                    first = Some(self.first_of(first, error));
                 }
                 Err(error) => return Err(error),
             }
         }
         Ok(first)
+    }
+
+    /// The first error is how the turn ends; others are told at once.
+    fn first_of(&self, first: Option<StoreError>, error: StoreError) -> StoreError {
+        match first {
+            None => error,
+            Some(first) => {
+                tracing::error!("{}: {error}", self.store.target().name);
+                first
+            }
+        }
     }
 
     async fn one(
