@@ -3,8 +3,8 @@
 //!
 //! 400 reports of 3 MB that are in the bucket already, and a new one with everything that goes
 //! with it, by the program itself and by rclone (Debian's), on the same server through the same
-//! proxy, alternating. `BENCH_REPORTS` and `BENCH_SIZE` make it smaller. Without an rclone, only
-//! ours is measured.
+//! proxy, alternating. It takes 5 GB in the temporary directory, and removes them; `BENCH_REPORTS`
+//! and `BENCH_SIZE` make it smaller. Without an rclone, only ours is measured.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and may fail")]
 

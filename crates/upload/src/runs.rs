@@ -225,7 +225,8 @@ pub struct Pulled {
 ///
 /// # Errors
 ///
-/// [`StoreError`]. What was fetched until then stays.
+/// [`StoreError`]. What was fetched until then stays; of runs that are damaged in the store, when
+/// the others are here.
 pub async fn pull(
     store: &Store,
     root: &Path,
@@ -243,12 +244,28 @@ pub async fn pull(
     let listing = store.list_deep(RUNS_PREFIX).await?;
     let since = store.now() - TimeDelta::days(days.into());
     let mut pulled = Pulled::default();
+    let mut damaged = None;
     for id in wanted(&listing, &here, since) {
-        if !dry_run && let Some(reason) = fetch(store, root, &id).await? {
-            pulled.refused.push((id, record::printable(&reason)));
-        } else {
+        if dry_run {
             pulled.runs.push(id);
+            continue;
         }
+        match fetch(store, root, &id).await {
+            Ok(None) => {
+                tracing::debug!("{}: run {id} is here", store.target().name);
+                pulled.runs.push(id);
+            }
+            Ok(Some(reason)) => pulled.refused.push((id, record::printable(&reason))),
+            // One that is damaged in the store must not keep back those after it.
+            Err(error) if error.cause == Cause::Unverified => {
+                tracing::warn!("{}: run {id} is not used: {error}", store.target().name);
+                damaged = damaged.or(Some(error));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if let Some(error) = damaged {
+        return Err(error);
     }
     Ok(pulled)
 }

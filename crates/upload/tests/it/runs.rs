@@ -114,8 +114,8 @@ fn what_is_no_run_is_refused_and_the_others_come() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("root");
     fs::create_dir(&root).unwrap();
-    let (good, one) = run(dir.path(), "00000001", true);
-    let (bad, two) = run(dir.path(), "00000002", true);
+    let (good, one) = run(dir.path(), "00000002", true);
+    let (bad, two) = run(dir.path(), "00000001", true);
     let mut command = upload(server.address);
     ends(command.arg("push-run").arg(&one).arg(&two), 0);
     let object = server.bucket().join(format!("runs/{bad}/results.tar.gz"));
