@@ -1,0 +1,281 @@
+//! The program: every store side by side, each by itself, and how it ends.
+
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures_util::future::join_all;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::{Config, Task};
+use crate::config::Target;
+use crate::err::{self, Cause, StoreError};
+use crate::local::Snapshot;
+use crate::progress::Screen;
+use crate::store::{Manner, Store};
+use crate::{check, prune, runs, sync};
+
+/// What the program takes from the machine.
+#[derive(Debug, Clone, Copy)]
+pub struct Machine {
+    /// A number of at least 0 and below 1, another each time.
+    pub chance: fn() -> f64,
+    /// The present time.
+    pub now: fn() -> DateTime<Utc>,
+    /// A number that nobody else has.
+    pub random: u128,
+}
+
+/// Why nothing was done at all.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Something on this host.
+    #[error("{0}")]
+    Local(String),
+    /// A fault of the program.
+    #[error("{0}")]
+    Internal(io::Error),
+}
+
+impl Failure {
+    /// The program's exit code.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Local(_) => 3,
+            Self::Internal(_) => 1,
+        }
+    }
+}
+
+/// What is ready before any store is asked.
+enum Prepared {
+    Push(Box<Snapshot>, sync::Options),
+    Check(u128),
+    Prune(prune::Retention, bool),
+    PushRun(Vec<runs::Packed>, bool),
+    Pull(PathBuf, u32, bool),
+}
+
+/// Does the task with every target; gives back the exit code.
+///
+/// # Errors
+///
+/// [`Failure`], where nothing was begun. What goes wrong with a store is told in the log, and is in
+/// the code.
+pub async fn run(
+    config: Config,
+    targets: Vec<Target>,
+    machine: Machine,
+    screen: &Screen,
+) -> Result<u8, Failure> {
+    let prepared = prepare(config.task, machine)?;
+    let manner = Manner {
+        policy: config.policy,
+        timeout: config.timeout,
+        chance: machine.chance,
+        now: machine.now,
+    };
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Internal)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Internal)?;
+    for target in &targets {
+        warn_of_plain_http(target);
+    }
+    // Two that fetch into one directory would fetch the same runs: one after the other.
+    let stores = async {
+        match &prepared {
+            Prepared::Pull(..) => {
+                let mut codes = Vec::new();
+                for target in targets {
+                    let turn = turn(target, manner, &prepared, screen, config.quiet);
+                    codes.push(within(config.deadline, turn).await);
+                }
+                codes
+            }
+            _ => {
+                let turns = targets.into_iter().map(|target| {
+                    let turn = turn(target, manner, &prepared, screen, config.quiet);
+                    within(config.deadline, turn)
+                });
+                join_all(turns).await
+            }
+        }
+    };
+    let codes = tokio::select! {
+        codes = stores => codes,
+        _ = terminate.recv() => vec![interrupted("SIGTERM")],
+        _ = interrupt.recv() => vec![interrupted("SIGINT")],
+    };
+    Ok(err::of_all(&codes))
+}
+
+fn interrupted(signal: &str) -> u8 {
+    tracing::error!("{signal}: stopped; what was written is consistent, run again to go on");
+    Cause::Deadline.exit_code()
+}
+
+fn warn_of_plain_http(target: &Target) {
+    let Some(host) = target.endpoint.as_deref().and_then(|url| url.strip_prefix("http://")) else {
+        return;
+    };
+    if !["127.", "localhost", "[::1]"].iter().any(|local| host.starts_with(local)) {
+        tracing::warn!("{}: http:// lets anybody on the way change what is sent", target.name);
+    }
+}
+
+fn prepare(task: Task, machine: Machine) -> Result<Prepared, Failure> {
+    Ok(match task {
+        Task::Push { dir, options } => {
+            let snapshot =
+                Snapshot::take(&dir).map_err(|error| Failure::Local(error.to_string()))?;
+            for (key, why) in &snapshot.skipped {
+                tracing::debug!("{} is not published: {why}", record::printable(key));
+            }
+            Prepared::Push(Box::new(snapshot), options)
+        }
+        Task::Check => Prepared::Check(machine.random),
+        Task::Prune { retention, yes } => Prepared::Prune(retention, yes),
+        Task::PushRun { runs, dry_run } => {
+            let packed =
+                runs.iter().map(|directory| runs::pack(directory)).collect::<Result<_, _>>();
+            Prepared::PushRun(packed.map_err(|error| Failure::Local(error.to_string()))?, dry_run)
+        }
+        Task::Pull { root, days, dry_run } => Prepared::Pull(root, days, dry_run),
+    })
+}
+
+async fn within(
+    deadline: Duration,
+    turn: impl Future<Output = (String, Result<(), StoreError>)>,
+) -> u8 {
+    let error = match tokio::time::timeout(deadline, turn).await {
+        Ok((_, Ok(()))) => return 0,
+        Ok((name, Err(error))) => {
+            tracing::error!("{name}: {error}");
+            return error.cause.exit_code();
+        }
+        Err(_) => {
+            let time = format!("{:.0} s are over", deadline.as_secs_f64());
+            StoreError::new("finish a store", Cause::Deadline, time)
+        }
+    };
+    tracing::error!("{error}");
+    error.cause.exit_code()
+}
+
+async fn turn(
+    target: Target,
+    manner: Manner,
+    prepared: &Prepared,
+    screen: &Screen,
+    quiet: bool,
+) -> (String, Result<(), StoreError>) {
+    let name = target.name.clone();
+    let done = async {
+        let store = Store::open(target, manner).await?;
+        // On the heap, here and below: nested, they grow beyond what the compiler lays out.
+        let said = Box::pin(with(&store, prepared, screen)).await?;
+        if !quiet {
+            screen.print(&said);
+        }
+        Ok(())
+    };
+    let done = done.await;
+    (name, done)
+}
+
+/// Does the task with one store; gives back what to print.
+async fn with(store: &Store, prepared: &Prepared, screen: &Screen) -> Result<String, StoreError> {
+    let name = &store.target().name;
+    let mut said = String::new();
+    match prepared {
+        Prepared::Push(snapshot, options) => {
+            let outcome = sync::run(store, snapshot, *options, &screen.bar(name)).await?;
+            for (key, size) in &outcome.written {
+                if options.dry_run {
+                    said.push_str(&format!("{name}: would write {key} ({})\n", bytes(*size)));
+                } else {
+                    tracing::debug!("{name}: {key} is written ({})", bytes(*size));
+                }
+            }
+            said.push_str(&format!(
+                "{name}: {} {} ({}), {} there already; {} requests\n",
+                outcome.written.len(),
+                if options.dry_run { "would be written" } else { "written" },
+                bytes(outcome.bytes()),
+                outcome.kept,
+                store.requests(),
+            ));
+        }
+        Prepared::Check(random) => {
+            let checked = check::run(store, *random).await?;
+            let conditional = if checked.conditional {
+                "it refuses to overwrite where asked to"
+            } else {
+                "it does not know conditional writes, so objects are looked up first"
+            };
+            let removed = if checked.removed {
+                ""
+            } else {
+                "; upload-check.txt stays, as the key may not remove objects (only prune needs that)"
+            };
+            said = format!("{name}: writes, reads and lists; {conditional}{removed}\n");
+        }
+        Prepared::Prune(retention, yes) => {
+            let chosen = prune::look(store, *retention).await?;
+            if *yes {
+                prune::remove(store, &chosen).await?;
+            }
+            let done = if *yes { "removed" } else { "would remove" };
+            for (key, size) in &chosen.remove {
+                let key = record::printable(key);
+                said.push_str(&format!("{name}: {done} {key} ({})\n", bytes(*size)));
+            }
+            let sum = chosen.remove.iter().map(|(_, size)| size).sum();
+            let count = chosen.remove.len();
+            said.push_str(&format!("{name}: {done} {count} objects ({})", bytes(sum)));
+            if chosen.listed > 0 {
+                said.push_str(&format!(
+                    "; {} more are as old, and stay because files.json names them",
+                    chosen.listed
+                ));
+            }
+            said.push_str(if *yes || count == 0 { "\n" } else { "; --yes removes them\n" });
+        }
+        Prepared::PushRun(packed, dry_run) => {
+            for packed in packed {
+                let done = match (runs::push(store, packed, *dry_run).await?, dry_run) {
+                    (true, true) => "would be pushed",
+                    (true, false) => "is pushed",
+                    (false, _) => "is there already",
+                };
+                said.push_str(&format!("{name}: run {} {done}\n", packed.id));
+            }
+        }
+        Prepared::Pull(root, days, dry_run) => {
+            let pulled = runs::pull(store, root, *days, *dry_run).await?;
+            for (id, why) in &pulled.refused {
+                tracing::warn!("{name}: run {id} is not used: {why}");
+            }
+            let done = if *dry_run { "would be fetched" } else { "is fetched" };
+            for id in &pulled.runs {
+                said.push_str(&format!("{name}: run {id} {done}\n"));
+            }
+            if pulled.runs.is_empty() {
+                said.push_str(&format!("{name}: no new run\n"));
+            }
+        }
+    }
+    Ok(said)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+fn bytes(count: u64) -> String {
+    match count {
+        0..1_000 => format!("{count} bytes"),
+        1_000..1_000_000 => format!("{:.1} kB", count as f64 / 1e3),
+        _ => format!("{:.1} MB", count as f64 / 1e6),
+    }
+}

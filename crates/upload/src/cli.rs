@@ -1,0 +1,416 @@
+//! Flags to a checked configuration. Reads no file and touches nothing. A variable that is empty
+//! counts as not given; what a flag says goes before the environment, and that before the file of
+//! `--config`.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::config::Environment;
+use crate::prune::Retention;
+use crate::retry::Policy;
+
+/// Longest time that a flag accepts: a day.
+const MAX_SECONDS: f64 = 86_400.0;
+
+const AFTER_HELP: &str = "\
+Settings, in the environment or in the file of --config:
+  do    DO_ENABLED, DO_BUCKET, DO_SPACES_KEY, DO_SPACES_SECRET, DO_SPACES_REGION
+  r2    R2_ENABLED, R2_BUCKET, R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY, CF_ACCOUNT_ID
+  s3    S3_ENABLED, S3_BUCKET, S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY, S3_REGION, S3_ENDPOINT
+        (without an endpoint: AWS)
+  NAME  the same as s3 with NAME_ before them; UPLOAD_TARGETS lists such names
+  each  ..._PREFIX (before every key), ..._ACL (do: public-read), ..._PATH_STYLE, ..._ENDPOINT,
+        ..._SESSION_TOKEN
+  A target without a key asks the usual AWS sources: AWS_ACCESS_KEY_ID, AWS_PROFILE, ...
+
+Examples:
+  upload                          the directory public to every store that is enabled
+  upload --dry-run                what would be written
+  upload --check                  try the credentials, the bucket and the rights
+  upload --target r2 --verify     compare everything with R2, not only what the lists name
+  upload push-run analysis/today  put a finished run where other hosts can fetch it
+  upload pull                     fetch the runs that other hosts pushed
+  upload prune --keep-days 90     which unlisted reports are older; with --yes, remove them
+
+Exit codes (of the store's cause; 20 where several stores fail for different reasons):
+   0  done: every store has everything
+   1  a fault of the program itself
+   2  usage: a flag or a setting is wrong; nothing was sent
+   3  a local file cannot be used, files.json names something that is nowhere, or the store was
+      written by a newer version
+   4  not done in time, or interrupted: run again, it goes on where it ended
+   5  the store's pointers are of a later report, and stay: another host publishes there
+  10  no credentials, or the store does not accept them
+  11  the key may not do this
+  12  the bucket does not exist
+  13  the clocks of this host and of the store disagree
+  14  no connection: name, route, refused, TLS
+  15  throttled, also after waiting
+  16  the store or the way to it fails, also after more tries
+  17  other bytes are in the store under a name that never changes
+  18  the store does not hold what was sent to it
+  19  another answer of the store
+  20  several stores failed, each for another reason";
+
+/// Pushes the published reports to object stores by the S3 API: what never changes first, then
+/// other data, then files.json, then latest.json, each verified in the store before the next.
+#[derive(Debug, Parser)]
+#[command(name = "upload", version, after_help = AFTER_HELP)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[command(flatten)]
+    push: Push,
+
+    #[command(flatten)]
+    shared: Shared,
+}
+
+#[derive(Debug, clap::Args)]
+struct Push {
+    /// The output directory of aggregate [env: OUTPUT_DIR] [default: public]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+
+    /// Say what would be written, and write nothing
+    #[arg(long, conflicts_with = "check")]
+    dry_run: bool,
+
+    /// Try credentials, bucket and rights: write, read, list and remove upload-check.txt
+    #[arg(long)]
+    check: bool,
+
+    /// Compare the content of everything with the store's, whatever both lists say
+    #[arg(long)]
+    verify: bool,
+
+    /// Replace the store's pointers also where they are of a later report
+    #[arg(long)]
+    allow_older: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Remove what an explicit retention does not keep; without --yes, only say what that is.
+    ///
+    /// Reports and archives that the store's files.json names are never removed.
+    Prune {
+        /// Remove reports and archives that are not listed any more and older than so many days
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+        keep_days: Option<u32>,
+        /// Remove runs that started more than so many days ago
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+        keep_run_days: Option<u32>,
+        /// Remove them
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Put finished runs into the stores, for another host to aggregate
+    PushRun {
+        /// Analysis directories with a complete run.json
+        #[arg(value_name = "DIR", required = true)]
+        runs: Vec<PathBuf>,
+        /// Say what would be written, and write nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Fetch the runs that other hosts pushed and that are not here
+    Pull {
+        /// Where runs are [env: ANALYSIS_ROOT] [default: analysis]
+        #[arg(long, value_name = "DIR")]
+        analysis_root: Option<PathBuf>,
+        /// Only runs that started in the last so many days
+        #[arg(
+            long, value_name = "DAYS", default_value_t = 2,
+            value_parser = clap::value_parser!(u32).range(1..=36_500)
+        )]
+        days: u32,
+        /// Say what would be fetched, and write nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Shared {
+    /// Only this store; repeatable [default: every one that is enabled]
+    #[arg(long, value_name = "NAME", global = true, help_heading = "Stores")]
+    target: Vec<String>,
+
+    /// A config.env with settings that the environment does not have
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Stores")]
+    config: Option<PathBuf>,
+
+    /// How long one request, or a pause in its answer, may take [env: UPLOAD_TIMEOUT] [default: 60]
+    #[arg(long, value_name = "SECONDS", global = true, help_heading = "Pace")]
+    timeout: Option<Seconds>,
+
+    /// How long everything may take [env: UPLOAD_DEADLINE] [default: 1800]
+    #[arg(long, value_name = "SECONDS", global = true, help_heading = "Pace")]
+    deadline: Option<Seconds>,
+
+    /// Tries of a request, in all [default: 6]
+    #[arg(
+        long, value_name = "N", global = true, help_heading = "Pace",
+        value_parser = clap::value_parser!(u32).range(1..=100)
+    )]
+    max_tries: Option<u32>,
+
+    /// The pause after the first try; it doubles with every other [default: 0.5]
+    #[arg(long, value_name = "SECONDS", global = true, help_heading = "Pace")]
+    retry_delay: Option<Seconds>,
+
+    /// Files under way at once, per store; each takes up to 8 MiB of memory, a large one 24
+    #[arg(
+        long, value_name = "N", global = true, help_heading = "Pace", default_value_t = 4,
+        value_parser = clap::value_parser!(u32).range(1..=64)
+    )]
+    parallel: u32,
+
+    /// How log lines are written, to standard error
+    #[arg(
+        long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT", global = true,
+        help_heading = "Output"
+    )]
+    log_format: LogFormat,
+
+    /// Tell more: -v for every object and try, -vv for every request
+    #[arg(short, long, action = clap::ArgAction::Count, global = true, help_heading = "Output")]
+    verbose: u8,
+
+    /// No progress bar
+    #[arg(long, global = true, help_heading = "Output")]
+    no_progress: bool,
+
+    /// Print nothing where all goes well
+    #[arg(short, long, global = true, help_heading = "Output")]
+    quiet: bool,
+}
+
+/// How the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A length of time given in seconds.
+#[derive(Debug, Clone, Copy)]
+struct Seconds(Duration);
+
+impl FromStr for Seconds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.trim().parse::<f64>() {
+            Ok(seconds) if (0.0..=MAX_SECONDS).contains(&seconds) => {
+                Ok(Self(Duration::from_secs_f64(seconds)))
+            }
+            _ => Err(format!("give seconds, from 0 to {MAX_SECONDS}")),
+        }
+    }
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Task {
+    /// Bring the stores up to date.
+    Push {
+        /// The output directory.
+        dir: PathBuf,
+        /// How.
+        options: crate::sync::Options,
+    },
+    /// Try the stores out.
+    Check,
+    /// Remove what is not kept.
+    Prune {
+        /// What is kept.
+        retention: Retention,
+        /// Not only say it.
+        yes: bool,
+    },
+    /// Put runs into the stores.
+    PushRun {
+        /// Their directories.
+        runs: Vec<PathBuf>,
+        /// Only say it.
+        dry_run: bool,
+    },
+    /// Fetch runs.
+    Pull {
+        /// Where runs are.
+        root: PathBuf,
+        /// How far back.
+        days: u32,
+        /// Only say it.
+        dry_run: bool,
+    },
+}
+
+/// A checked configuration, without the stores' settings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// What is to be done.
+    pub task: Task,
+    /// The stores that were named.
+    pub targets: Vec<String>,
+    /// How long one request may take.
+    pub timeout: Duration,
+    /// How long everything may take.
+    pub deadline: Duration,
+    /// Tries and pauses.
+    pub policy: Policy,
+    /// Print nothing where all goes well.
+    pub quiet: bool,
+}
+
+/// Flags that do not go together, or a value out of range.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+impl Cli {
+    /// The file of `--config`.
+    #[must_use]
+    pub const fn config_file(&self) -> Option<&PathBuf> {
+        self.shared.config.as_ref()
+    }
+
+    /// How log lines are written, and how much is told.
+    #[must_use]
+    pub const fn log(&self) -> (LogFormat, u8) {
+        (self.shared.log_format, self.shared.verbose)
+    }
+
+    /// Whether bars are wished for.
+    #[must_use]
+    pub const fn progress(&self) -> bool {
+        !self.shared.no_progress && !self.shared.quiet
+    }
+
+    /// Checks what single flags cannot.
+    ///
+    /// # Errors
+    ///
+    /// [`Usage`], in words for the person who gave the flags.
+    pub fn check(self, environment: &Environment) -> Result<Config, Usage> {
+        let Self { command, push, shared } = self;
+        let pushes = push.dir.is_some() || push.dry_run || push.check || push.verify;
+        if command.is_some() && (pushes || push.allow_older) {
+            return Err(Usage(
+                "--dir, --dry-run, --check, --verify and --allow-older before a command mean \
+                 nothing to it; see `upload COMMAND --help`"
+                    .to_owned(),
+            ));
+        }
+        let set = |name: &str| {
+            environment.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+        };
+        let seconds = |flag: Option<Seconds>, name: &str, default: f64| match (flag, set(name)) {
+            (Some(Seconds(time)), _) => Ok(time),
+            (None, Some(text)) => match text.parse() {
+                Ok(Seconds(time)) => Ok(time),
+                Err(error) => Err(Usage(format!("{name} is {text:?}: {error}"))),
+            },
+            (None, None) => Ok(Duration::from_secs_f64(default)),
+        };
+        let path = |flag: Option<PathBuf>, name: &str, default: &str| {
+            flag.unwrap_or_else(|| PathBuf::from(set(name).unwrap_or(default)))
+        };
+        let timeout = seconds(shared.timeout, "UPLOAD_TIMEOUT", 60.0)?;
+        let deadline = seconds(shared.deadline, "UPLOAD_DEADLINE", 1800.0)?;
+        if timeout.is_zero() || deadline.is_zero() {
+            return Err(Usage("a timeout or deadline of 0 would fail everything".to_owned()));
+        }
+        let task = match command {
+            None if push.check => Task::Check,
+            None => Task::Push {
+                dir: path(push.dir, "OUTPUT_DIR", "public"),
+                options: crate::sync::Options {
+                    dry_run: push.dry_run,
+                    verify: push.verify,
+                    allow_older: push.allow_older,
+                    parallel: usize::try_from(shared.parallel).unwrap_or(1),
+                },
+            },
+            Some(Command::Prune { keep_days: None, keep_run_days: None, .. }) => {
+                return Err(Usage(
+                    "say what is to be kept: --keep-days, --keep-run-days, or both".to_owned(),
+                ));
+            }
+            Some(Command::Prune { keep_days, keep_run_days, yes }) => {
+                let retention = Retention { reports: keep_days, runs: keep_run_days };
+                Task::Prune { retention, yes }
+            }
+            Some(Command::PushRun { runs, dry_run }) => Task::PushRun { runs, dry_run },
+            Some(Command::Pull { analysis_root, days, dry_run }) => {
+                Task::Pull { root: path(analysis_root, "ANALYSIS_ROOT", "analysis"), days, dry_run }
+            }
+        };
+        let default = Policy::default();
+        let base = shared.retry_delay.map_or(default.base, |Seconds(time)| time);
+        Ok(Config {
+            task,
+            targets: shared.target,
+            timeout,
+            deadline,
+            policy: Policy { tries: shared.max_tries.unwrap_or(default.tries), base },
+            quiet: shared.quiet,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Config, Usage> {
+        let environment =
+            environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        Cli::try_parse_from(["upload"].iter().chain(arguments)).unwrap().check(&environment)
+    }
+
+    fn dir(config: Config) -> PathBuf {
+        match config.task {
+            Task::Push { dir, .. } => dir,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_flag_goes_before_a_variable_and_an_empty_one_is_none() {
+        assert_eq!(dir(check(&[], &[]).unwrap()), PathBuf::from("public"));
+        assert_eq!(dir(check(&[], &[("OUTPUT_DIR", "")]).unwrap()), PathBuf::from("public"));
+        assert_eq!(dir(check(&[], &[("OUTPUT_DIR", "o")]).unwrap()), PathBuf::from("o"));
+        let flag = check(&["--dir", "d"], &[("OUTPUT_DIR", "o")]).unwrap();
+        assert_eq!(dir(flag), PathBuf::from("d"));
+        let config = check(&[], &[("UPLOAD_TIMEOUT", "5"), ("UPLOAD_DEADLINE", " ")]).unwrap();
+        assert_eq!((config.timeout.as_secs(), config.deadline.as_secs()), (5, 1800));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        assert!(check(&[], &[("UPLOAD_TIMEOUT", "soon")]).is_err());
+        assert!(check(&["--timeout", "0"], &[]).is_err());
+        assert!(check(&["prune"], &[]).is_err());
+        assert!(check(&["--dry-run", "pull"], &[]).is_err());
+        assert!(check(&["--target", "r2", "pull"], &[]).is_ok());
+        assert!(check(&["prune", "--keep-days", "9", "--target", "r2"], &[]).is_ok());
+        assert!(Cli::try_parse_from(["upload", "--dry-run", "--check"]).is_err());
+        assert!(Cli::try_parse_from(["upload", "push-run"]).is_err());
+    }
+
+    #[test]
+    fn every_exit_code_is_in_the_help() {
+        for code in (0..=5u8).chain(10..=20) {
+            assert!(AFTER_HELP.contains(&format!("\n{code:>4}  ")), "{code}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Configurations, good and bad.
+
+use super::*;
+
+fn environment(pairs: &[(&str, &str)]) -> Environment {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+const BOTH: &[(&str, &str)] = &[
+    ("DO_ENABLED", "true"),
+    ("DO_BUCKET", "reports"),
+    ("DO_SPACES_KEY", "spaces-id"),
+    ("DO_SPACES_SECRET", "spaces-secret"),
+    ("DO_SPACES_REGION", "nyc3"),
+    ("R2_ENABLED", "1"),
+    ("R2_BUCKET", "reports-r2"),
+    ("R2_ACCESS_KEY_ID", "r2-id"),
+    ("R2_SECRET_ACCESS_KEY", "r2-secret"),
+    ("CF_ACCOUNT_ID", "0123456789abcdef0123456789abcdef"),
+];
+
+#[test]
+fn spaces_and_r2() {
+    let both = targets(&environment(BOTH), &[]).unwrap();
+    let [spaces, r2] = both.as_slice() else { panic!("{both:?}") };
+    assert_eq!(spaces.name, "do");
+    assert_eq!(spaces.endpoint.as_deref(), Some("https://nyc3.digitaloceanspaces.com"));
+    assert_eq!(spaces.region, "nyc3");
+    assert!(!spaces.path_style);
+    assert_eq!(spaces.acl.as_deref(), Some("public-read"));
+    assert_eq!(r2.name, "r2");
+    assert_eq!(
+        r2.endpoint.as_deref(),
+        Some("https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com")
+    );
+    assert_eq!(r2.region, "auto");
+    assert!(r2.path_style);
+    assert_eq!(r2.acl, None);
+    assert_eq!(r2.key.as_ref().unwrap().secret.reveal(), "r2-secret");
+}
+
+#[test]
+fn secrets_are_not_shown() {
+    let shown = format!("{:?}", targets(&environment(BOTH), &[]).unwrap());
+    for secret in ["spaces-id", "spaces-secret", "r2-id", "r2-secret"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}
+
+#[test]
+fn named_ones_need_not_be_enabled() {
+    let mut environment = environment(BOTH);
+    environment.insert("R2_ENABLED".to_owned(), "false".to_owned());
+    let named = targets(&environment, &["R2".to_owned(), "r2".to_owned()]).unwrap();
+    assert_eq!(named.len(), 1);
+    let enabled = targets(&environment, &[]).unwrap();
+    assert_eq!(enabled.len(), 1);
+    assert_eq!(enabled[0].name, "do");
+}
+
+#[test]
+fn any_other_store() {
+    let mut variables = environment(&[
+        ("UPLOAD_TARGETS", "attic"),
+        ("ATTIC_BUCKET", "b"),
+        ("ATTIC_ENDPOINT", "http://127.0.0.1:9000/"),
+        ("ATTIC_PREFIX", "/tor/dns/"),
+    ]);
+    let attic = targets(&variables, &[]).unwrap().remove(0);
+    assert_eq!(attic.endpoint.as_deref(), Some("http://127.0.0.1:9000"));
+    assert!(attic.path_style);
+    assert_eq!(attic.prefix, "tor/dns/");
+    assert_eq!(attic.key, None);
+    variables.insert("ATTIC_ENABLED".to_owned(), "no".to_owned());
+    assert_eq!(targets(&variables, &[]), Err(ConfigError::NoTarget));
+}
+
+#[test]
+fn aws_itself() {
+    let aws = environment(&[("S3_ENABLED", "yes"), ("S3_BUCKET", "b"), ("S3_REGION", "eu-west-1")]);
+    let aws = targets(&aws, &[]).unwrap().remove(0);
+    assert_eq!((aws.endpoint, aws.path_style, aws.region.as_str()), (None, false, "eu-west-1"));
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let with = |name: &str, value: &str| {
+        let mut environment = environment(BOTH);
+        environment.insert(name.to_owned(), value.to_owned());
+        targets(&environment, &[]).unwrap_err().to_string()
+    };
+    assert!(with("DO_BUCKET", " ").contains("DO_BUCKET"));
+    assert!(with("DO_ENABLED", "maybe").contains("DO_ENABLED"));
+    assert!(with("DO_SPACES_SECRET", "").contains("DO_SPACES_SECRET"));
+    assert!(with("DO_SPACES_REGION", "evil.example/").contains("DO_SPACES_REGION"));
+    assert!(with("CF_ACCOUNT_ID", "").contains("CF_ACCOUNT_ID"));
+    assert!(with("CF_ACCOUNT_ID", "x.example").contains("CF_ACCOUNT_ID"));
+    assert!(with("R2_ENDPOINT", "r2.example").contains("R2_ENDPOINT"));
+    assert!(with("R2_PREFIX", "../x").contains("R2_PREFIX"));
+    let told = with("R2_ENDPOINT", "https://me:hunter2@r2.example");
+    assert!(told.contains("R2_ENDPOINT") && !told.contains("hunter2"));
+    assert!(with("UPLOAD_TARGETS", "1x").contains("1x"));
+    assert_eq!(targets(&Environment::new(), &[]), Err(ConfigError::NoTarget));
+}

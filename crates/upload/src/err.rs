@@ -1,0 +1,335 @@
+//! What goes wrong with a store, by cause: what to say, whether to try again, and how the program
+//! ends. Pure: the store's answer comes in as [`Evidence`].
+
+use std::fmt;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::retry::Retry;
+
+/// Why a store did not do what was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// There are no credentials, or they could not be fetched.
+    NoCredentials,
+    /// The store does not know the key, or the signature is not right.
+    BadKey,
+    /// The key is right, but may not do this.
+    Denied,
+    /// The bucket does not exist.
+    NoBucket,
+    /// The clocks of this host and the store disagree.
+    ClockSkew,
+    /// No connection: no such name, no route, refused, or no TLS.
+    NoRoute,
+    /// Too many requests, also after waiting.
+    Throttled,
+    /// A connection that broke or stalled, or an error of the store's own.
+    Unavailable,
+    /// Other bytes are there under a name that never changes.
+    Conflict,
+    /// The store does not hold what was sent to it.
+    Unverified,
+    /// The list of files names something that is neither here nor in the store.
+    Incomplete,
+    /// What is in the store was written by a newer program.
+    Newer,
+    /// The store's pointers are of a later report than those here.
+    Older,
+    /// A local file cannot be read, or is not what the list says.
+    Local,
+    /// The time for everything is over.
+    Deadline,
+    /// There is no such object.
+    NotFound,
+    /// A condition did not hold: the object is there, or is another than before.
+    Changed,
+    /// The store does not know this kind of request.
+    Unsupported,
+    /// Anything else the store answered.
+    Other,
+}
+
+impl Cause {
+    /// What it means.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::NoCredentials => "no credentials",
+            Self::BadKey => "the store does not accept the key",
+            Self::Denied => "the key may not do this",
+            Self::NoBucket => "the bucket does not exist",
+            Self::ClockSkew => "the clocks of this host and of the store disagree",
+            Self::NoRoute => "no connection to the store",
+            Self::Throttled => "the store asks for fewer requests",
+            Self::Unavailable => "the store, or the way to it, fails",
+            Self::Conflict => "other bytes are there under a name that never changes",
+            Self::Unverified => "the store does not hold what was sent to it",
+            Self::Incomplete => "something that would be named is missing",
+            Self::Newer => "the store was written by a newer program",
+            Self::Older => "the store's pointers are of a later report, and stay",
+            Self::Local => "a local file cannot be used",
+            Self::Deadline => "not done in time",
+            Self::NotFound => "no such object",
+            Self::Changed => "another uploader changes the same objects",
+            Self::Unsupported => "the store does not know this request",
+            Self::Other => "the store refuses",
+        }
+    }
+
+    /// What to do.
+    #[must_use]
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::NoCredentials => "set the target's key and secret in config.env",
+            Self::BadKey => {
+                "compare the target's key, secret, region and endpoint with the store's"
+            }
+            Self::Denied => {
+                "give the key the right to list the bucket and to read and write objects"
+            }
+            Self::NoBucket => "create it, or correct the target's bucket, region or endpoint",
+            Self::ClockSkew => "set this host's clock (NTP)",
+            Self::NoRoute => "check the endpoint, the network, DNS and the CA certificates",
+            Self::Throttled | Self::Unavailable => {
+                "run again; if it stays so, ask the store's status page"
+            }
+            Self::Conflict => {
+                "find out which of the two is right; remove or rename the other by hand"
+            }
+            Self::Unverified => "run again; if it stays so, do not trust this store",
+            Self::Incomplete => "run `aggregate files`, then upload again",
+            Self::Newer => "update this program",
+            Self::Older => {
+                "let only one host publish into a bucket; to go back on purpose, --allow-older"
+            }
+            Self::Local => "look at the file; `aggregate files` makes the list anew",
+            Self::Deadline => "run again: it goes on where it ended; or give a longer --deadline",
+            Self::NotFound => "run again",
+            Self::Changed => "let only one host publish into a bucket, and run again",
+            Self::Unsupported | Self::Other => "see the store's documentation for this answer",
+        }
+    }
+
+    /// The program's exit code where this ended a store's turn.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Local | Self::Incomplete | Self::Newer => 3,
+            Self::Deadline => 4,
+            Self::Older => 5,
+            Self::NoCredentials | Self::BadKey => 10,
+            Self::Denied => 11,
+            Self::NoBucket => 12,
+            Self::ClockSkew => 13,
+            Self::NoRoute => 14,
+            Self::Throttled => 15,
+            Self::Unavailable => 16,
+            Self::Conflict => 17,
+            Self::Unverified => 18,
+            Self::NotFound | Self::Changed | Self::Unsupported | Self::Other => 19,
+        }
+    }
+
+    /// How soon the same request may work.
+    #[must_use]
+    pub const fn retry(self) -> Retry {
+        match self {
+            Self::NoRoute | Self::Unavailable | Self::Unverified => Retry::Soon,
+            Self::Throttled => Retry::Later,
+            _ => Retry::Never,
+        }
+    }
+}
+
+/// Something that a store did not do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct StoreError {
+    /// What was being done, such as `list the bucket`.
+    pub doing: String,
+    /// Why it failed.
+    pub cause: Cause,
+    /// In the words of the store or the system; a stranger's text, made printable.
+    pub detail: String,
+    /// How long the store asked to be left alone.
+    pub wish: Option<Duration>,
+}
+
+impl StoreError {
+    /// An error of this cause.
+    pub fn new(doing: impl Into<String>, cause: Cause, detail: impl AsRef<str>) -> Self {
+        // A store can answer with anything, also with a page of HTML.
+        let detail: String = record::printable(detail.as_ref()).chars().take(400).collect();
+        Self { doing: doing.into(), cause, detail, wish: None }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {}: {}", self.doing, self.cause.meaning())?;
+        if !self.detail.is_empty() {
+            write!(f, " ({})", self.detail)?;
+        }
+        write!(f, "; {}", self.cause.advice())
+    }
+}
+
+/// How a request failed, as far as is known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// The HTTP status, where an answer came.
+    pub status: Option<u16>,
+    /// The error's code in the answer's body.
+    pub code: Option<String>,
+    /// No connection was made.
+    pub unconnected: bool,
+    /// No request could be signed: there is no usable key.
+    pub unsigned: bool,
+}
+
+/// The cause of a failed request. Codes are those of the S3 API's "Error responses"; R2 and Spaces
+/// use the same.
+#[must_use]
+pub fn cause(evidence: &Evidence) -> Cause {
+    if evidence.unsigned {
+        return Cause::NoCredentials;
+    }
+    match evidence.code.as_deref().unwrap_or_default() {
+        "InvalidAccessKeyId"
+        | "SignatureDoesNotMatch"
+        | "InvalidToken"
+        | "ExpiredToken"
+        | "TokenRefreshRequired"
+        | "AuthorizationHeaderMalformed"
+        | "InvalidSecurity"
+        | "NotSignedUp"
+        | "Unauthorized" => return Cause::BadKey,
+        "RequestTimeTooSkewed" | "RequestExpired" => return Cause::ClockSkew,
+        "NoSuchBucket" | "InvalidBucketName" => return Cause::NoBucket,
+        "NoSuchKey" | "NotFound" => return Cause::NotFound,
+        "PreconditionFailed" => return Cause::Changed,
+        "NotImplemented" => return Cause::Unsupported,
+        "SlowDown"
+        | "Throttling"
+        | "ThrottlingException"
+        | "TooManyRequests"
+        | "RequestLimitExceeded"
+        | "RequestThrottled" => return Cause::Throttled,
+        // The body came in too slowly, or two uploaders wrote at once: both pass.
+        "RequestTimeout"
+        | "ConditionalRequestConflict"
+        | "OperationAborted"
+        | "InternalError"
+        | "ServiceUnavailable" => return Cause::Unavailable,
+        // Damaged on the way.
+        "BadDigest" | "XAmzContentSHA256Mismatch" | "IncompleteBody" => return Cause::Unverified,
+        _ => {}
+    }
+    match evidence.status {
+        Some(401) => Cause::BadKey,
+        Some(403) => Cause::Denied,
+        Some(404) => Cause::NotFound,
+        Some(409 | 412) => Cause::Changed,
+        Some(429 | 503) => Cause::Throttled,
+        Some(501) => Cause::Unsupported,
+        Some(408 | 500..) => Cause::Unavailable,
+        // A redirect, or a client's error with another code.
+        Some(300..) => Cause::Other,
+        // An answer that cannot be understood: cut, or not the store's.
+        Some(_) => Cause::Unavailable,
+        None if evidence.unconnected => Cause::NoRoute,
+        None => Cause::Unavailable,
+    }
+}
+
+/// How far this host's clock is from the store's, in words; `None` where the answer had no date.
+#[must_use]
+pub fn skew(date: Option<&str>, now: DateTime<Utc>) -> Option<String> {
+    let theirs = DateTime::parse_from_rfc2822(date?).ok()?.with_timezone(&Utc);
+    let behind = theirs - now;
+    let word = if behind < TimeDelta::zero() { "ahead of" } else { "behind" };
+    Some(format!("this host's clock is {} s {word} the store's", behind.num_seconds().abs()))
+}
+
+/// The code of a whole turn from those of its stores: 0 where all went well, the store's own where
+/// all that failed did so for one reason, and 20 where the reasons differ.
+#[must_use]
+pub fn of_all(codes: &[u8]) -> u8 {
+    let mut failed = codes.iter().copied().filter(|&code| code != 0);
+    match failed.next() {
+        None => 0,
+        Some(first) if failed.all(|code| code == first) => first,
+        Some(_) => 20,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(status: u16, code: &str) -> Cause {
+        let code = (!code.is_empty()).then(|| code.to_owned());
+        cause(&Evidence { status: Some(status), code, ..Evidence::default() })
+    }
+
+    #[test]
+    fn answers_of_stores() {
+        assert_eq!(of(403, "InvalidAccessKeyId"), Cause::BadKey);
+        assert_eq!(of(403, "SignatureDoesNotMatch"), Cause::BadKey);
+        // R2, of a key that has not the length of one.
+        assert_eq!(of(401, "InvalidArgument"), Cause::BadKey);
+        assert_eq!(of(400, "InvalidArgument"), Cause::Other);
+        assert_eq!(of(401, ""), Cause::BadKey);
+        assert_eq!(of(403, "AccessDenied"), Cause::Denied);
+        assert_eq!(of(403, "RequestTimeTooSkewed"), Cause::ClockSkew);
+        assert_eq!(of(404, "NoSuchBucket"), Cause::NoBucket);
+        // Of a HEAD, which has no body.
+        assert_eq!(of(404, ""), Cause::NotFound);
+        assert_eq!(of(412, ""), Cause::Changed);
+        assert_eq!(of(409, "ConditionalRequestConflict"), Cause::Unavailable);
+        assert_eq!(of(503, "SlowDown"), Cause::Throttled);
+        assert_eq!(of(429, ""), Cause::Throttled);
+        assert_eq!(of(500, "InternalError"), Cause::Unavailable);
+        assert_eq!(of(200, "InternalError"), Cause::Unavailable);
+        assert_eq!(of(200, ""), Cause::Unavailable);
+        assert_eq!(of(501, "NotImplemented"), Cause::Unsupported);
+        assert_eq!(of(301, "PermanentRedirect"), Cause::Other);
+    }
+
+    #[test]
+    fn no_answer() {
+        let none = Evidence::default();
+        assert_eq!(cause(&none), Cause::Unavailable);
+        assert_eq!(cause(&Evidence { unconnected: true, ..none.clone() }), Cause::NoRoute);
+        assert_eq!(cause(&Evidence { unsigned: true, ..none }), Cause::NoCredentials);
+    }
+
+    #[test]
+    fn the_skew_is_told() {
+        let now = "2026-11-23T04:00:00Z".parse().unwrap();
+        assert_eq!(
+            skew(Some("Mon, 23 Nov 2026 05:00:00 GMT"), now).unwrap(),
+            "this host's clock is 3600 s behind the store's"
+        );
+        assert_eq!(
+            skew(Some("Mon, 23 Nov 2026 03:59:00 GMT"), now).unwrap(),
+            "this host's clock is 60 s ahead of the store's"
+        );
+        assert_eq!(skew(Some("soon"), now), None);
+        assert_eq!(skew(None, now), None);
+    }
+
+    #[test]
+    fn one_code_of_many() {
+        assert_eq!(of_all(&[0, 0]), 0);
+        assert_eq!(of_all(&[0, 12, 12]), 12);
+        assert_eq!(of_all(&[10, 12]), 20);
+    }
+
+    #[test]
+    fn what_a_store_says_cannot_act_on_a_terminal() {
+        let error = StoreError::new("list the bucket", Cause::Other, "\u{1b}[2J");
+        assert!(!error.to_string().contains('\u{1b}'));
+    }
+}

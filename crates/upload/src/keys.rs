@@ -1,0 +1,162 @@
+//! What each file of the output directory is to a store: when it is written, whether it may ever
+//! change, its type, and how long it may be cached. Pure. The documentation for readers of the
+//! bucket is `docs/formats/store.md`.
+
+use record::{FILES_FILE, LATEST_FILE, TRENDS_FILE};
+
+/// How the names of dated reports and of archives begin; everything under it is immutable.
+pub const IMMUTABLE_PREFIX: &str = "dns_health_";
+
+/// Under which runs of other hosts lie.
+pub const RUNS_PREFIX: &str = "runs/";
+
+/// The object that `--check` writes, reads and removes.
+pub const PROBE_KEY: &str = "upload-check.txt";
+
+/// The longest key: S3 allows 1,024 bytes, and a target's prefix comes before it.
+const MAX_KEY: usize = 900;
+
+/// What a file is to a store, in the order of writing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// A dated report or an archive: written once, never with other bytes.
+    Immutable,
+    /// `trends.json`, and pages where there are any.
+    Data,
+    /// `files.json`: names what is immutable.
+    Files,
+    /// `latest.json`.
+    Latest,
+}
+
+/// The class of the file with this key.
+#[must_use]
+pub fn class(key: &str) -> Class {
+    match key {
+        LATEST_FILE => Class::Latest,
+        FILES_FILE => Class::Files,
+        _ if key.starts_with(IMMUTABLE_PREFIX) || key.starts_with(RUNS_PREFIX) => Class::Immutable,
+        _ => Class::Data,
+    }
+}
+
+/// The `Cache-Control` of the object with this key: a year for what never changes, a minute for
+/// what is replaced with every report, five minutes for pages.
+#[must_use]
+pub fn cache_control(key: &str) -> &'static str {
+    match (class(key), key) {
+        (Class::Immutable, _) => "public, max-age=31536000, immutable",
+        (Class::Files | Class::Latest, _) | (Class::Data, TRENDS_FILE) => "public, max-age=60",
+        (Class::Data, _) => "public, max-age=300",
+    }
+}
+
+/// The `Content-Type` of the object with this key, by the end of its name.
+#[must_use]
+pub fn content_type(key: &str) -> &'static str {
+    let name = key.rsplit('/').next().unwrap_or(key);
+    match name.rsplit_once('.').map_or("", |(_, end)| end) {
+        "json" => "application/json",
+        "html" => "text/html; charset=utf-8",
+        "js" | "mjs" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "txt" | "md" => "text/plain; charset=utf-8",
+        "csv" => "text/csv; charset=utf-8",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "ico" => "image/x-icon",
+        "webmanifest" => "application/manifest+json",
+        "woff2" => "font/woff2",
+        "xml" => "application/xml",
+        "tar" => "application/x-tar",
+        "gz" => "application/gzip",
+        "xz" => "application/x-xz",
+        "zst" => "application/zstd",
+        "zip" => "application/zip",
+        "parquet" => "application/vnd.apache.parquet",
+        _ => "application/octet-stream",
+    }
+}
+
+/// Why a file of the output directory is not published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unpublished {
+    /// Hidden, or not finished.
+    #[error("hidden")]
+    Hidden,
+    /// The hosting's own configuration, which is no content.
+    #[error("configuration of the hosting")]
+    Hosting,
+    /// Where runs of other hosts lie in the store.
+    #[error("runs/ is kept for runs: see upload push-run")]
+    Runs,
+    /// A name that not every store, URL and shell takes the same way.
+    #[error("the name has characters other than letters, digits, and . _ - + =, or is too long")]
+    Name,
+}
+
+/// Whether the file at this path below the output directory, its parts joined by `/`, is
+/// published.
+///
+/// # Errors
+///
+/// [`Unpublished`], where it is not.
+pub fn publishable(path: &str) -> Result<(), Unpublished> {
+    if path.split('/').any(|part| part.starts_with('.')) {
+        return Err(Unpublished::Hidden);
+    }
+    if ["_headers", "_redirects", "_routes.json", "_worker.js"].contains(&path) {
+        return Err(Unpublished::Hosting);
+    }
+    if path.starts_with(RUNS_PREFIX) {
+        return Err(Unpublished::Runs);
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-+=".contains(c);
+    let sound = path.split('/').all(|part| !part.is_empty() && part.chars().all(plain));
+    if sound && path.len() <= MAX_KEY { Ok(()) } else { Err(Unpublished::Name) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_when() {
+        assert!(Class::Immutable < Class::Data);
+        assert!(Class::Data < Class::Files);
+        assert!(Class::Files < Class::Latest);
+        assert_eq!(class("dns_health_2026-11-23_03-15-30.json"), Class::Immutable);
+        assert_eq!(class("dns_health_2026-11.tar.xz"), Class::Immutable);
+        assert_eq!(class("trends.json"), Class::Data);
+        assert_eq!(class("index.html"), Class::Data);
+        assert_eq!(class("files.json"), Class::Files);
+        assert_eq!(class("latest.json"), Class::Latest);
+        assert_eq!(class("old/latest.json"), Class::Data);
+    }
+
+    #[test]
+    fn what_is_cached_how_long() {
+        for key in ["latest.json", "files.json", "trends.json"] {
+            assert_eq!(cache_control(key), "public, max-age=60", "{key}");
+        }
+        for key in ["dns_health_2026-11-23_03-15-30.json", "dns_health_2026-11.tar.gz"] {
+            assert_eq!(cache_control(key), "public, max-age=31536000, immutable", "{key}");
+        }
+        assert_eq!(cache_control("index.html"), "public, max-age=300");
+        assert_eq!(content_type("dns_health_2026-11.tar.gz"), "application/gzip");
+        assert_eq!(content_type("a.b/page"), "application/octet-stream");
+    }
+
+    #[test]
+    fn what_is_not_published() {
+        assert_eq!(publishable("assets/uPlot.min.js"), Ok(()));
+        assert_eq!(publishable(".unfinished-x"), Err(Unpublished::Hidden));
+        assert_eq!(publishable("a/.git/config"), Err(Unpublished::Hidden));
+        assert_eq!(publishable("../x"), Err(Unpublished::Hidden));
+        assert_eq!(publishable("_headers"), Err(Unpublished::Hosting));
+        assert_eq!(publishable("runs/x"), Err(Unpublished::Runs));
+        for path in ["a b", "a//b", "/a", "ä", "a\nb", "", "a?b", "a%2fb"] {
+            assert_eq!(publishable(path), Err(Unpublished::Name), "{path:?}");
+        }
+    }
+}

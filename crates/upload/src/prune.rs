@@ -1,0 +1,201 @@
+//! `upload prune`: what may go from a store, by an explicit retention. [`choose`] is pure, and
+//! never chooses what a reader could still be told to fetch.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
+use record::{FILES_FILE, Files, Kind};
+
+use crate::err::{Cause, StoreError};
+use crate::keys::{IMMUTABLE_PREFIX, RUNS_PREFIX};
+use crate::local::POINTER_LIMIT;
+use crate::plan::Listed;
+use crate::runs;
+use crate::store::Store;
+
+/// How long readers may go on with a `files.json` from before: it is cached for a minute, and the
+/// caches of others are not ours to know.
+const SETTLED: TimeDelta = TimeDelta::minutes(10);
+
+/// What is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Reports and archives that are not listed any more, for so many days after their date; `None`
+    /// for ever.
+    pub reports: Option<u32>,
+    /// Runs of hosts, for so many days after their start; `None` for ever.
+    pub runs: Option<u32>,
+}
+
+/// What may go, and what could not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Chosen {
+    /// Key and size, in the order of removal.
+    pub remove: Vec<(String, u64)>,
+    /// How many are old enough, and stay because `files.json` names them.
+    pub listed: usize,
+}
+
+/// The time that a dated report's or an archive's name begins with.
+fn time_of(key: &str) -> Option<DateTime<Utc>> {
+    let rest = key.strip_prefix(IMMUTABLE_PREFIX)?;
+    let report = rest
+        .get(..19)
+        .and_then(|date| NaiveDateTime::parse_from_str(date, "%Y-%m-%d_%H-%M-%S").ok());
+    if let Some(time) = report {
+        return Some(time.and_utc());
+    }
+    let month = rest.get(..7)?;
+    let first = NaiveDate::parse_from_str(&format!("{month}-01"), "%Y-%m-%d").ok()?;
+    // An archive is of its month's end.
+    first
+        .checked_add_months(chrono::Months::new(1))?
+        .and_hms_opt(0, 0, 0)
+        .map(|time| time.and_utc())
+}
+
+/// What may be removed.
+#[must_use]
+pub fn choose(
+    bucket: &BTreeMap<String, Listed>,
+    runs: &BTreeMap<String, Listed>,
+    named: &BTreeSet<String>,
+    retention: Retention,
+    now: DateTime<Utc>,
+) -> Chosen {
+    let before = |days: u32| now - TimeDelta::days(days.into());
+    let mut chosen = Chosen::default();
+    if let Some(days) = retention.reports {
+        for (key, object) in bucket {
+            if time_of(key).is_none_or(|time| time >= before(days)) {
+                continue;
+            }
+            if named.contains(key) {
+                chosen.listed += 1;
+            } else {
+                chosen.remove.push((key.clone(), object.size));
+            }
+        }
+    }
+    if let Some(days) = retention.runs {
+        let mut old: Vec<_> = runs
+            .iter()
+            .filter(|(key, _)| {
+                runs::of_key(key)
+                    .and_then(|(id, _)| runs::started(id))
+                    .is_some_and(|time| time < before(days))
+            })
+            .map(|(key, object)| (key.clone(), object.size))
+            .collect();
+        // run.json first: what is half removed is then not fetched.
+        old.sort_by_key(|(key, _)| (!key.ends_with(runs::RUN_OBJECT), key.clone()));
+        chosen.remove.extend(old);
+    }
+    chosen
+}
+
+/// What may go from this store.
+///
+/// # Errors
+///
+/// [`StoreError`]; also where the list of files is too young, missing or unreadable: then nobody
+/// can tell what readers may be told to fetch.
+pub async fn look(store: &Store, retention: Retention) -> Result<Chosen, StoreError> {
+    let bucket = store.list("").await?;
+    let runs = match retention.runs {
+        Some(_) => store.list_deep(RUNS_PREFIX).await?,
+        None => BTreeMap::new(),
+    };
+    let mut named = BTreeSet::new();
+    if retention.reports.is_some() {
+        let refuse = |cause, detail: &str| StoreError::new("prune reports", cause, detail);
+        let Some(list) = bucket.get(FILES_FILE) else {
+            return Err(refuse(Cause::Incomplete, "the store has no files.json"));
+        };
+        if list.modified.is_none_or(|written| store.now() - written < SETTLED) {
+            let detail = "files.json was replaced less than 10 minutes ago, and readers may still \
+                          go by the one before: try again later";
+            return Err(refuse(Cause::Changed, detail));
+        }
+        let read = store.get(FILES_FILE, POINTER_LIMIT).await?;
+        let files: Option<Files> = read.and_then(|(whole, _)| Kind::Files.parse(&whole.bytes).ok());
+        let Some(files) = files else {
+            return Err(refuse(Cause::Incomplete, "the store's files.json cannot be read"));
+        };
+        named.extend(files.files.into_iter().map(|file| file.name));
+    }
+    Ok(choose(&bucket, &runs, &named, retention, store.now()))
+}
+
+/// Removes what was chosen, one after the other.
+///
+/// # Errors
+///
+/// [`StoreError`]; what was removed until then is gone.
+pub async fn remove(store: &Store, chosen: &Chosen) -> Result<(), StoreError> {
+    for (key, _) in &chosen.remove {
+        store.delete(key).await?;
+        tracing::debug!("{}: {key} is removed", store.target().name);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn objects(keys: &[&str]) -> BTreeMap<String, Listed> {
+        let listed = Listed { size: 1, modified: None, etag: None };
+        keys.iter().map(|key| ((*key).to_owned(), listed.clone())).collect()
+    }
+
+    fn keys(chosen: &Chosen) -> Vec<&str> {
+        chosen.remove.iter().map(|(key, _)| key.as_str()).collect()
+    }
+
+    #[test]
+    fn only_what_is_old_and_not_listed_goes() {
+        let bucket = objects(&[
+            "dns_health_2026-01-01_00-00-00.json",
+            "dns_health_2026-01-02_00-00-00-2.json",
+            "dns_health_2026-11-22_00-00-00.json",
+            "dns_health_2025-12.tar.xz",
+            "dns_health_2026-10.tar.xz",
+            "dns_health_x.json",
+            "latest.json",
+            "files.json",
+            "index.html",
+        ]);
+        let named = BTreeSet::from(["dns_health_2026-01-01_00-00-00.json".to_owned()]);
+        let now = "2026-11-23T00:00:00Z".parse().unwrap();
+        let retention = Retention { reports: Some(30), runs: None };
+        let chosen = choose(&bucket, &BTreeMap::new(), &named, retention, now);
+        assert_eq!(
+            keys(&chosen),
+            ["dns_health_2025-12.tar.xz", "dns_health_2026-01-02_00-00-00-2.json"]
+        );
+        assert_eq!(chosen.listed, 1);
+        let none = Retention { reports: None, runs: None };
+        assert_eq!(choose(&bucket, &bucket, &named, none, now), Chosen::default());
+    }
+
+    #[test]
+    fn of_a_run_its_mark_goes_first() {
+        let runs = objects(&[
+            "runs/20260101T000000Z-00000000/results.tar.gz",
+            "runs/20260101T000000Z-00000000/run.json",
+            "runs/20261122T000000Z-00000000/run.json",
+            "runs/other/run.json",
+        ]);
+        let now = "2026-11-23T00:00:00Z".parse().unwrap();
+        let retention = Retention { reports: None, runs: Some(7) };
+        let chosen = choose(&BTreeMap::new(), &runs, &BTreeSet::new(), retention, now);
+        assert_eq!(
+            keys(&chosen),
+            [
+                "runs/20260101T000000Z-00000000/run.json",
+                "runs/20260101T000000Z-00000000/results.tar.gz",
+            ]
+        );
+    }
+}
