@@ -34,4 +34,5 @@ test: need node
 	cd deploy/cloudflare && npm ci --no-progress --no-audit --no-fund && npm test
 
 bench: build
+	@tools/need rclone=rclone python3=python3
 	$(CARGO) bench --workspace --locked
