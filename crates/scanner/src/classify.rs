@@ -428,14 +428,15 @@ pub struct Conclusion {
 /// None where there was no attempt.
 #[must_use]
 pub fn conclude(attempts: &[Attempt]) -> Option<Conclusion> {
-    let weight = |attempt: &Attempt| {
+    let weight = |index: usize, attempt: &Attempt| {
         let status = match attempt.status {
-            Status::WrongIp => 6,
-            Status::Success => 5,
-            Status::DnsFail => 4,
-            Status::Timeout => 3,
-            Status::CircuitFail => 2,
-            Status::Error => 1,
+            Status::WrongIp => 7,
+            Status::Success => 6,
+            Status::DnsFail => 5,
+            Status::Timeout if silence_may_be_ours(&attempts[index + 1..]) => 1,
+            Status::Timeout => 4,
+            Status::CircuitFail => 3,
+            Status::Error => 2,
             Status::Exception => 0,
         };
         let blame = match attempt.blame {
@@ -446,7 +447,7 @@ pub fn conclude(attempts: &[Attempt]) -> Option<Conclusion> {
         (status, blame)
     };
     let (index, decisive) =
-        attempts.iter().enumerate().max_by_key(|(index, attempt)| (weight(attempt), *index))?;
+        attempts.iter().enumerate().max_by_key(|(i, attempt)| (weight(*i, attempt), *i))?;
     let blame = match decisive.blame {
         Some(Blame::Unknown) if seen_by_two_first_hops(attempts) && is_path(decisive) => {
             Some(Blame::Exit)
@@ -454,6 +455,15 @@ pub fn conclude(attempts: &[Attempt]) -> Option<Conclusion> {
         blame => blame,
     };
     Some(Conclusion { attempt: index, blame })
+}
+
+/// Whether what came after a query without an answer says that the silence may have been this
+/// host's: it was tried again, and no try got past the first hop. Our own uplink that fails in the
+/// middle of a scan looks so for every relay under way.
+fn silence_may_be_ours(later: &[Attempt]) -> bool {
+    let not_past =
+        |attempt: &Attempt| matches!(attempt.blame, Some(Blame::FirstHop | Blame::Scanner));
+    !later.is_empty() && later.iter().all(not_past)
 }
 
 /// Whether the attempt failed between the first hop and the exit, or beyond: one such attempt

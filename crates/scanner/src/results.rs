@@ -70,7 +70,20 @@ impl ResultsError {
 #[derive(Debug)]
 pub struct AnalysisDir {
     path: PathBuf,
+    /// Whether it was not there before.
+    made: bool,
     _lock: File,
+}
+
+impl Drop for AnalysisDir {
+    /// A run that came to nothing, for instance because there is no tor, leaves no directory.
+    fn drop(&mut self) {
+        if self.made && !self.path.join(PLAN_FILE).exists() {
+            // One that holds anything else stays.
+            let _ = fs::remove_file(self.path.join(LOCK_FILE));
+            let _ = fs::remove_dir(&self.path);
+        }
+    }
 }
 
 /// What an interrupted run left.
@@ -92,8 +105,10 @@ impl AnalysisDir {
     /// [`ResultsError::Occupied`] where it holds a run, [`ResultsError::Busy`] where another
     /// scan writes there, otherwise what the file system says.
     pub fn create(path: &Path) -> Result<Self, ResultsError> {
+        let made = !path.exists();
         fs::create_dir_all(path).map_err(io_error("create the directory", path))?;
-        let dir = Self::lock(path)?;
+        let mut dir = Self::lock(path)?;
+        dir.made = made;
         for entry in fs::read_dir(path).map_err(io_error("list", path))? {
             let name = entry.map_err(io_error("list", path))?.file_name();
             let name = name.to_string_lossy();
@@ -142,7 +157,7 @@ impl AnalysisDir {
         let lock_path = path.join(LOCK_FILE);
         let lock = File::create(&lock_path).map_err(io_error("create", &lock_path))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), made: false, _lock: lock }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(ResultsError::Busy { dir: path.to_owned() }),
             Err(error) => Err(io_error("lock", &lock_path)(error.into())),
         }
@@ -222,7 +237,10 @@ mod tests {
         let held = AnalysisDir::create(&path).unwrap();
         assert!(matches!(AnalysisDir::create(&path), Err(ResultsError::Busy { .. })));
         drop(held);
+        assert!(!path.exists(), "nothing came of it");
+        fs::create_dir_all(&path).unwrap();
         drop(AnalysisDir::create(&path).unwrap());
+        assert!(path.exists(), "it was there before");
         assert!(matches!(AnalysisDir::resume(&path), Err(ResultsError::NothingToResume { .. })));
         fs::write(path.join("dnshealth_X.json"), "").unwrap();
         assert!(matches!(AnalysisDir::create(&path), Err(ResultsError::Occupied { .. })));

@@ -315,6 +315,12 @@ fn attempts_are_weighed() {
     assert_eq!(concluded(&[unreachable(1), unreachable(2)]), (1, Some(Exit)));
     assert_eq!(concluded(&[silent(1), unreachable(2)]), (0, Some(Exit)));
     assert_eq!(concluded(&[hop_down(1), hop_down(2)]), (1, Some(FirstHop)));
+    // A silence is held against the exit only where something since got as far as the exit.
+    assert_eq!(concluded(&[silent(1)]), (0, Some(Unknown)));
+    assert_eq!(concluded(&[silent(1), hop_down(2)]), (1, Some(FirstHop)));
+    assert_eq!(concluded(&[silent(1), lost()]), (1, Some(Scanner)));
+    assert_eq!(concluded(&[silent(1), hop_down(2), silent(3)]), (2, Some(Exit)));
+    assert_eq!(concluded(&[nxdomain(), hop_down(2)]), (0, Some(Resolver)), "the exit did answer");
 }
 
 fn any_query() -> impl Strategy<Value = Query> {
