@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use futures_util::{StreamExt as _, stream};
 use record::{FILES_FILE, Files, FormatError, Kind, LATEST_FILE};
 
@@ -195,8 +196,13 @@ impl Turn<'_> {
         Ok(Pointers { list, files, latest })
     }
 
+    /// The time that everything here is of.
+    fn time(&self) -> Option<DateTime<Utc>> {
+        self.snapshot.list.as_ref().and_then(|(_, files)| plan::newest(files))
+    }
+
     fn is_older(&self, pointers: &Pointers) -> bool {
-        let list = self.snapshot.list.as_ref().and_then(|(_, files)| plan::newest(files));
+        let list = self.time();
         let latest = self.snapshot.latest.as_ref().and_then(|(_, time)| *time);
         let before = |ours, theirs| plan::is_older(ours, theirs, self.store.now());
         before(list, pointers.files.as_ref().and_then(plan::newest))
@@ -295,6 +301,12 @@ impl Turn<'_> {
                 if step.class == Class::Immutable {
                     return Err(conflict(key, "it has another digest"));
                 }
+                // Another uploader with a later report may have written this and not yet its
+                // pointers.
+                let older = plan::is_older(self.time(), head.timestamp, self.store.now());
+                if older && !self.options.allow_older {
+                    return Err(StoreError::new(format!("replace {key}"), Cause::Older, ""));
+                }
                 etag = head.etag;
             }
             condition = etag.as_deref().map_or(Condition::Always, Condition::Unchanged);
@@ -316,7 +328,7 @@ impl Turn<'_> {
         file: &File,
         condition: Condition<'_>,
     ) -> Result<(), StoreError> {
-        let attributes = Attributes::default();
+        let attributes = Attributes { timestamp: self.time(), private: false };
         match file {
             File::Small(whole) => {
                 self.store.write(key, whole, condition, attributes).await?;

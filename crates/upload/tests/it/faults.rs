@@ -126,7 +126,7 @@ fn killed_at_every_step() {
 #[test]
 fn two_at_once() {
     for round in 0..6 {
-        let server = Server::start();
+        let server = Server::atomic();
         let dir = tempfile::tempdir().unwrap();
         let one = Published::new(&dir.path().join("one"), 3, 3000);
         let two = Published::new(&dir.path().join("two"), 4, 3000);
