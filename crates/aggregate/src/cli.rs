@@ -63,6 +63,16 @@ pub enum Command {
         #[arg(long, env = "OUTPUT_DIR", default_value = job::DEFAULT_OUTPUT, value_name = "DIR")]
         output_dir: PathBuf,
     },
+    /// Print the analysis directories that a report would be made of, one a line: the newest
+    /// complete run and, where it is a shard, the other shards of its scan.
+    Runs {
+        /// Begin with this run instead of the newest complete one.
+        #[arg(long, value_name = "DIR")]
+        of: Option<PathBuf>,
+        /// Where runs are looked for [default: as for a report].
+        #[arg(long, env = "ANALYSIS_ROOT", value_name = "DIR")]
+        analysis_root: Option<PathBuf>,
+    },
     /// Print a report's summary.
     Summary {
         /// The report; by default the output directory's latest.json.
@@ -114,7 +124,7 @@ pub enum HistoryCommand {
 #[derive(Debug, Args)]
 pub struct ReportArgs {
     /// An analysis directory; several are joined as shards or vantage points [default: the newest
-    /// complete run under the analysis root].
+    /// complete run under the analysis root and, where it is a shard, the others of its scan].
     #[arg(short, long, value_name = "DIR", num_args = 1..)]
     pub input: Vec<PathBuf>,
 

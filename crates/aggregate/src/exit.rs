@@ -17,12 +17,21 @@ pub enum Exit {
     Write,
     /// The report is out, but the history was not kept.
     History,
+    /// Of the runs asked for, shards are missing.
+    Shards,
 }
 
 impl Exit {
     /// Every way to end, by code.
-    pub const ALL: [Self; 6] =
-        [Self::Published, Self::Usage, Self::Input, Self::Held, Self::Write, Self::History];
+    pub const ALL: [Self; 7] = [
+        Self::Published,
+        Self::Usage,
+        Self::Input,
+        Self::Held,
+        Self::Write,
+        Self::History,
+        Self::Shards,
+    ];
 
     /// The process's exit code.
     pub const fn code(self) -> u8 {
@@ -33,6 +42,7 @@ impl Exit {
             Self::Held => 4,
             Self::Write => 5,
             Self::History => 6,
+            Self::Shards => 7,
         }
     }
 
@@ -52,6 +62,7 @@ impl Exit {
             Self::History => {
                 "the history cannot be read or kept; where a report was asked for, it is published"
             }
+            Self::Shards => "`runs` printed what is there, and a shard is missing",
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::previous::{self, Base, PriorError};
 use crate::publish::{self, Output, PublishError};
 use crate::rejections::{Rejection, Rejections};
 use crate::report::{self, Context, Past};
+use crate::shards::{self, Found, Set};
 use crate::zone::{self, Expectation};
 
 /// Where runs are looked for, in the working directory or beside the output directory.
@@ -44,7 +45,7 @@ pub enum Target {
 /// What is to be done.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The analysis directories; none for the newest complete run.
+    /// The analysis directories; none for the newest complete run and the shards of its scan.
     pub inputs: Vec<PathBuf>,
     /// Where the newest complete run is looked for.
     pub root: PathBuf,
@@ -214,15 +215,35 @@ pub fn run(options: &Options, machine: Machine) -> Result<Outcome, JobError> {
     Ok(Outcome { report, written, history: trouble })
 }
 
+/// What a report is made of where no inputs are named: the newest complete run under `root`, or the
+/// run in `of`, and the other shards of its scan under `root`.
+///
+/// # Errors
+///
+/// [`JobError::NoRun`].
+pub fn inputs(root: &Path, of: Option<&Path>) -> Result<Set, JobError> {
+    let none = |detail: String| JobError::NoRun { root: root.to_owned(), detail };
+    let mut runs = input::runs_in(root).map_err(|error| none(format!(" ({error})")))?;
+    let found = match of {
+        Some(path) => {
+            let run = input::run_of(path).ok_or_else(|| {
+                none(format!(", nor has {path:?} a {} that can be used", record::RUN_FILE))
+            })?;
+            Found { path: path.to_owned(), run }
+        }
+        None => {
+            let newest = runs.iter().rposition(|found| found.run.complete);
+            runs.swap_remove(newest.ok_or_else(|| none(String::new()))?)
+        }
+    };
+    Ok(shards::together(found.path, &found.run, &runs))
+}
+
 fn join(options: &Options) -> Result<Joined, JobError> {
     let mut directories = options.inputs.clone();
     if directories.is_empty() {
-        let none = |detail: String| JobError::NoRun { root: options.root.clone(), detail };
-        let newest = input::newest_complete(&options.root)
-            .map_err(|error| none(format!(" ({error})")))?
-            .ok_or_else(|| none(String::new()))?;
-        info!("the newest complete run is {newest:?}");
-        directories.push(newest);
+        directories = inputs(&options.root, None)?.paths;
+        info!("the newest complete run is {directories:?}");
     }
     let inputs: Result<Vec<Input>, InputError> =
         directories.iter().map(|directory| Input::read(directory)).collect();

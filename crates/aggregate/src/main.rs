@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         None => report(cli.report),
         Some(Command::History { history, command }) => look_back(history, command),
         Some(Command::Files { output_dir }) => list_files(&output_dir),
+        Some(Command::Runs { of, analysis_root }) => list_runs(of.as_deref(), analysis_root),
         Some(Command::Summary { report, output_dir }) => {
             summarise(&report.unwrap_or_else(|| job::latest_in(&output_dir)))
         }
@@ -128,8 +129,7 @@ fn report(arguments: ReportArgs) -> Result<Exit, Failure> {
 fn look_back(history: Option<PathBuf>, command: HistoryCommand) -> Result<Exit, Failure> {
     let path = history.unwrap_or_else(|| {
         let root = std::env::var_os("ANALYSIS_ROOT").filter(|root| !root.is_empty());
-        root.map_or_else(|| job::default_root(&cli::output_directory()), PathBuf::from)
-            .join(job::DEFAULT_HISTORY)
+        analysis_root(root.map(PathBuf::from)).join(job::DEFAULT_HISTORY)
     });
     let mut history = History::open_existing(&path).map_err(of_history)?;
     match command {
@@ -148,6 +148,26 @@ fn look_back(history: Option<PathBuf>, command: HistoryCommand) -> Result<Exit, 
             let day = before.format("%Y-%m-%d");
             print(format!("runs before {day} {done}: {runs}\n").as_bytes())?;
         }
+    }
+    Ok(Exit::Published)
+}
+
+fn analysis_root(given: Option<PathBuf>) -> PathBuf {
+    given.unwrap_or_else(|| job::default_root(&cli::output_directory()))
+}
+
+fn list_runs(of: Option<&Path>, root: Option<PathBuf>) -> Result<Exit, Failure> {
+    let set =
+        job::inputs(&analysis_root(root), of).map_err(|error| Failure::new(Exit::Input, error))?;
+    let mut lines = Vec::new();
+    for path in &set.paths {
+        lines.extend_from_slice(path.as_os_str().as_encoded_bytes());
+        lines.push(b'\n');
+    }
+    print(&lines)?;
+    if set.missing > 0 {
+        tracing::warn!("shards missing: {}", set.missing);
+        return Ok(Exit::Shards);
     }
     Ok(Exit::Published)
 }

@@ -425,3 +425,43 @@ fn our_own_zone_is_checked_with_the_server_that_is_named() {
     let report = report(&place.path("public").join(name));
     assert!(!report.metadata.publish.zone_check.unwrap().ok);
 }
+
+#[test]
+fn the_shards_of_a_scan_find_each_other() {
+    let place = Place::new();
+    let all = || (0..40).map(|number| (number, 's'));
+    let write = |name: &str, scan: &crate::fixture::Scan| {
+        scan.write(&place.path(&format!("analysis/{name}")));
+    };
+    let name = |path: &str| format!("{}\n", place.path(path).display());
+    // Yesterday's, another division's and an unsharded one are none of them.
+    for index in 0..3 {
+        write(&format!("old{index}"), &scan(1, all()).shard(index, 3));
+    }
+    write("halves", &scan(2, all()).shard(1, 2));
+    write("whole", &scan(0, all()));
+    write("b", &scan(2, all()).shard(1, 3));
+    write("c", &scan(2, all()).shard(2, 3));
+    let runs = |code, of: &str| {
+        let (of, root) = (place.path(of), place.path("analysis"));
+        let (of, root) = (of.to_str().unwrap(), root.to_str().unwrap());
+        place.expect(code, ".", &["runs", "--of", of, "--analysis-root", root])
+    };
+    let two = runs(7, "analysis/b");
+    assert!(two.starts_with(&(name("analysis/b") + &name("analysis/c"))), "{two}");
+    assert!(two.contains("shards missing: 1"), "{two}");
+
+    write("a", &scan(2, all()).shard(0, 3));
+    let three = name("analysis/a") + &name("analysis/b") + &name("analysis/c");
+    assert_eq!(runs(0, "analysis/b"), three);
+    assert_eq!(runs(0, "analysis/whole"), name("analysis/whole"));
+    let none = runs(3, "analysis/none");
+    assert!(none.contains("run.json"), "{none}");
+
+    // Without --input, a report is made of all of them.
+    fs::remove_dir_all(place.path("analysis/halves")).unwrap();
+    place.expect(0, ".", &[]);
+    let latest = fs::read(place.path("public/latest.json")).unwrap();
+    let report: Report = Kind::Report.parse(&latest).unwrap();
+    assert_eq!(report.metadata.total_relays, 40);
+}
