@@ -1,13 +1,13 @@
 //! The program's arguments. Owns their names, defaults and texts; what they do is the library's.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use aggregate::gate::Thresholds;
 use aggregate::job::{self, Options, Target};
 use clap::builder::{FalseyValueParser, Resettable};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-use record::Fingerprint;
+use record::{DEFAULT_DOMAIN, DEFAULT_EXPECTED, Fingerprint};
 
 use crate::exit::Exit;
 
@@ -72,6 +72,23 @@ pub enum Command {
         /// Where runs are looked for [default: as for a report].
         #[arg(long, env = "ANALYSIS_ROOT", value_name = "DIR")]
         analysis_root: Option<PathBuf>,
+    },
+    /// Resolve a fresh name in our zone directly, and tell whether the answer is right.
+    Zone {
+        /// The zone.
+        #[arg(
+            long, env = "DNS_WILDCARD_DOMAIN", default_value = DEFAULT_DOMAIN, value_name = "DOMAIN"
+        )]
+        domain: String,
+        /// The address that every name in it resolves to.
+        #[arg(
+            long, env = "DNS_EXPECTED_IP", default_value_t = DEFAULT_EXPECTED,
+            value_name = "ADDRESS"
+        )]
+        expected_ip: IpAddr,
+        /// The DNS server to ask [default: those in /etc/resolv.conf].
+        #[arg(long, env = "ZONE_SERVER", value_name = "ADDR:PORT", value_parser = job::server_of)]
+        zone_server: Option<SocketAddr>,
     },
     /// Print a report's summary.
     Summary {

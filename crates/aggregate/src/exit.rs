@@ -53,7 +53,8 @@ impl Exit {
             Self::Usage => "the arguments are wrong",
             Self::Input => {
                 "no run, or one that cannot be used; inputs that do not belong together; a \
-                 previous report, history or list of a newer version; a relay that is not known"
+                 previous report, history or list of a newer version; a relay that is not known; \
+                 a zone that is not well"
             }
             Self::Held => {
                 "the gate is closed: the dated report is written, latest.json is as it was"

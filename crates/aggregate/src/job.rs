@@ -326,21 +326,34 @@ fn prior(
 
 fn check_zone(options: &Options, joined: &Joined, random: u128) -> ZoneCheck {
     let facts = &joined.facts;
-    let failed = |error: String| ZoneCheck { ok: false, servers: Vec::new(), error: Some(error) };
-    let Some(expectation) = Expectation::of(facts.mode, facts.expected_ip) else {
-        return failed("the run has no expected address".to_owned());
-    };
-    let servers = match options.zone_server {
+    match Expectation::of(facts.mode, facts.expected_ip) {
+        Some(expectation) => ask_zone(options.zone_server, &facts.domain, expectation, random),
+        None => zone_failed("the run has no expected address".to_owned()),
+    }
+}
+
+const fn zone_failed(error: String) -> ZoneCheck {
+    ZoneCheck { ok: false, servers: Vec::new(), error: Some(error) }
+}
+
+/// Asks for a fresh name in our zone, at `server` or at those of the system.
+#[must_use]
+pub fn ask_zone(
+    server: Option<SocketAddr>,
+    domain: &str,
+    expectation: Expectation,
+    random: u128,
+) -> ZoneCheck {
+    let servers = match server {
         Some(server) => vec![server],
         None => match zone::system_servers(Path::new("/etc/resolv.conf")) {
             Ok(servers) => servers,
-            Err(error) => return failed(format!("cannot read /etc/resolv.conf: {error}")),
+            Err(error) => return zone_failed(format!("cannot read /etc/resolv.conf: {error}")),
         },
     };
-    let name = zone::fresh_name(random, &facts.domain);
-    let [id, ..] = random.to_le_bytes();
-    let id = u16::from_le_bytes([id, random.to_le_bytes()[1]]);
-    let check = zone::check(&servers, &name, id, expectation);
+    let [low, high, ..] = random.to_le_bytes();
+    let name = zone::fresh_name(random, domain);
+    let check = zone::check(&servers, &name, u16::from_le_bytes([low, high]), expectation);
     if let Some(error) = &check.error {
         warn!("our own zone: {error}");
     }

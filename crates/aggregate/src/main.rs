@@ -4,6 +4,7 @@ mod cli;
 mod exit;
 
 use std::io::{self, IsTerminal, Write};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -11,6 +12,7 @@ use aggregate::history::export::{self, ExportError};
 use aggregate::history::{History, HistoryError};
 use aggregate::job::{self, JobError, Machine, Outcome, Target};
 use aggregate::publish::{self, Output, PublishError};
+use aggregate::zone::Expectation;
 use aggregate::{previous, read, summary};
 use anyhow::{Context as _, anyhow};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -39,6 +41,9 @@ fn main() -> ExitCode {
         Some(Command::History { history, command }) => look_back(history, command),
         Some(Command::Files { output_dir }) => list_files(&output_dir),
         Some(Command::Runs { of, analysis_root }) => list_runs(of.as_deref(), analysis_root),
+        Some(Command::Zone { domain, expected_ip, zone_server }) => {
+            ask_zone(&domain, expected_ip, zone_server)
+        }
         Some(Command::Summary { report, output_dir }) => {
             summarise(&report.unwrap_or_else(|| job::latest_in(&output_dir)))
         }
@@ -154,6 +159,17 @@ fn look_back(history: Option<PathBuf>, command: HistoryCommand) -> Result<Exit, 
 
 fn analysis_root(given: Option<PathBuf>) -> PathBuf {
     given.unwrap_or_else(|| job::default_root(&cli::output_directory()))
+}
+
+fn ask_zone(domain: &str, expected: IpAddr, server: Option<SocketAddr>) -> Result<Exit, Failure> {
+    let check = job::ask_zone(server, domain, Expectation::Address(expected), random());
+    if let Some(error) = check.error {
+        let error = anyhow!("the zone {domain} is not well: {error}");
+        return Err(Failure::new(Exit::Input, error));
+    }
+    let asked = check.servers.join(", ");
+    print(format!("{domain} answers {expected}, by {asked}\n").as_bytes())?;
+    Ok(Exit::Published)
 }
 
 fn list_runs(of: Option<&Path>, root: Option<PathBuf>) -> Result<Exit, Failure> {

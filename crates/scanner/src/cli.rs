@@ -3,23 +3,17 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, ValueEnum};
-use record::{Fingerprint, Mode, Shard};
+use record::{DEFAULT_DOMAIN, DEFAULT_EXPECTED, Fingerprint, Mode, Shard};
 use tor_control::ControlAddr;
 
 use crate::names::{Domain, InvalidDomain};
-
-/// The zone that answers every name with [`DEFAULT_EXPECTED`].
-pub const DEFAULT_DOMAIN: &str = "tor.exit.validator.1aeo.com";
-
-/// What every name in [`DEFAULT_DOMAIN`] resolves to.
-pub const DEFAULT_EXPECTED: IpAddr = IpAddr::V4(Ipv4Addr::new(64, 65, 4, 1));
 
 /// Longest time that a flag accepts: a day.
 const MAX_SECONDS: f64 = 86_400.0;

@@ -427,6 +427,32 @@ fn our_own_zone_is_checked_with_the_server_that_is_named() {
 }
 
 #[test]
+fn our_own_zone_can_be_asked_alone() {
+    let place = Place::new();
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let server = socket.local_addr().unwrap().to_string();
+    let answers = std::thread::spawn(move || {
+        for _ in 0..2 {
+            let mut packet = [0; 512];
+            let (length, asker) = socket.recv_from(&mut packet).unwrap();
+            let mut answer = packet[..length].to_vec();
+            // An answer with one record: the name of the question, A, IN, 60 s, 4 bytes.
+            answer[2..4].copy_from_slice(&[0x81, 0x80]);
+            answer[7] = 1;
+            answer.extend([0xc0, 0x0c, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 1]);
+            socket.send_to(&answer, asker).unwrap();
+        }
+    });
+    let zone = ["zone", "--zone-server", &server, "--domain", "validator.example"];
+    let right = [&zone[..], &["--expected-ip", "192.0.2.1"]].concat();
+    let said = place.expect(0, "", &right);
+    assert!(said.contains("validator.example answers 192.0.2.1"), "{said}");
+    let said = place.expect(3, "", &zone);
+    assert!(said.contains("192.0.2.1") && said.contains("64.65.4.1"), "{said}");
+    answers.join().unwrap();
+}
+
+#[test]
 fn the_shards_of_a_scan_find_each_other() {
     let place = Place::new();
     let all = || (0..40).map(|number| (number, 's'));
