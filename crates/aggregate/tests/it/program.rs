@@ -10,37 +10,37 @@ use record::{Files, Kind, Report, Trends, result_file_name};
 use crate::fixture::{relay, scan};
 use crate::schema;
 
-const HEALTHY: [(u32, char); 4] = [(1, 's'), (2, 's'), (3, 's'), (4, 's')];
+pub const HEALTHY: [(u32, char); 4] = [(1, 's'), (2, 's'), (3, 's'), (4, 's')];
 
 /// A place with `analysis/` and `public/`.
-struct Place {
-    dir: tempfile::TempDir,
+pub struct Place {
+    pub dir: tempfile::TempDir,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("analysis")).unwrap();
         Self { dir }
     }
 
-    fn path(&self, path: &str) -> PathBuf {
+    pub fn path(&self, path: &str) -> PathBuf {
         self.dir.path().join(path)
     }
 
-    fn command(&self, cwd: &str) -> Command {
+    pub fn command(&self, cwd: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_aggregate"));
         command.env_clear().env("GATE_MIN_RELAYS", "1").current_dir(self.path(cwd));
         command
     }
 
-    fn run(&self, cwd: &str, arguments: &[&str]) -> Output {
+    pub fn run(&self, cwd: &str, arguments: &[&str]) -> Output {
         self.command(cwd).args(arguments).output().unwrap()
     }
 
     /// Runs it, and checks the exit code.
     #[track_caller]
-    fn expect(&self, code: i32, cwd: &str, arguments: &[&str]) -> String {
+    pub fn expect(&self, code: i32, cwd: &str, arguments: &[&str]) -> String {
         let output = self.run(cwd, arguments);
         let all = format!(
             "{}{}",
@@ -51,7 +51,7 @@ impl Place {
         all
     }
 
-    fn names(&self) -> Vec<String> {
+    pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = fs::read_dir(self.path("public"))
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -60,11 +60,11 @@ impl Place {
         names
     }
 
-    fn latest(&self) -> Report {
+    pub fn latest(&self) -> Report {
         report(&self.path("public/latest.json"))
     }
 
-    fn files(&self) -> Files {
+    pub fn files(&self) -> Files {
         let bytes = fs::read(self.path("public/files.json")).unwrap();
         let files: Files = Kind::Files.parse(&bytes).unwrap();
         schema::check("files", &files);
