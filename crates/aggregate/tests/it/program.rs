@@ -299,6 +299,42 @@ fn a_previous_report_of_two_gigabytes_of_zeros_is_refused_and_named() {
 }
 
 #[test]
+fn a_damaged_latest_report_does_not_disarm_the_gate() {
+    let place = Place::new();
+    scan(0, HEALTHY).write(&place.path("analysis/0"));
+    place.expect(0, "", &[]);
+    scan(1, HEALTHY).write(&place.path("analysis/1"));
+    place.expect(0, "", &[]);
+    // One that was held back is nothing to go on from.
+    scan(2, [(1, 's')]).write(&place.path("analysis/2"));
+    place.expect(4, "", &[]);
+    fs::write(place.path("public/latest.json"), "half").unwrap();
+    scan(3, [(1, 's')]).write(&place.path("analysis/3"));
+    let said = place.expect(4, "", &[]);
+    assert!(said.contains("relay_count"), "{said}");
+    assert!(said.contains("Gone on from an earlier report: latest.json cannot be used"), "{said}");
+    let held = report(&place.path("public/dns_health_2026-01-01_19-50-00.json"));
+    assert_eq!(
+        held.metadata.previous.report.unwrap().timestamp,
+        scan(1, HEALTHY).run.unwrap().ended
+    );
+    assert_eq!(held.metadata.rejected.files[0].file, "latest.json");
+    // The newest of them is damaged too.
+    fs::write(place.path("public/dns_health_2026-01-01_07-50-00.json"), "half").unwrap();
+    fs::remove_file(place.path("public/dns_health_2026-01-01_19-50-00.json")).unwrap();
+    place.expect(4, "", &[]);
+    let held = report(&place.path("public/dns_health_2026-01-01_19-50-00.json"));
+    assert_eq!(
+        held.metadata.previous.report.unwrap().timestamp,
+        scan(0, HEALTHY).run.unwrap().ended
+    );
+    // A report that is named is meant alone.
+    fs::write(place.path("mine.json"), "half").unwrap();
+    place.expect(0, "", &["--previous", "mine.json", "--output", "new.json"]);
+    assert_eq!(report(&place.path("new.json")).metadata.previous.report, None);
+}
+
+#[test]
 fn a_list_that_is_lost_is_found_again_in_the_files() {
     let place = Place::new();
     for run in 0..3 {
