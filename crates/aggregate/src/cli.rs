@@ -1,5 +1,7 @@
 //! The program's arguments. Owns their names, defaults and texts; what they do is the library's.
 
+mod retain;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -10,6 +12,8 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use record::{DEFAULT_DOMAIN, DEFAULT_EXPECTED, Fingerprint};
 
 use crate::exit::Exit;
+
+pub use retain::RetainArgs;
 
 /// The environment's names are those of `config.env`.
 #[derive(Debug, Parser)]
@@ -90,6 +94,8 @@ pub enum Command {
         #[arg(long, env = "ZONE_SERVER", value_name = "ADDR:PORT", value_parser = job::server_of)]
         zone_server: Option<SocketAddr>,
     },
+    /// Remove old runs and logs, shorten the history, and move old reports into archives.
+    Retain(RetainArgs),
     /// Print a report's summary.
     Summary {
         /// The report; by default the output directory's latest.json.
@@ -122,13 +128,13 @@ pub enum HistoryCommand {
     },
     /// Forget runs that are older than so many days.
     Prune {
-        /// How many days to keep.
+        /// How many days to keep, at least 30; 0 for all.
         #[arg(
             long,
             env = "HISTORY_KEEP_DAYS",
-            default_value_t = 730,
+            default_value_t = aggregate::retain::HISTORY_KEEP_DAYS,
             value_name = "DAYS",
-            value_parser = clap::value_parser!(u32).range(30..=36_500)
+            value_parser = retain::keep_days
         )]
         keep_days: u32,
         /// Only say how many runs that would be.
@@ -378,6 +384,8 @@ fn after_help() -> String {
       only look, and write nothing
   aggregate --input analysis/20261123T031500Z-1a2b3c4d --force
       publish a run that the gate held back
+  aggregate retain --dry-run
+      what would be removed, and what moved into archives
   aggregate history relay 0123456789ABCDEF0123456789ABCDEF01234567
   aggregate history export --parquet history.parquet
 

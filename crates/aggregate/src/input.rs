@@ -260,7 +260,8 @@ fn own_name(directory: &Path) -> String {
     name.map_or_else(|| "/".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
-fn relay_of(name: &str) -> Option<Fingerprint> {
+/// The relay of a result's file name; `None` of another name.
+pub(crate) fn relay_of(name: &str) -> Option<Fingerprint> {
     let digits = name.strip_prefix(RESULT_PREFIX)?.strip_suffix(".json")?;
     let relay = digits.parse().ok()?;
     // Only the one way of writing it: two files of one relay would otherwise both be right.

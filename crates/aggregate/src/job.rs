@@ -145,9 +145,15 @@ pub fn run(options: &Options, machine: Machine) -> Result<Outcome, JobError> {
     let time = report::ended(&joined.inputs);
     let mut rejections = Rejections::default();
     let (mut history, mut trouble) = open_history(options);
-    let prior = prior(options, &run_ids, machine.now, &mut rejections)?;
+    let prior = prior(options, &run_ids, machine.now, &files, &mut rejections)?;
     let base = match prior {
-        Ok(prior) => Base::of_report(prior, &run_ids, time),
+        Ok((prior, note)) => {
+            let mut base = Base::of_report(prior, &run_ids, time);
+            if let Some(note) = note {
+                base.previous.note.get_or_insert(note);
+            }
+            base
+        }
         Err(note) => match history.as_ref().map(|h| h.base(&run_ids, time, note.clone())) {
             Some(Ok(base)) => base,
             Some(Err(error)) => {
@@ -291,13 +297,17 @@ fn open_history(options: &Options) -> (Option<History>, Option<HistoryError>) {
     }
 }
 
-/// The previous report, or why there is none that can be used.
+/// The previous report, with a note where it is not the one that was wanted; or why there is none
+/// that can be used.
+type Prior = Result<(previous::PriorReport, Option<String>), String>;
+
 fn prior(
     options: &Options,
     run_ids: &[String],
     now: DateTime<Utc>,
+    files: &[FileEntry],
     rejections: &mut Rejections,
-) -> Result<Result<previous::PriorReport, String>, JobError> {
+) -> Result<Prior, JobError> {
     let path = &options.previous;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let rejection = match previous::read(path) {
@@ -305,7 +315,7 @@ fn prior(
             let future = prior.report.timestamp > now + gate::CLOCK_SLACK;
             let same = prior.run_ids.iter().any(|id| run_ids.contains(id));
             if !future || same {
-                return Ok(Ok(prior));
+                return Ok(Ok((prior, None)));
             }
             // Going on from it would close the gate until the clock has caught up.
             let when = prior.report.timestamp.to_rfc3339();
@@ -321,7 +331,44 @@ fn prior(
     warn!("cannot go on from the previous report {path:?}: {}", rejection.detail);
     let note = format!("{name} cannot be used: {}", rejection.detail);
     rejections.add("", &name, &rejection);
-    Ok(Err(note))
+    Ok(match earlier(options, now, files)? {
+        Some((prior, dated)) => {
+            warn!("going on from {dated} instead");
+            Ok((prior, Some(format!("{note}; gone on from {dated} instead"))))
+        }
+        None => Err(note),
+    })
+}
+
+/// How many dated reports are tried in place of a `latest.json` that cannot be used.
+const TRIED: usize = 10;
+
+/// The newest dated report that was published, where `latest.json` cannot be used: without it the
+/// gate would have nothing to compare with.
+fn earlier(
+    options: &Options,
+    now: DateTime<Utc>,
+    files: &[FileEntry],
+) -> Result<Option<(previous::PriorReport, String)>, JobError> {
+    // A report that was named is meant alone.
+    if options.previous != latest_in(&options.output_directory) {
+        return Ok(None);
+    }
+    let mut published: Vec<&FileEntry> = files
+        .iter()
+        .filter(|file| file.report.as_ref().is_some_and(|report| report.published))
+        .filter(|file| file.timestamp <= now + gate::CLOCK_SLACK)
+        .collect();
+    published.sort_by(|a, b| (b.timestamp, &b.name).cmp(&(a.timestamp, &a.name)));
+    for file in published.into_iter().take(TRIED) {
+        let path = options.output_directory.join(&file.name);
+        match previous::read(&path) {
+            Ok(prior) => return Ok(Some((prior, file.name.clone()))),
+            Err(source @ PriorError::Newer(_)) => return Err(JobError::Previous { path, source }),
+            Err(error) => warn!("{path:?} cannot be used either: {error}"),
+        }
+    }
+    Ok(None)
 }
 
 fn check_zone(options: &Options, joined: &Joined, random: u128) -> ZoneCheck {

@@ -6,7 +6,7 @@
 //! is, [`gate`] whether the report may be published, [`report`] what stands in it, [`summary`] how
 //! a person reads it. The edges are [`read`] and [`input`] (files in), [`history`] (the database),
 //! [`publish`] (files out) and [`zone`] (one DNS question); [`job`]
-//! does all of it in order. Never talks to tor.
+//! does all of it in order, and [`retain`] removes what is old. Never talks to tor.
 
 pub mod gate;
 pub mod history;
@@ -19,6 +19,7 @@ pub mod publish;
 pub mod read;
 pub mod rejections;
 pub mod report;
+pub mod retain;
 pub mod shards;
 pub mod stats;
 pub mod streak;

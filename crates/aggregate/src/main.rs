@@ -12,6 +12,7 @@ use aggregate::history::export::{self, ExportError};
 use aggregate::history::{History, HistoryError};
 use aggregate::job::{self, JobError, Machine, Outcome, Target};
 use aggregate::publish::{self, Output, PublishError};
+use aggregate::retain::{self, RetainError};
 use aggregate::zone::Expectation;
 use aggregate::{previous, read, summary};
 use anyhow::{Context as _, anyhow};
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Some(Command::Zone { domain, expected_ip, zone_server }) => {
             ask_zone(&domain, expected_ip, zone_server)
         }
+        Some(Command::Retain(arguments)) => keep(&arguments.options()),
         Some(Command::Summary { report, output_dir }) => {
             summarise(&report.unwrap_or_else(|| job::latest_in(&output_dir)))
         }
@@ -143,6 +145,10 @@ fn look_back(history: Option<PathBuf>, command: HistoryCommand) -> Result<Exit, 
         }
         HistoryCommand::Relay { fingerprint } => story(&history, fingerprint)?,
         HistoryCommand::Prune { keep_days, dry_run } => {
+            if keep_days == 0 {
+                print(b"all runs are kept\n")?;
+                return Ok(Exit::Published);
+            }
             let before = now() - TimeDelta::days(keep_days.into());
             let runs = if dry_run {
                 history.runs_before(before).map_err(of_history)?.to_string()
@@ -234,6 +240,51 @@ fn list_files(directory: &Path) -> Result<Exit, Failure> {
     output.write_files(files).map_err(|error| Failure::new(Exit::Write, error))?;
     print(format!("files.json lists {count} files\n").as_bytes())?;
     Ok(Exit::Published)
+}
+
+fn keep(options: &retain::Options) -> Result<Exit, Failure> {
+    let mut next = |step: &str| tracing::debug!("{}", record::printable(step));
+    let done = retain::run(options, now(), &mut next)
+        .map_err(|error| Failure::new(of_retain(&error), error))?;
+    let mut worst = Exit::Published;
+    for part in done {
+        let name = part.part;
+        if options.dry_run {
+            for step in part.steps {
+                print(format!("{name}: would {step}\n").as_bytes())?;
+            }
+        } else {
+            for step in part.steps {
+                tracing::debug!("{name}: {step}");
+            }
+        }
+        for left in part.left {
+            tracing::warn!("{name}: {left}");
+        }
+        for trouble in part.troubles {
+            let exit = of_retain(&trouble);
+            // What a person must see to first decides how the program ends.
+            let urgency = [Exit::History, Exit::Input, Exit::Damaged, Exit::Write];
+            let of = |exit| urgency.iter().position(|other| *other == exit);
+            if of(exit) > of(worst) {
+                worst = exit;
+            }
+            tracing::error!("{name}: {}", told(&trouble.into()));
+        }
+        print(format!("{name}: {}\n", part.summary).as_bytes())?;
+    }
+    Ok(worst)
+}
+
+fn of_retain(error: &RetainError) -> Exit {
+    match error {
+        RetainError::Write { .. } | RetainError::Read { .. } => Exit::Write,
+        RetainError::Damaged { .. } | RetainError::Latest { .. } => Exit::Damaged,
+        RetainError::History(HistoryError::Newer { .. } | HistoryError::Foreign { .. })
+        | RetainError::Publish(PublishError::Newer { .. }) => Exit::Input,
+        RetainError::History(_) => Exit::History,
+        RetainError::Publish(_) => Exit::Write,
+    }
 }
 
 fn summarise(path: &Path) -> Result<Exit, Failure> {

@@ -77,6 +77,25 @@ pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_directory(directory)
 }
 
+/// Makes `path`, which must not exist yet, of what `write` writes into the file it is given. `write`
+/// may read that back: the file appears only when it returns without an error.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::AlreadyExists`] where `path` exists, which is then untouched; otherwise as
+/// [`replace_with`].
+pub fn create_with<E: From<io::Error>>(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> Result<(), E>,
+) -> Result<(), E> {
+    let directory = directory_of(path);
+    let mut file = begin(directory)?;
+    write(file.as_file_mut())?;
+    finish(&file)?;
+    file.persist_noclobber(path).map_err(|failed| failed.error)?;
+    Ok(sync_directory(directory)?)
+}
+
 fn write_beside(directory: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
     let mut file = begin(directory)?;
     file.write_all(bytes)?;
@@ -136,6 +155,8 @@ mod tests {
         let path = dir.path().join("report.json");
         create(&path, b"first").unwrap();
         let error = create(&path, b"second").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        let error = create_with(&path, |file| file.write_all(b"third")).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&path).unwrap(), b"first");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);

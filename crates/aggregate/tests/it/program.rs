@@ -10,37 +10,37 @@ use record::{Files, Kind, Report, Trends, result_file_name};
 use crate::fixture::{relay, scan};
 use crate::schema;
 
-const HEALTHY: [(u32, char); 4] = [(1, 's'), (2, 's'), (3, 's'), (4, 's')];
+pub const HEALTHY: [(u32, char); 4] = [(1, 's'), (2, 's'), (3, 's'), (4, 's')];
 
 /// A place with `analysis/` and `public/`.
-struct Place {
-    dir: tempfile::TempDir,
+pub struct Place {
+    pub dir: tempfile::TempDir,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("analysis")).unwrap();
         Self { dir }
     }
 
-    fn path(&self, path: &str) -> PathBuf {
+    pub fn path(&self, path: &str) -> PathBuf {
         self.dir.path().join(path)
     }
 
-    fn command(&self, cwd: &str) -> Command {
+    pub fn command(&self, cwd: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_aggregate"));
         command.env_clear().env("GATE_MIN_RELAYS", "1").current_dir(self.path(cwd));
         command
     }
 
-    fn run(&self, cwd: &str, arguments: &[&str]) -> Output {
+    pub fn run(&self, cwd: &str, arguments: &[&str]) -> Output {
         self.command(cwd).args(arguments).output().unwrap()
     }
 
     /// Runs it, and checks the exit code.
     #[track_caller]
-    fn expect(&self, code: i32, cwd: &str, arguments: &[&str]) -> String {
+    pub fn expect(&self, code: i32, cwd: &str, arguments: &[&str]) -> String {
         let output = self.run(cwd, arguments);
         let all = format!(
             "{}{}",
@@ -51,7 +51,7 @@ impl Place {
         all
     }
 
-    fn names(&self) -> Vec<String> {
+    pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = fs::read_dir(self.path("public"))
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -60,11 +60,11 @@ impl Place {
         names
     }
 
-    fn latest(&self) -> Report {
+    pub fn latest(&self) -> Report {
         report(&self.path("public/latest.json"))
     }
 
-    fn files(&self) -> Files {
+    pub fn files(&self) -> Files {
         let bytes = fs::read(self.path("public/files.json")).unwrap();
         let files: Files = Kind::Files.parse(&bytes).unwrap();
         schema::check("files", &files);
@@ -296,6 +296,42 @@ fn a_previous_report_of_two_gigabytes_of_zeros_is_refused_and_named() {
     fs::write(place.path("public/latest.json"), &newer).unwrap();
     place.expect(3, "", &[]);
     assert_eq!(fs::read_to_string(place.path("public/latest.json")).unwrap(), newer);
+}
+
+#[test]
+fn a_damaged_latest_report_does_not_disarm_the_gate() {
+    let place = Place::new();
+    scan(0, HEALTHY).write(&place.path("analysis/0"));
+    place.expect(0, "", &[]);
+    scan(1, HEALTHY).write(&place.path("analysis/1"));
+    place.expect(0, "", &[]);
+    // One that was held back is nothing to go on from.
+    scan(2, [(1, 's')]).write(&place.path("analysis/2"));
+    place.expect(4, "", &[]);
+    fs::write(place.path("public/latest.json"), "half").unwrap();
+    scan(3, [(1, 's')]).write(&place.path("analysis/3"));
+    let said = place.expect(4, "", &[]);
+    assert!(said.contains("relay_count"), "{said}");
+    assert!(said.contains("Gone on from an earlier report: latest.json cannot be used"), "{said}");
+    let held = report(&place.path("public/dns_health_2026-01-01_19-50-00.json"));
+    assert_eq!(
+        held.metadata.previous.report.unwrap().timestamp,
+        scan(1, HEALTHY).run.unwrap().ended
+    );
+    assert_eq!(held.metadata.rejected.files[0].file, "latest.json");
+    // The newest of them is damaged too.
+    fs::write(place.path("public/dns_health_2026-01-01_07-50-00.json"), "half").unwrap();
+    fs::remove_file(place.path("public/dns_health_2026-01-01_19-50-00.json")).unwrap();
+    place.expect(4, "", &[]);
+    let held = report(&place.path("public/dns_health_2026-01-01_19-50-00.json"));
+    assert_eq!(
+        held.metadata.previous.report.unwrap().timestamp,
+        scan(0, HEALTHY).run.unwrap().ended
+    );
+    // A report that is named is meant alone.
+    fs::write(place.path("mine.json"), "half").unwrap();
+    place.expect(0, "", &["--previous", "mine.json", "--output", "new.json"]);
+    assert_eq!(report(&place.path("new.json")).metadata.previous.report, None);
 }
 
 #[test]
