@@ -213,7 +213,7 @@ fn is_name(name: &str) -> bool {
 /// Variables that a shell gives a meaning of its own, refuses to set, or changes by itself: dash(1)
 /// "Special Parameters and Variables", bash(1) "Shell Variables".
 fn shells_own(name: &str) -> bool {
-    const NAMES: [&str; 27] = [
+    const NAMES: [&str; 28] = [
         "_",
         "CDPATH",
         "DIRSTACK",
@@ -239,6 +239,7 @@ fn shells_own(name: &str) -> bool {
         "RANDOM",
         "SECONDS",
         "SHELLOPTS",
+        "SHLVL",
         "SRANDOM",
         "UID",
     ];
