@@ -3,6 +3,7 @@
 //! be used is named by the variable that it came from, and all such in one go. Reads the process's
 //! arguments and environment; writes to the terminal only what is wrong with them.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 
 use clap::builder::{OsStr as Name, Resettable};
@@ -18,10 +19,10 @@ const USAGE: i32 = 2;
 pub fn read<C: Parser>() -> C {
     let matches = without_empty(C::command()).try_get_matches();
     let read = matches.and_then(|mut matches| C::from_arg_matches_mut(&mut matches));
-    match read.map_err(printable) {
+    match read {
         Ok(arguments) => arguments,
         Err(error) if from_a_variable::<C>(&error) => refuse(&wrong_variables(&C::command())),
-        Err(error) => error.exit(),
+        Err(error) => printable(error).exit(),
     }
 }
 
@@ -53,37 +54,38 @@ fn blind(command: Command, to: &dyn Fn(&OsStr) -> bool) -> Command {
         .mut_subcommands(|command| blind(command, to))
 }
 
-/// Whether an error is gone when the variables are.
+/// Whether an error is gone, or another, when the variables are.
 fn from_a_variable<C: Parser>(error: &Error) -> bool {
-    let invalid = error.get(ContextKind::InvalidArg).is_some();
-    let alone = blind(C::command(), &|_| true).try_get_matches();
-    // The same value of the same flag is wrong on the command line too.
+    let about_a_value = matches!(
+        error.kind(),
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue | ErrorKind::InvalidUtf8
+    );
     let same = |other: Error| {
-        [ContextKind::InvalidArg, ContextKind::InvalidValue]
-            .into_iter()
-            .all(|kind| printable_context(&other, kind) == printable_context(error, kind))
+        other.kind() == error.kind()
+            && [ContextKind::InvalidArg, ContextKind::InvalidValue]
+                .into_iter()
+                .all(|kind| context(&other, kind) == context(error, kind))
     };
-    invalid && !alone.is_err_and(same)
+    about_a_value && !blind(C::command(), &|_| true).try_get_matches().is_err_and(same)
 }
 
-/// Every variable of the program and its commands whose value cannot be used, as errors that name
-/// the variable.
-fn wrong_variables(command: &Command) -> Vec<Error> {
-    let mut wrong: Vec<(String, Error)> = Vec::new();
+/// What is wrong with each variable of the program and its commands whose value cannot be used.
+fn wrong_variables(command: &Command) -> Vec<String> {
+    // By name, as commands share variables.
+    let mut wrong: BTreeMap<String, String> = BTreeMap::new();
     let mut commands = vec![command];
     while let Some(next) = commands.pop() {
         commands.extend(next.get_subcommands());
         for arg in next.get_arguments() {
             let Some(name) = arg.get_env().filter(|name| set(name)) else { continue };
-            let name = name.to_string_lossy().into_owned();
-            // Commands share variables.
-            let error = alone(arg).err();
-            if let Some(error) = error.filter(|_| wrong.iter().all(|(other, _)| *other != name)) {
-                wrong.push((name.clone(), named(error, &name, arg)));
+            if let Err(error) = alone(arg) {
+                let name = name.to_string_lossy().into_owned();
+                let told = told(error, &name);
+                wrong.entry(name).or_insert(told);
             }
         }
     }
-    wrong.into_iter().map(|(_, error)| error).collect()
+    wrong.into_values().collect()
 }
 
 /// Reads one argument from its variable, whatever it demands of others.
@@ -102,39 +104,36 @@ fn alone(arg: &Arg) -> Result<(), Error> {
         .map(drop)
 }
 
-/// The error, with the variable before the flag that it stands for.
-fn named(mut error: Error, variable: &str, arg: &Arg) -> Error {
-    error.insert(ContextKind::InvalidArg, ContextValue::String(format!("{variable} ({arg})")));
-    printable(error)
+/// The error of a variable's value, with the variable before the flag that it stands for.
+fn told(mut error: Error, variable: &str) -> String {
+    let Some(flag) = context(&error, ContextKind::InvalidArg) else {
+        // Its words do not say what it is about.
+        return format!("error: the value of '{variable}' cannot be used: it is not UTF-8");
+    };
+    let both = ContextValue::String(format!("{variable} ({flag})"));
+    error.insert(ContextKind::InvalidArg, both);
+    let text = printable(error).render().to_string();
+    // The hint at the help comes once, at the end.
+    text.split("\n\nFor more information").next().unwrap_or_default().trim_end().to_owned()
 }
 
 /// The error, with a value that can be shown.
 fn printable(mut error: Error) -> Error {
-    if let Some(value) = printable_context(&error, ContextKind::InvalidValue) {
-        error.insert(ContextKind::InvalidValue, ContextValue::String(value));
+    if let Some(value) = context(&error, ContextKind::InvalidValue) {
+        error.insert(ContextKind::InvalidValue, ContextValue::String(record::printable(&value)));
     }
     error
 }
 
-fn printable_context(error: &Error, kind: ContextKind) -> Option<String> {
+fn context(error: &Error, kind: ContextKind) -> Option<String> {
     match error.get(kind) {
-        Some(ContextValue::String(value)) => Some(record::printable(value)),
+        Some(ContextValue::String(value)) => Some(value.clone()),
         _ => None,
     }
 }
 
 #[expect(clippy::print_stderr, reason = "the program ends here, before it has a log")]
-fn refuse(errors: &[Error]) -> ! {
-    for error in errors {
-        let text = match error.kind() {
-            // Has no context that could name the variable.
-            ErrorKind::InvalidUtf8 => format!("{error}\n"),
-            _ => error.render().to_string(),
-        };
-        // The hint at the help once, at the end.
-        let text = text.split("\n\nFor more information").next().unwrap_or_default();
-        eprintln!("{}", text.trim_end());
-    }
-    eprintln!("\nThe values are of the environment; --help tells what they may be.");
+fn refuse(problems: &[String]) -> ! {
+    eprintln!("{}\n\nFor more information, try '--help'.", problems.join("\n"));
     std::process::exit(USAGE);
 }

@@ -15,9 +15,10 @@ mod list;
 pub mod listing;
 pub mod read;
 mod seconds;
-pub mod words;
+mod words;
 
 pub use file::parse;
 pub use key::{Default, Group, Key, Kind, Reader};
 pub use list::{find, keys, of_target};
 pub use seconds::Seconds;
+pub use words::{is_target, trimmed, yes_or_no};

@@ -11,6 +11,16 @@ pub fn yes_or_no(word: &str) -> Option<bool> {
     }
 }
 
+/// A value without the blanks around it, which are as easily left behind as nothing: for clap's
+/// `value_parser`.
+///
+/// # Errors
+///
+/// Those of the value itself.
+pub fn trimmed<T: std::str::FromStr>(text: &str) -> Result<T, T::Err> {
+    text.trim().parse()
+}
+
 /// Whether something can be the name of a store: the beginning of its variables.
 #[must_use]
 pub fn is_target(name: &str) -> bool {
