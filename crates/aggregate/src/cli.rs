@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use aggregate::gate::Thresholds;
 use aggregate::job::{self, Options, Target};
-use clap::builder::{FalseyValueParser, Resettable};
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::builder::FalseyValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use record::{DEFAULT_DOMAIN, DEFAULT_EXPECTED, Fingerprint};
 
 use crate::exit::Exit;
@@ -34,6 +34,10 @@ pub struct Cli {
     /// The report's arguments.
     #[command(flatten)]
     pub report: ReportArgs,
+    /// Check the arguments and every variable, also those of commands, tell everything that is
+    /// wrong with them, and do nothing else.
+    #[arg(long)]
+    pub check_settings: bool,
     /// How the log looks.
     #[arg(long, global = true, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
@@ -303,28 +307,6 @@ fn percent(text: &str) -> Result<f64, String> {
     }
 }
 
-impl Cli {
-    /// The arguments given. A variable that is set to nothing, as in a configuration file that
-    /// names every setting, counts as not set.
-    pub fn read() -> Self {
-        let empty = |name: &std::ffi::OsStr| std::env::var_os(name).is_some_and(|v| v.is_empty());
-        let matches = without_empty(Self::command(), &empty).get_matches();
-        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
-    }
-}
-
-fn without_empty(
-    command: clap::Command,
-    empty: &dyn Fn(&std::ffi::OsStr) -> bool,
-) -> clap::Command {
-    command
-        .mut_args(|arg| match arg.get_env() {
-            Some(name) if empty(name) => arg.env(Resettable::<clap::builder::OsStr>::Reset),
-            _ => arg,
-        })
-        .mut_subcommands(|command| without_empty(command, empty))
-}
-
 impl ReportArgs {
     /// What is to be done, with everything that was not given put in.
     pub fn options(self) -> Options {
@@ -399,36 +381,4 @@ Exit codes:
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_arguments_are_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    fn options(arguments: &[&str]) -> Options {
-        let arguments = ["aggregate"].iter().chain(arguments);
-        Cli::try_parse_from(arguments).unwrap().report.options()
-    }
-
-    #[test]
-    fn the_output_is_beside_the_previous_report() {
-        let given = options(&["--previous", "latest.json"]);
-        assert_eq!(given.target, Target::Directory(".".into()));
-        assert_eq!(given.previous, PathBuf::from("latest.json"));
-        let given = options(&["--previous", "a/b/latest.json", "--output-dir", "c"]);
-        assert_eq!(given.target, Target::Directory("c".into()));
-        let given = options(&["-i", "x", "y", "--stdout"]);
-        assert_eq!(given.inputs.len(), 2);
-        assert_eq!(given.target, Target::Print);
-    }
-
-    #[test]
-    fn percentages_are_checked() {
-        for value in ["-1", "101", "NaN", "x", ""] {
-            let arguments = ["aggregate", &format!("--gate-one-kind={value}")];
-            assert!(Cli::try_parse_from(arguments).is_err(), "{value}");
-        }
-    }
-}
+mod tests;

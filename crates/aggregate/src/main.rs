@@ -35,7 +35,12 @@ impl Failure {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::read();
+    let cli: Cli = settings::arguments::read();
+    if cli.check_settings {
+        // What the arguments say together is clap's to judge, and judged.
+        settings::arguments::check_variables::<Cli>();
+        return ExitCode::SUCCESS;
+    }
     log(cli.log_format);
     let done = match cli.command {
         None => report(cli.report),

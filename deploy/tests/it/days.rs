@@ -223,7 +223,8 @@ pub fn keys_stay_with_the_upload() {
         assert!(!String::from_utf8_lossy(&environment).contains(SECRET));
     }
     for (pid, _) in processes(&host.state()) {
-        let arguments = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
+        let arguments =
+            fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
         assert!(!String::from_utf8_lossy(&arguments).contains(SECRET));
     }
     running.signal(Signal::TERM);

@@ -132,8 +132,11 @@ impl Host {
 
     /// Writes the configuration, with each value as an operator would quote it.
     pub fn configure(&self) {
-        let lines: String =
-            self.settings.iter().map(|(name, value)| format!("{name}={}\n", quoted(value))).collect();
+        let lines: String = self
+            .settings
+            .iter()
+            .map(|(name, value)| format!("{name}={}\n", quoted(value)))
+            .collect();
         fs::write(self.config(), lines).unwrap();
         fs::set_permissions(self.config(), fs::Permissions::from_mode(0o600)).unwrap();
     }
@@ -222,11 +225,7 @@ impl Host {
 
 fn quoted(value: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_./:,@%+=-".contains(c);
-    if value.chars().all(plain) {
-        value.to_owned()
-    } else {
-        format!("\"{value}\"")
-    }
+    if value.chars().all(plain) { value.to_owned() } else { format!("\"{value}\"") }
 }
 
 /// A run that has ended.

@@ -200,7 +200,8 @@ pub fn the_check() {
 /// A place that any user can reach, with the programs and the script.
 fn for_anybody(place: &Path) -> PathBuf {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("run_dns_validation");
-    let names = ["scanner", "aggregate", "upload", "settings", "lab"].map(|name| programs().join(name));
+    let names =
+        ["scanner", "aggregate", "upload", "settings", "lab"].map(|name| programs().join(name));
     for path in names.iter().chain([&script]) {
         let to = place.join(path.file_name().unwrap());
         // A link would keep the directories that only their owner can pass.

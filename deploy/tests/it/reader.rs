@@ -63,7 +63,8 @@ pub fn look(public: &Path) {
             continue;
         };
         assert_eq!(bytes.len() as u64, file.size, "{}", file.name);
-        let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest: String =
+            Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(digest, file.sha256, "{}", file.name);
     }
     if let Some(bytes) = read("trends.json") {

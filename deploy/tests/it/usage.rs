@@ -107,11 +107,7 @@ pub fn the_environment_goes_before_the_file() {
     let host = Host::new();
     host.configure();
     let other = host.path("another state");
-    let output = host
-        .wrapper(&["--only", "retain"])
-        .env("STATE_DIR", &other)
-        .output()
-        .unwrap();
+    let output = host.wrapper(&["--only", "retain"]).env("STATE_DIR", &other).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(other.join("log").exists() && !host.state().exists());
 
