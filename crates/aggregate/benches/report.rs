@@ -3,7 +3,8 @@
 //! 3,100 relays, a year of history (1,460 runs, 4.5 million rows), a previous report, everything
 //! written and synced as in earnest, by the program itself. Beside it, in the same run and
 //! alternating, `reference.py`: a plain Python program that merges the same files with the same
-//! previous report and keeps no history. `BENCH_RUNS` and `BENCH_RELAYS` make it smaller.
+//! previous report and keeps no history. Then a month of such reports is moved into an archive.
+//! `BENCH_RUNS` and `BENCH_RELAYS` make it smaller.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and may fail")]
 
@@ -20,6 +21,7 @@ use aggregate::gate::Thresholds;
 use aggregate::history::History;
 use aggregate::merge;
 use aggregate::previous::{self, Base};
+use aggregate::publish;
 use aggregate::report::{self, Context};
 
 use fixture::Scan;
@@ -115,9 +117,65 @@ fn main() {
     });
     println!("the report has {:.1} MB", megabytes(size.unwrap()));
     story(&history);
+    archive(dir.path(), if quick { 4 } else { 120 }, relays);
     if !quick {
         assert!(time < 1.0, "a report took {time:.2} s, where 1 s is wanted");
         assert!(most < 100.0, "a report took {most:.0} MB, where 100 MB are wanted");
+    }
+}
+
+/// A month of reports, as they follow one another, becomes an archive.
+fn archive(dir: &Path, reports: u32, relays: u32) {
+    let output = dir.join("archived");
+    fs::create_dir(&output).unwrap();
+    let mut history = History::open(&dir.join("archived.sqlite")).unwrap();
+    let thresholds = Thresholds { min_relays: 1, ..Thresholds::default() };
+    let mut previous: Option<Vec<u8>> = None;
+    let mut size = 0;
+    for run in 0..reports {
+        // In the April before the fixture's first run.
+        let input = fixture::scan(run.cast_signed() - 1100, marks(run, relays)).input("bench");
+        let ids = vec![input.facts.run_id.clone()];
+        let joined = merge::join(vec![input]).unwrap();
+        let time = report::ended(&joined.inputs);
+        let base = match &previous {
+            Some(bytes) => Base::of_report(previous::parse(bytes).unwrap(), &ids, time),
+            None => Base::none("the first".to_owned()),
+        };
+        let past = history.past(joined.relays.keys().copied(), &ids, time).unwrap();
+        let context = Context {
+            now: time,
+            thresholds: &thresholds,
+            force: true,
+            known_good: None,
+            zone_check: None,
+            files: &[],
+        };
+        let report = report::build(joined, base, Some(&past), Default::default(), context);
+        history.add(&report).unwrap();
+        let bytes = publish::json("the report", &report).unwrap();
+        fs::write(output.join(publish::dated_name(time)), &bytes).unwrap();
+        size += bytes.len() as u64;
+        previous = Some(bytes);
+    }
+    // The latest report's month stays.
+    fs::write(output.join("dns_health_2025-12-01_00-00-00.json"), previous.unwrap()).unwrap();
+    rustix::fs::sync();
+    let measured = measure(
+        Command::new(env!("CARGO_BIN_EXE_aggregate"))
+            .args(["retain", "--keep-runs=0", "--keep-days=0", "--output-dir"])
+            .arg(&output),
+    );
+    show("retain, a month", &[measured]);
+    for entry in fs::read_dir(&output).unwrap().map(|entry| entry.unwrap()) {
+        if entry.file_name().to_string_lossy().ends_with(".tar.gz") {
+            let archive = entry.metadata().unwrap().len();
+            println!(
+                "{reports} reports of {:.0} MB are an archive of {:.1} MB",
+                megabytes(size),
+                megabytes(archive)
+            );
+        }
     }
 }
 

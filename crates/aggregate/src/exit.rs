@@ -66,7 +66,8 @@ impl Exit {
                 "the gate is closed: the dated report is written, latest.json is as it was"
             }
             Self::Write => {
-                "something cannot be written or removed, or another aggregate is publishing"
+                "something cannot be written, or, by retain, looked at or removed; or another \
+                 aggregate is publishing"
             }
             Self::History => {
                 "the history cannot be read or kept; where a report was asked for, it is published"

@@ -17,7 +17,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::history::HistoryError;
 use crate::publish::{Output, PublishError};
@@ -178,9 +178,6 @@ pub fn run(
     // A report that is being made reads what would be removed. Looking needs no lock, and must not
     // keep a publisher out.
     let output = if options.dry_run { None } else { open(directory)? };
-    if let Some(output) = &output {
-        output.sweep(now - TimeDelta::days(1));
-    }
     let public = reports::Public::look(directory)?;
     Ok(vec![
         runs::run(options, public.as_ref(), now, doing),

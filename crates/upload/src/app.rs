@@ -242,6 +242,15 @@ async fn with(store: &Store, prepared: &Prepared, screen: &Screen) -> Result<Str
                     chosen.listed
                 ));
             }
+            if !chosen.alone.is_empty() {
+                for key in &chosen.alone {
+                    tracing::debug!("{name}: {} stays", record::printable(key));
+                }
+                said.push_str(&format!(
+                    "; {} more are as old, and stay because no archive that files.json names holds them",
+                    chosen.alone.len()
+                ));
+            }
             said.push_str(if *yes || count == 0 { "\n" } else { "; --yes removes them\n" });
         }
         Prepared::PushRun(packed, dry_run) => {

@@ -97,7 +97,8 @@ struct Push {
 enum Command {
     /// Remove what an explicit retention does not keep; without --yes, only say what that is.
     ///
-    /// Reports and archives that the store's files.json names are never removed.
+    /// Reports and archives that the store's files.json names are never removed, and others only
+    /// when an archive that it names holds all their reports.
     Prune {
         /// Remove reports and archives that are not listed any more and older than so many days
         #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]

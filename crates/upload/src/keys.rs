@@ -127,6 +127,8 @@ mod tests {
         assert!(Class::Files < Class::Latest);
         assert_eq!(class("dns_health_2026-11-23_03-15-30.json"), Class::Immutable);
         assert_eq!(class("dns_health_2026-11.tar.xz"), Class::Immutable);
+        // A month's archive that holds more than the one before it has a name of its own.
+        assert_eq!(class("dns_health_2026-11-2.tar.gz"), Class::Immutable);
         assert_eq!(class("trends.json"), Class::Data);
         assert_eq!(class("index.html"), Class::Data);
         assert_eq!(class("files.json"), Class::Files);
@@ -144,6 +146,7 @@ mod tests {
         }
         assert_eq!(cache_control("index.html"), "public, max-age=300");
         assert_eq!(content_type("dns_health_2026-11.tar.gz"), "application/gzip");
+        assert_eq!(content_type("dns_health_2026-11-2.tar.gz"), "application/gzip");
         assert_eq!(content_type("a.b/page"), "application/octet-stream");
     }
 

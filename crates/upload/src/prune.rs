@@ -1,5 +1,9 @@
 //! `upload prune`: what may go from a store, by an explicit retention. [`choose`] is pure, and
-//! never chooses what a reader could still be told to fetch.
+//! never chooses what a reader could still be told to fetch. Of what it chooses, only that goes
+//! whose reports are all in an archive that `files.json` names: nothing is removed that could not
+//! be had again.
+
+mod archived;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +13,7 @@ use record::{FILES_FILE, Files, Kind};
 use crate::err::{Cause, StoreError};
 use crate::keys::{IMMUTABLE_PREFIX, RUNS_PREFIX};
 use crate::local::POINTER_LIMIT;
-use crate::plan::Listed;
+use crate::plan::{self, Listed};
 use crate::runs;
 use crate::store::Store;
 
@@ -34,6 +38,8 @@ pub struct Chosen {
     pub remove: Vec<(String, u64)>,
     /// How many are old enough, and stay because `files.json` names them.
     pub listed: usize,
+    /// What is old enough, and stays because no archive that `files.json` names holds it.
+    pub alone: Vec<String>,
 }
 
 /// The time that a dated report's or an archive's name begins with.
@@ -106,7 +112,7 @@ pub async fn look(store: &Store, retention: Retention) -> Result<Chosen, StoreEr
         Some(_) => store.list_deep(RUNS_PREFIX).await?,
         None => BTreeMap::new(),
     };
-    let mut named = BTreeSet::new();
+    let mut named = BTreeMap::new();
     if retention.reports.is_some() {
         let refuse = |cause, detail: &str| StoreError::new("prune reports", cause, detail);
         let Some(list) = bucket.get(FILES_FILE) else {
@@ -122,9 +128,16 @@ pub async fn look(store: &Store, retention: Retention) -> Result<Chosen, StoreEr
         let Some(files) = files else {
             return Err(refuse(Cause::Incomplete, "the store's files.json cannot be read"));
         };
-        named.extend(files.files.into_iter().map(|file| file.name));
+        named = plan::named(&files);
     }
-    Ok(choose(&bucket, &runs, &named, retention, store.now()))
+    let names = named.keys().cloned().collect();
+    let mut chosen = choose(&bucket, &runs, &names, retention, store.now());
+    let reports = chosen.remove.iter().map(|(key, _)| key.as_str());
+    let reports: Vec<&str> = reports.filter(|key| !key.starts_with(RUNS_PREFIX)).collect();
+    let alone = archived::without(store, &named, &reports).await?;
+    chosen.remove.retain(|(key, _)| !alone.contains(key));
+    chosen.alone = alone.into_iter().collect();
+    Ok(chosen)
 }
 
 /// Removes what was chosen, one after the other.
@@ -160,6 +173,7 @@ mod tests {
             "dns_health_2026-01-02_00-00-00-2.json",
             "dns_health_2026-11-22_00-00-00.json",
             "dns_health_2025-12.tar.xz",
+            "dns_health_2025-12-31.tar.gz",
             "dns_health_2026-10.tar.xz",
             "dns_health_x.json",
             "latest.json",
@@ -172,7 +186,11 @@ mod tests {
         let chosen = choose(&bucket, &BTreeMap::new(), &named, retention, now);
         assert_eq!(
             keys(&chosen),
-            ["dns_health_2025-12.tar.xz", "dns_health_2026-01-02_00-00-00-2.json"]
+            [
+                "dns_health_2025-12-31.tar.gz",
+                "dns_health_2025-12.tar.xz",
+                "dns_health_2026-01-02_00-00-00-2.json"
+            ]
         );
         assert_eq!(chosen.listed, 1);
         let none = Retention { reports: None, runs: None };

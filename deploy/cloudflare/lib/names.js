@@ -20,7 +20,9 @@ const POINTERS = new Set(["latest.json", "files.json", "trends.json"]);
 const REPORT =
   /^dns_health_(\d{4})-(\d{2})-(\d{2})_(\d{2})-(\d{2})-(\d{2})(?:-([2-9]|[1-9]\d{1,3}))?\.json$/;
 
-const ARCHIVE = /^dns_health_\d{4}-(?:0[1-9]|1[0-2])\.(tar|tar\.gz|tar\.xz|tar\.zst|zip)$/;
+// A month, and from its second archive on its number: the later holds what the earlier held.
+const ARCHIVE =
+  /^dns_health_\d{4}-(?:0[1-9]|1[0-2])(?:-(?:[2-9]|[1-9]\d{1,3}))?\.(tar|tar\.gz|tar\.xz|tar\.zst|zip)$/;
 
 /** @type {Readonly<Record<string, {type: string, magic: readonly number[]}>>} */
 const ARCHIVES = {

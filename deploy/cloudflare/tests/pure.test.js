@@ -32,8 +32,10 @@ test("names of data", () => {
     ["tar.zst", "application/zstd"],
     ["zip", "application/zip"],
   ]) {
-    const file = dataFile(`dns_health_2026-11.${end}`);
-    assert.deepEqual([file?.json, file?.immutable, file?.contentType], [false, true, type], end);
+    for (const name of [`dns_health_2026-11.${end}`, `dns_health_2026-11-12.${end}`]) {
+      const file = dataFile(name);
+      assert.deepEqual([file?.json, file?.immutable, file?.contentType], [false, true, type], name);
+    }
   }
 });
 
@@ -59,6 +61,9 @@ test("names that are none", () => {
     "dns_health_2026-1.tar.gz",
     "dns_health_2026-13.tar.gz",
     "dns_health_2026-11.tar.bz2",
+    "dns_health_2026-11-1.tar.gz",
+    "dns_health_2026-11-02.tar.gz",
+    "dns_health_2026-11-.tar.gz",
     "constructor",
     "__proto__",
   ]) {

@@ -118,9 +118,6 @@ impl Reports<'_> {
         doing: &mut Next<'_>,
     ) -> Result<(), RetainError> {
         let public = self.public;
-        let latest =
-            public.latest.as_ref().map_err(|what| public.unknown(what, "no report is archived"))?;
-        let needed: Vec<DateTime<Utc>> = latest.iter().chain(&public.newest).copied().collect();
         let (mut files, unusable) = publish::list(&public.directory, &public.fd)?;
         for name in unusable {
             let path = public.directory.join(name);
@@ -128,7 +125,14 @@ impl Reports<'_> {
         }
         let names: Vec<String> = files.iter().map(|entry| entry.name.clone()).collect();
         let names = names.iter().map(String::as_str);
-        for (month, held) in choose::months(names, &needed, options.archive_after, now) {
+        let latest = public.latest.as_ref().ok().and_then(Option::as_ref);
+        let needed: Vec<DateTime<Utc>> =
+            latest.into_iter().chain(&public.newest).copied().collect();
+        let months = choose::months(names, &needed, options.archive_after, now);
+        if let (Err(what), false) = (&public.latest, months.is_empty()) {
+            return Err(public.unknown(what, "no report is archived"));
+        }
+        for (month, held) in months {
             if let Err(error) = self.month(month, &held, &mut files, doing) {
                 self.done.troubles.push(error);
             }

@@ -68,8 +68,13 @@ impl Published {
 
     /// Takes a report out of the directory and the list.
     pub fn forget(&mut self, number: u32) {
-        fs::remove_file(self.directory.join(name(number))).unwrap();
-        self.files.retain(|file| file.name != name(number));
+        self.forget_file(&name(number));
+    }
+
+    /// Takes a file out of the directory and the list.
+    pub fn forget_file(&mut self, name: &str) {
+        fs::remove_file(self.directory.join(name)).unwrap();
+        self.files.retain(|file| file.name != name);
         self.list();
     }
 
@@ -101,6 +106,11 @@ pub fn push(address: SocketAddr, directory: &Path) -> Command {
     let mut command = upload(address);
     command.arg("--dir").arg(directory);
     command
+}
+
+/// What it says, however it ends.
+pub fn text_of(command: &mut Command) -> String {
+    text(&command.output().unwrap())
 }
 
 /// What it did, which must end with this code.

@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use record::FileKind;
 
-use crate::fixture::{Published, assert_consistent, assert_same, ends, name, push, upload};
+use crate::fixture::{
+    Published, assert_consistent, assert_same, ends, name, push, text_of, upload,
+};
 use crate::proxy::{Fault, Proxy};
 use crate::server::Server;
 
@@ -228,12 +230,28 @@ fn a_prefix_comes_before_every_key() {
 }
 
 #[test]
-fn pruning_shows_first_and_spares_what_is_listed() {
+fn pruning_shows_first_and_spares_what_is_listed_or_in_no_archive() {
     let server = Server::start();
     let dir = tempfile::tempdir().unwrap();
-    let mut published = Published::new(dir.path(), 3, 1000);
+    let mut published = Published::new(dir.path(), 6, 1000);
+    let bytes = |number| (name(number), fs::read(dir.path().join(name(number))).unwrap());
+    let all: Vec<_> = (0..6).map(bytes).collect();
+    let archive = |name: &str, members: &[(String, Vec<u8>)], published: &mut Published| {
+        let month = "2023-11-01T00:00:00Z".parse().unwrap();
+        published.file(name, FileKind::Archive, month, &archive(members));
+        published.list();
+    };
+    // 0 and 1 are in an archive that another one takes the place of, which has 2 as well, and has
+    // 3 with other content. 4 was removed by hand.
+    archive("dns_health_2023-11.tar.gz", &all[..2], &mut published);
     ends(&mut push(server.address, dir.path()), 0);
-    published.forget(0);
+    let mut members = all[..4].to_vec();
+    members[3].1.push(b'\n');
+    archive("dns_health_2023-11-2.tar.gz", &members, &mut published);
+    for number in 0..5 {
+        published.forget(number);
+    }
+    published.forget_file("dns_health_2023-11.tar.gz");
     ends(&mut push(server.address, dir.path()), 0);
     let prune = || {
         let mut command = upload(server.address);
@@ -242,14 +260,46 @@ fn pruning_shows_first_and_spares_what_is_listed() {
     };
     let text = ends(&mut prune(), 19);
     assert!(text.contains("less than 10 minutes ago"), "{text}");
-    let list = fs::File::options().write(true).open(server.bucket().join("files.json")).unwrap();
-    list.set_modified(SystemTime::now() - Duration::from_secs(3600)).unwrap();
+    let settle = || {
+        let list = fs::File::options().write(true).open(server.bucket().join("files.json"));
+        list.unwrap().set_modified(SystemTime::now() - Duration::from_secs(3600)).unwrap();
+    };
+    settle();
     let text = ends(&mut prune(), 0);
-    assert!(text.contains(&format!("would remove {}", name(0))), "{text}");
-    assert!(text.contains("--yes") && text.contains("2 more"), "{text}");
+    for gone in [&name(0), &name(1), &name(2), "dns_health_2023-11.tar.gz"] {
+        assert!(text.contains(&format!("would remove {gone}")), "{text}");
+    }
+    assert!(text.contains("--yes") && text.contains("2 more are as old, and stay because files"));
+    assert!(text.contains("2 more are as old, and stay because no archive"), "{text}");
     assert!(server.bucket().join(name(0)).exists());
     ends(prune().arg("--yes"), 0);
-    assert!(!server.bucket().join(name(0)).exists());
-    assert!(server.bucket().join(name(1)).exists());
+    let there = |name: &str| server.bucket().join(name).exists();
+    assert!((0..3).all(|number| !there(&name(number))));
+    assert!((3..6).all(|number| there(&name(number))));
+    assert!(!there("dns_health_2023-11.tar.gz") && there("dns_health_2023-11-2.tar.gz"));
     assert_consistent(&server.bucket(), "after pruning");
+
+    // An archive that is damaged in the store vouches for nothing.
+    ends(&mut push(server.address, dir.path()), 0);
+    fs::write(server.bucket().join(name(0)), &all[0].1).unwrap();
+    let damaged = server.bucket().join("dns_health_2023-11-2.tar.gz");
+    let mut bytes = fs::read(&damaged).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&damaged, bytes).unwrap();
+    settle();
+    let text = text_of(prune().arg("--yes"));
+    assert!(there(&name(0)), "{text}");
+}
+
+fn archive(members: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut archive = tar::Builder::new(gzip);
+    for (name, bytes) in members {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, name, &**bytes).unwrap();
+    }
+    archive.into_inner().unwrap().finish().unwrap()
 }

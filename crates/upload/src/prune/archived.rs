@@ -1,0 +1,156 @@
+//! Whether what is to be removed from a store can be had again from an archive that is there: the
+//! archive is read whole, and each report compared by its digests. What cannot be shown stays.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _};
+
+use flate2::bufread::GzDecoder;
+
+use crate::digest::Digest;
+use crate::err::{Cause, StoreError};
+use crate::keys::IMMUTABLE_PREFIX;
+use crate::plan::{self, Named, Sameness};
+use crate::store::Store;
+
+/// How the names of the archives end that can be looked into.
+const END: &str = ".tar.gz";
+
+/// The largest archive: 16 GiB, a month of reports every ten minutes.
+const ARCHIVE_LIMIT: u64 = 16 << 30;
+
+/// The largest report, as for `aggregate`: 64 MiB.
+const REPORT_LIMIT: u64 = 64 << 20;
+
+/// Most reports in one archive, as for `aggregate`.
+const MOST: usize = 45_000;
+
+/// An archive's reports, by name.
+type Reports = BTreeMap<String, Digest>;
+
+/// Those of the reports and archives `keys`, sorted, that hold anything that no archive holds of
+/// those that are `named`.
+///
+/// # Errors
+///
+/// [`StoreError`], where the store cannot be asked.
+pub async fn without(
+    store: &Store,
+    named: &BTreeMap<String, Named>,
+    keys: &[&str],
+) -> Result<BTreeSet<String>, StoreError> {
+    let mut without = BTreeSet::new();
+    let mut month = ("", Reports::new());
+    for key in keys {
+        let of = month_of(key);
+        if of != month.0 {
+            month = (of, named_of(store, named, of).await?);
+        }
+        let there = if key.ends_with(".json") {
+            match month.1.get(*key) {
+                Some(digest) => is_same(store, key, digest).await?,
+                None => false,
+            }
+        } else if key.ends_with(END) && !month.1.is_empty() {
+            let reports = read(store, key, None).await?;
+            let archived = |(name, digest): (&String, &Digest)| {
+                month.1.get(name).is_some_and(|there| there.sha256 == digest.sha256)
+            };
+            reports.is_some_and(|reports| reports.iter().all(archived))
+        } else {
+            false
+        };
+        if !there {
+            without.insert((*key).to_owned());
+        }
+    }
+    Ok(without)
+}
+
+/// The `YYYY-MM` of a key.
+fn month_of(key: &str) -> &str {
+    key.strip_prefix(IMMUTABLE_PREFIX).and_then(|rest| rest.get(..7)).unwrap_or_default()
+}
+
+/// What the archives of a month hold together.
+async fn named_of(
+    store: &Store,
+    named: &BTreeMap<String, Named>,
+    month: &str,
+) -> Result<Reports, StoreError> {
+    let mut all = Reports::new();
+    let archives = named.iter().filter(|(key, _)| key.ends_with(END) && month_of(key) == month);
+    for (key, named) in archives {
+        all.extend(read(store, key, Some(named)).await?.unwrap_or_default());
+    }
+    Ok(all)
+}
+
+async fn is_same(store: &Store, key: &str, digest: &Digest) -> Result<bool, StoreError> {
+    let Some(head) = store.head(key).await? else { return Ok(false) };
+    Ok(match plan::compare(&head, digest) {
+        Sameness::Same => true,
+        Sameness::Different => false,
+        Sameness::Unknown => store.digest(key).await?.sha256 == digest.sha256,
+    })
+}
+
+/// The reports in an archive; `None` where it is not there, or not what it should be.
+async fn read(
+    store: &Store,
+    key: &str,
+    named: Option<&Named>,
+) -> Result<Option<Reports>, StoreError> {
+    let of_io = |error: io::Error| {
+        StoreError::new(format!("look into {key}"), Cause::Local, error.to_string())
+    };
+    let useless = |why: &str| {
+        let name = &store.target().name;
+        tracing::warn!("{name}: {key} in the store vouches for no report: {why}");
+        Ok(None)
+    };
+    let file = tempfile::tempfile().map_err(of_io)?;
+    let digest = match store.get_file(key, ARCHIVE_LIMIT, &file).await {
+        Ok(digest) => digest,
+        Err(error) if [Cause::NotFound, Cause::Unverified].contains(&error.cause) => {
+            return useless(&error.to_string());
+        }
+        Err(error) => return Err(error),
+    };
+    if named.is_some_and(|named| named.sha256 != digest.sha256) {
+        return useless("it has not the digest that files.json names");
+    }
+    // Long enough to hold up the other stores.
+    match tokio::task::spawn_blocking(move || reports(file)).await {
+        Ok(Ok(reports)) => Ok(Some(reports)),
+        Ok(Err(error)) => useless(&error.to_string()),
+        Err(error) => Err(of_io(io::Error::other(error))),
+    }
+}
+
+fn reports(mut file: File) -> io::Result<Reports> {
+    file.rewind()?;
+    let mut archive = tar::Archive::new(GzDecoder::new(BufReader::new(file)));
+    let mut reports = Reports::new();
+    for entry in archive.entries()?.raw(true) {
+        let mut entry = entry?;
+        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let size = entry.size();
+        let regular = entry.header().entry_type() == tar::EntryType::Regular;
+        if !regular || size > REPORT_LIMIT || reports.len() == MOST {
+            return Err(io::Error::other(format!("{name:?} in it is no report")));
+        }
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes)?;
+        if bytes.len() as u64 != size || reports.insert(name, Digest::of(&bytes)).is_some() {
+            return Err(io::Error::other("a report in it is cut, or there twice"));
+        }
+    }
+    // To its end, where the checksum is.
+    let mut rest = archive.into_inner();
+    io::copy(&mut rest, &mut io::sink())?;
+    if !rest.into_inner().fill_buf()?.is_empty() {
+        return Err(io::Error::other("something follows its end"));
+    }
+    Ok(reports)
+}
