@@ -53,7 +53,7 @@ pub enum Kind {
 
 /// What a setting is where it is not given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Default {
+pub enum DefaultValue {
     /// Nothing: what it is for is then not done.
     None,
     /// This value.
@@ -132,7 +132,7 @@ pub struct Key {
     /// What it may be.
     pub kind: Kind,
     /// What it is where it is not given.
-    pub default: Default,
+    pub default: DefaultValue,
     /// Whether the example sets it, to its default, as nearly everybody decides it.
     pub decided: bool,
     /// What it means, in one line, with its unit.

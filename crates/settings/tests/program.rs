@@ -140,8 +140,8 @@ fn the_example_as_it_is_and_with_every_line_uncommented() {
         let Some(key) = settings::find(name) else { continue };
         seen += 1;
         let expected = match key.default {
-            settings::Default::Value(value) => value,
-            settings::Default::None | settings::Default::Words(_) => "",
+            settings::DefaultValue::Value(value) => value,
+            settings::DefaultValue::None | settings::DefaultValue::Words(_) => "",
         };
         assert_eq!(value, expected, "{name}");
         assert!(list.contains(&format!("\n  {name}\n")), "{name}");

@@ -390,7 +390,7 @@ mod tests {
 
     #[test]
     fn every_setting_is_read_and_has_the_default_of_the_list() {
-        use settings::{Default, Group, Reader};
+        use settings::{DefaultValue, Group, Reader};
         let mut seen = 0;
         for key in settings::keys().filter(|key| key.readers.contains(&Reader::Upload)) {
             // The stores' are in the tests of `config`; the log reads its own.
@@ -402,11 +402,11 @@ mod tests {
             let arguments: &[&[&str]] = &[&[], &["pull"]];
             assert!(arguments.iter().any(|it| config(it, "7") != config(it, "")), "{}", key.name);
             match (key.default, key.name) {
-                (Default::Value(value), _) => assert_eq!(config(&[], value), config(&[], "")),
-                (Default::Words(_), "OUTPUT_DIR") => {
+                (DefaultValue::Value(value), _) => assert_eq!(config(&[], value), config(&[], "")),
+                (DefaultValue::Words(_), "OUTPUT_DIR") => {
                     assert_eq!(config(&[], "public"), config(&[], ""));
                 }
-                (Default::Words(_), "ANALYSIS_ROOT") => {
+                (DefaultValue::Words(_), "ANALYSIS_ROOT") => {
                     assert_eq!(config(&["pull"], "analysis"), config(&["pull"], ""));
                 }
                 other => panic!("{other:?}"),

@@ -105,7 +105,7 @@ fn what_is_wrong_is_named() {
 
 #[test]
 fn every_setting_of_a_store_is_read_and_has_the_default_of_the_list() {
-    use settings::{Default, Group, Reader};
+    use settings::{DefaultValue, Group, Reader};
     let mut all = environment(BOTH);
     all.extend(environment(&[
         ("S3_ENABLED", "true"),
@@ -131,7 +131,7 @@ fn every_setting_of_a_store_is_read_and_has_the_default_of_the_list() {
             .into_iter()
             .any(|value| with(value) != targets(&without, &[]));
         assert!(differs, "{} changes nothing", key.name);
-        if let Default::Value(value) = key.default {
+        if let DefaultValue::Value(value) = key.default {
             assert_eq!(with(value), targets(&without, &[]), "{}", key.name);
         }
     }
