@@ -30,12 +30,8 @@ pub fn example() -> String {
             if let DefaultValue::Words(words) = key.default {
                 text.push_str(&format!("\n# Default: {words}."));
             }
-            let value = match key.default {
-                DefaultValue::Value(value) => value,
-                DefaultValue::None | DefaultValue::Words(_) => "",
-            };
             let mark = if key.decided { "" } else { "#" };
-            text.push_str(&format!("\n{mark}{}={value}\n", key.name));
+            text.push_str(&format!("\n{mark}{}={}\n", key.name, key.default.value()));
         }
     }
     text

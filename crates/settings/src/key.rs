@@ -62,6 +62,17 @@ pub enum DefaultValue {
     Words(&'static str),
 }
 
+impl DefaultValue {
+    /// What can stand in a file for it: the value, or nothing, which means the default.
+    #[must_use]
+    pub const fn value(self) -> &'static str {
+        match self {
+            Self::Value(value) => value,
+            Self::None | Self::Words(_) => "",
+        }
+    }
+}
+
 /// What people think of when they look for a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Group {

@@ -447,6 +447,9 @@ fn settings_are_checked_and_nothing_else_is_done() {
         check(0, &[("GATE_MIN_RELAYS", " "), ("ZONE_SERVER", "::1"), ("HISTORY_FILE", "x")]),
         ""
     );
+    // The example, with everything in it set.
+    let all: Vec<_> = settings::keys().map(|key| (key.name, key.default.value())).collect();
+    assert_eq!(check(0, &all), "");
     let told = check(
         2,
         &[

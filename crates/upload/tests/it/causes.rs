@@ -198,6 +198,10 @@ fn settings_are_checked_and_nothing_else_is_done() {
     let none = ("no store is enabled\n".to_owned(), String::new());
     assert_eq!(check("", 0, &[], &[]), none);
     assert_eq!(check("DO_ENABLED=false\nR2_ENABLED=\n", 0, &[], &[]), none);
+    // The example, as it is and with everything in it set.
+    assert_eq!(check(&settings::example::example(), 0, &[], &[]), none);
+    let all: Vec<_> = settings::keys().map(|key| (key.name, key.default.value())).collect();
+    assert_eq!(check("", 0, &[], &all), none);
     let store = format!(
         "DO_ENABLED=true\nDO_BUCKET=b\nDO_SPACES_REGION=fra1\nDO_SPACES_KEY=k\n\
          DO_SPACES_SECRET='{SECRET}'\nR2_BUCKET=b\nCF_ACCOUNT_ID=1a\n"
