@@ -23,10 +23,10 @@ use crate::Error;
 pub const SETTINGS_FILE: &str = "config.env";
 
 /// The bucket that stands for one of DigitalOcean Spaces.
-pub const SPACES_BUCKET: &str = "spaces";
+pub const SPACES_BUCKET: &str = "spaces-reports";
 
 /// The bucket that stands for one of Cloudflare R2.
-pub const R2_BUCKET: &str = "r2";
+pub const R2_BUCKET: &str = "r2-reports";
 
 /// The one key that the server accepts.
 #[derive(Debug, Clone)]

@@ -19,11 +19,14 @@ const USAGE: i32 = 2;
 pub fn read<C: Parser>() -> C {
     let matches = without_empty(C::command()).try_get_matches();
     let read = matches.and_then(|mut matches| C::from_arg_matches_mut(&mut matches));
-    match read {
-        Ok(arguments) => arguments,
-        Err(error) if from_a_variable::<C>(&error) => refuse(&wrong_variables(&C::command())),
-        Err(error) => printable(error).exit(),
+    let error = match read {
+        Ok(arguments) => return arguments,
+        Err(error) => error,
+    };
+    if from_a_variable::<C>(&error) {
+        check_variables::<C>();
     }
+    printable(error).exit()
 }
 
 /// Ends the process with a usage error where any variable of the program has a value that it cannot

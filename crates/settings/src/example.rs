@@ -1,6 +1,6 @@
 //! The example of a configuration, `config.env.example`: every setting, grouped, explained. Pure.
 
-use crate::key::{Default, Group};
+use crate::key::{DefaultValue, Group};
 use crate::list::keys;
 
 const HEAD: &str = "\
@@ -27,15 +27,11 @@ pub fn example() -> String {
         text.push_str(&format!("\n# ==== {} ====\n", group.title()));
         for key in keys().filter(|key| key.group == group) {
             text.push_str(&format!("\n# {}", key.about));
-            if let Default::Words(words) = key.default {
+            if let DefaultValue::Words(words) = key.default {
                 text.push_str(&format!("\n# Default: {words}."));
             }
-            let value = match key.default {
-                Default::Value(value) => value,
-                Default::None | Default::Words(_) => "",
-            };
             let mark = if key.decided { "" } else { "#" };
-            text.push_str(&format!("\n{mark}{}={value}\n", key.name));
+            text.push_str(&format!("\n{mark}{}={}\n", key.name, key.default.value()));
         }
     }
     text

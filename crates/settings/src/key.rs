@@ -53,13 +53,24 @@ pub enum Kind {
 
 /// What a setting is where it is not given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Default {
+pub enum DefaultValue {
     /// Nothing: what it is for is then not done.
     None,
     /// This value.
     Value(&'static str),
     /// What these words say: it depends on something else.
     Words(&'static str),
+}
+
+impl DefaultValue {
+    /// What can stand in a file for it: the value, or nothing, which means the default.
+    #[must_use]
+    pub const fn value(self) -> &'static str {
+        match self {
+            Self::Value(value) => value,
+            Self::None | Self::Words(_) => "",
+        }
+    }
 }
 
 /// What people think of when they look for a setting.
@@ -132,7 +143,7 @@ pub struct Key {
     /// What it may be.
     pub kind: Kind,
     /// What it is where it is not given.
-    pub default: Default,
+    pub default: DefaultValue,
     /// Whether the example sets it, to its default, as nearly everybody decides it.
     pub decided: bool,
     /// What it means, in one line, with its unit.

@@ -18,7 +18,7 @@ mod seconds;
 mod words;
 
 pub use file::parse;
-pub use key::{Default, Group, Key, Kind, Reader};
+pub use key::{DefaultValue, Group, Key, Kind, Reader};
 pub use list::{find, keys, of_target};
 pub use seconds::Seconds;
 pub use words::{is_target, trimmed, yes_or_no};

@@ -5,7 +5,7 @@ mod job;
 mod scan;
 mod stores;
 
-use crate::key::{Default, Group, Key, Kind, Reader};
+use crate::key::{DefaultValue, Group, Key, Kind, Reader};
 
 /// Every setting, by group in the order of [`Group::ALL`].
 pub fn keys() -> impl Iterator<Item = &'static Key> {
@@ -47,7 +47,7 @@ const fn key(
     name: &'static str,
     group: Group,
     readers: &'static [Reader],
-    default: Default,
+    default: DefaultValue,
     about: &'static str,
 ) -> Key {
     Key { name, group, readers, kind: Kind::Programs, default, decided: false, about }

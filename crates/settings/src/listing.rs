@@ -1,6 +1,6 @@
 //! The list of every setting, for people. Pure.
 
-use crate::key::{Default, Group, Key};
+use crate::key::{DefaultValue, Group, Key};
 use crate::list::keys;
 
 /// Every setting with its meaning, its default and who reads it.
@@ -22,8 +22,8 @@ pub fn listing() -> String {
 
 fn entry(key: &Key) -> String {
     let default = match key.default {
-        Default::None => "none",
-        Default::Value(text) | Default::Words(text) => text,
+        DefaultValue::None => "none",
+        DefaultValue::Value(text) | DefaultValue::Words(text) => text,
     };
     let readers: Vec<String> = key.readers.iter().map(ToString::to_string).collect();
     let secret = if key.is_secret() { "; secret" } else { "" };

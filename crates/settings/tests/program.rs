@@ -139,11 +139,7 @@ fn the_example_as_it_is_and_with_every_line_uncommented() {
         let (name, value) = line.split_once('=').unwrap();
         let Some(key) = settings::find(name) else { continue };
         seen += 1;
-        let expected = match key.default {
-            settings::Default::Value(value) => value,
-            settings::Default::None | settings::Default::Words(_) => "",
-        };
-        assert_eq!(value, expected, "{name}");
+        assert_eq!(value, key.default.value(), "{name}");
         assert!(list.contains(&format!("\n  {name}\n")), "{name}");
     }
     assert_eq!(seen, settings::keys().count());

@@ -3,17 +3,14 @@
 //! `--config`.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use settings::Seconds;
 
 use crate::config::Environment;
 use crate::prune::Retention;
 use crate::retry::Policy;
-
-/// Longest time that a flag accepts: a day.
-const MAX_SECONDS: f64 = 86_400.0;
 
 const AFTER_HELP: &str = "\
 Settings, in the environment or in the file of --config:
@@ -30,6 +27,7 @@ Examples:
   upload                          the directory public to every store that is enabled
   upload --dry-run                what would be written
   upload --check                  try the credentials, the bucket and the rights
+  upload --check-settings         only whether the settings make sense, and which stores they name
   upload --target r2 --verify     compare everything with R2, not only what the lists name
   upload push-run analysis/today  put a finished run where other hosts can fetch it
   upload pull                     fetch the runs that other hosts pushed
@@ -146,6 +144,11 @@ struct Shared {
     #[arg(long, value_name = "FILE", global = true, help_heading = "Stores")]
     config: Option<PathBuf>,
 
+    /// Check flags, variables and the file of --config, tell what is wrong with them, and do nothing
+    /// else; where all is well, print the name of each store that is enabled, one a line
+    #[arg(long, global = true, help_heading = "Stores")]
+    check_settings: bool,
+
     /// How long one request, or a pause in its answer, may take [env: UPLOAD_TIMEOUT] [default: 60]
     #[arg(long, value_name = "SECONDS", global = true, help_heading = "Pace")]
     timeout: Option<Seconds>,
@@ -199,23 +202,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// A length of time given in seconds.
-#[derive(Debug, Clone, Copy)]
-struct Seconds(Duration);
-
-impl FromStr for Seconds {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.trim().parse::<f64>() {
-            Ok(seconds) if (0.0..=MAX_SECONDS).contains(&seconds) => {
-                Ok(Self(Duration::from_secs_f64(seconds)))
-            }
-            _ => Err(format!("give seconds, from 0 to {MAX_SECONDS}")),
-        }
-    }
 }
 
 /// What is to be done.
@@ -284,6 +270,12 @@ impl Cli {
         self.shared.config.as_ref()
     }
 
+    /// Whether only the settings are to be checked.
+    #[must_use]
+    pub const fn check_settings(&self) -> bool {
+        self.shared.check_settings
+    }
+
     /// How log lines are written, and how much is told.
     #[must_use]
     pub const fn log(&self) -> (LogFormat, u8) {
@@ -312,6 +304,7 @@ impl Cli {
             ));
         }
         let set = |name: &str| {
+            debug_assert!(settings::find(name).is_some(), "{name} is not in the list of settings");
             environment.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
         };
         let seconds = |flag: Option<Seconds>, name: &str, default: f64| match (flag, set(name)) {
@@ -394,6 +387,34 @@ mod tests {
         assert_eq!(dir(flag), PathBuf::from("d"));
         let config = check(&[], &[("UPLOAD_TIMEOUT", "5"), ("UPLOAD_DEADLINE", " ")]).unwrap();
         assert_eq!((config.timeout.as_secs(), config.deadline.as_secs()), (5, 1800));
+    }
+
+    #[test]
+    fn every_setting_is_read_and_has_the_default_of_the_list() {
+        use settings::{DefaultValue, Group, Reader};
+        let mut seen = 0;
+        for key in settings::keys().filter(|key| key.readers.contains(&Reader::Upload)) {
+            // The stores' are in the tests of `config`; the log reads its own.
+            if key.group == Group::Stores || key.name == "RUST_LOG" {
+                continue;
+            }
+            let config =
+                |arguments: &[&str], value| check(arguments, &[(key.name, value)]).unwrap();
+            let arguments: &[&[&str]] = &[&[], &["pull"]];
+            assert!(arguments.iter().any(|it| config(it, "7") != config(it, "")), "{}", key.name);
+            match (key.default, key.name) {
+                (DefaultValue::Value(value), _) => assert_eq!(config(&[], value), config(&[], "")),
+                (DefaultValue::Words(_), "OUTPUT_DIR") => {
+                    assert_eq!(config(&[], "public"), config(&[], ""));
+                }
+                (DefaultValue::Words(_), "ANALYSIS_ROOT") => {
+                    assert_eq!(config(&["pull"], "analysis"), config(&["pull"], ""));
+                }
+                other => panic!("{other:?}"),
+            }
+            seen += 1;
+        }
+        assert_eq!(seen, 4);
     }
 
     #[test]

@@ -1,12 +1,8 @@
 //! From an environment to targets: which stores, where they are, with which keys. Pure. A variable
 //! that is empty counts as not given.
 
-mod file;
-
 use std::collections::BTreeMap;
 use std::fmt;
-
-pub use file::{InvalidLine, parse};
 
 /// An environment: what `config.env` and the process's own say.
 pub type Environment = BTreeMap<String, String>;
@@ -144,9 +140,7 @@ struct Settings<'a> {
 
 impl Settings<'_> {
     fn target(&self) -> Result<Target, ConfigError> {
-        let sound = self.name.starts_with(|c: char| c.is_ascii_alphabetic())
-            && self.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        if !sound {
+        if !settings::is_target(self.name) {
             return Err(ConfigError::Name(self.name.to_owned()));
         }
         match self.name {
@@ -254,7 +248,15 @@ impl Settings<'_> {
     }
 
     fn get(&self, what: &str) -> Option<String> {
-        let value = self.environment.get(&self.variable(what))?.trim();
+        let variable = self.variable(what);
+        // The list of settings is complete.
+        debug_assert!(
+            settings::find(&variable)
+                .or_else(|| settings::of_target(self.name, &variable))
+                .is_some(),
+            "{variable} is not in the list of settings"
+        );
+        let value = self.environment.get(&variable)?.trim();
         (!value.is_empty()).then(|| value.to_owned())
     }
 
@@ -271,10 +273,9 @@ impl Settings<'_> {
 
     fn flag(&self, what: &str) -> Result<Option<bool>, ConfigError> {
         let Some(value) = self.get(what) else { return Ok(None) };
-        match value.to_ascii_lowercase().as_str() {
-            "1" | "true" | "yes" | "on" | "y" | "t" => Ok(Some(true)),
-            "0" | "false" | "no" | "off" | "n" | "f" => Ok(Some(false)),
-            _ => Err(ConfigError::Value {
+        match settings::yes_or_no(&value) {
+            Some(yes) => Ok(Some(yes)),
+            None => Err(ConfigError::Value {
                 variable: self.variable(what),
                 value,
                 wanted: "write true or false",

@@ -1,6 +1,6 @@
 //! The program `upload`: flags and settings to a configuration, errors to exit codes.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -9,7 +9,7 @@ use clap::Parser;
 use tracing_subscriber::EnvFilter;
 use upload::app::{self, Failure, Machine};
 use upload::cli::{Cli, LogFormat, Usage};
-use upload::config::{self, Environment};
+use upload::config::{self, ConfigError, Environment};
 use upload::progress::Screen;
 
 /// The arguments or settings are wrong: clap's own code.
@@ -24,11 +24,18 @@ fn main() -> ExitCode {
         Ok(environment) => environment,
         Err(error) => return told(&error, USAGE),
     };
+    let only_check = cli.check_settings();
     let config = match cli.check(&environment) {
         Ok(config) => config,
         Err(error) => return told(&error, USAGE),
     };
     let targets = match config::targets(&environment, &config.targets) {
+        Ok(targets) if only_check => {
+            let names: String = targets.iter().map(|target| format!("{}\n", target.name)).collect();
+            return print(&names);
+        }
+        // That there is nowhere to upload to is no fault of the settings.
+        Err(ConfigError::NoTarget) if only_check => return print("no store is enabled\n"),
         Ok(targets) => targets,
         Err(error) => return told(&error, USAGE),
     };
@@ -44,6 +51,17 @@ fn main() -> ExitCode {
     }
 }
 
+fn print(text: &str) -> ExitCode {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let failure = Failure::Internal(error);
+            told(&failure, failure.exit_code())
+        }
+    }
+}
+
 fn told(error: &dyn std::error::Error, code: u8) -> ExitCode {
     tracing::error!("{}", record::printable(&error.to_string()));
     ExitCode::from(code)
@@ -53,9 +71,11 @@ fn told(error: &dyn std::error::Error, code: u8) -> ExitCode {
 fn environment(file: Option<&Path>) -> Result<Environment, Usage> {
     let mut all = Environment::new();
     if let Some(path) = file {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Usage(format!("cannot read {path:?}: {error}")))?;
-        all = config::parse(&text).map_err(|error| Usage(format!("{path:?}: {error}")))?;
+        let bytes =
+            std::fs::read(path).map_err(|error| Usage(format!("cannot read {path:?}: {error}")))?;
+        let settings =
+            settings::parse(&bytes).map_err(|error| Usage(format!("{path:?}: {error}")))?;
+        all.extend(settings.into_iter().map(|(name, setting)| (name, setting.value)));
     }
     let process = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use clap::CommandFactory;
-use settings::{Default, Reader};
+use settings::{DefaultValue, Reader};
 
 use super::*;
 
@@ -75,24 +75,28 @@ fn every_default_is_as_the_list_says() {
         let own: Vec<&str> =
             arg.get_default_values().iter().map(|value| value.to_str().unwrap()).collect();
         match key.default {
-            Default::Value(value) if key.kind == settings::Kind::Flag => {
+            DefaultValue::Value(value) if key.kind == settings::Kind::Flag => {
                 // A flag that is not given is false.
                 assert!(matches!(arg.get_action(), clap::ArgAction::SetTrue), "{name}");
                 assert_eq!((value, own.len()), ("false", 0), "{name}");
             }
-            Default::Value(value) => assert_eq!(own, [value], "{name}"),
+            DefaultValue::Value(value) => assert_eq!(own, [value], "{name}"),
             // Without the wrapper it is what the words cannot say: in the working directory.
-            Default::Words(_) if name == "OUTPUT_DIR" => assert_eq!(own, [job::DEFAULT_OUTPUT]),
-            Default::Words(_) | Default::None => assert!(own.is_empty(), "{name}: {own:?}"),
+            DefaultValue::Words(_) if name == "OUTPUT_DIR" => {
+                assert_eq!(own, [job::DEFAULT_OUTPUT]);
+            }
+            DefaultValue::Words(_) | DefaultValue::None => {
+                assert!(own.is_empty(), "{name}: {own:?}");
+            }
         }
     }
     let words = format!("{} in ANALYSIS_ROOT", job::DEFAULT_HISTORY);
     let history = settings::find("HISTORY_FILE").unwrap().default;
-    assert!(matches!(history, Default::Words(text) if text == words));
+    assert!(matches!(history, DefaultValue::Words(text) if text == words));
     for (name, place) in [("ANALYSIS_ROOT", job::DEFAULT_ROOT), ("OUTPUT_DIR", job::DEFAULT_OUTPUT)]
     {
         let words = format!("{place} in STATE_DIR");
         let default = settings::find(name).unwrap().default;
-        assert!(matches!(default, Default::Words(text) if text == words), "{name}");
+        assert!(matches!(default, DefaultValue::Words(text) if text == words), "{name}");
     }
 }

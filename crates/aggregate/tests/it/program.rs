@@ -509,7 +509,7 @@ fn the_shards_of_a_scan_find_each_other() {
         let (of, root) = (of.to_str().unwrap(), root.to_str().unwrap());
         place.expect(code, ".", &["runs", "--of", of, "--analysis-root", root])
     };
-    let two = runs(7, "analysis/b");
+    let two = runs(8, "analysis/b");
     assert!(two.starts_with(&(name("analysis/b") + &name("analysis/c"))), "{two}");
     assert!(two.contains("shards missing: 1"), "{two}");
 
@@ -526,4 +526,74 @@ fn the_shards_of_a_scan_find_each_other() {
     let latest = fs::read(place.path("public/latest.json")).unwrap();
     let report: Report = Kind::Report.parse(&latest).unwrap();
     assert_eq!(report.metadata.total_relays, 40);
+}
+
+#[test]
+fn settings_are_checked_and_nothing_else_is_done() {
+    let place = Place::new();
+    let check = |code: i32, variables: &[(&str, &str)]| {
+        let mut command = place.command("");
+        let output = command
+            .env_clear()
+            .arg("--check-settings")
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        assert_eq!(output.stdout, b"");
+        assert_eq!(fs::read_dir(place.path("")).unwrap().count(), 1);
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(check(0, &[]), "");
+    assert_eq!(
+        check(0, &[("GATE_MIN_RELAYS", " "), ("ZONE_SERVER", "::1"), ("HISTORY_FILE", "x")]),
+        ""
+    );
+    // The example, with everything in it set.
+    let all: Vec<_> = settings::keys().map(|key| (key.name, key.default.value())).collect();
+    assert_eq!(check(0, &all), "");
+    let told = check(
+        2,
+        &[
+            ("GATE_MIN_RELAYS", "-1"),
+            ("GATE_ONE_KIND_PERCENT", "101\u{1b}[31m"),
+            ("ZONE_SERVER", "dns.example"),
+            ("KNOWN_GOOD_EXIT", "x"),
+            ("LOG_FORMAT", "xml"),
+            // Of a command that is not given.
+            ("HISTORY_KEEP_DAYS", "7"),
+        ],
+    );
+    let lines: Vec<&str> = told.lines().filter(|line| line.starts_with("error: ")).collect();
+    let names = [
+        "GATE_MIN_RELAYS (--gate-min-relays <N>)",
+        "GATE_ONE_KIND_PERCENT (--gate-one-kind <PERCENT>)",
+        "HISTORY_KEEP_DAYS (--keep-days <DAYS>)",
+        "KNOWN_GOOD_EXIT (--known-good <FINGERPRINT>)",
+        "LOG_FORMAT (--log-format <LOG_FORMAT>)",
+        "ZONE_SERVER (--zone-server <ADDR:PORT>)",
+    ];
+    assert_eq!(lines.len(), names.len(), "{told}");
+    for (line, name) in lines.iter().zip(names) {
+        assert!(line.contains(&format!("for '{name}'")), "{line}");
+    }
+    assert!(told.contains("[possible values: text, json]"), "{told}");
+    assert!(!told.contains('\u{1b}'), "{told}");
+    // As does any other use of the program that reads the variable.
+    assert!(
+        place
+            .command("")
+            .env("ZONE_SERVER", "x")
+            .output()
+            .unwrap()
+            .stderr
+            .starts_with(b"error: invalid value 'x' for 'ZONE_SERVER (--zone-server <ADDR:PORT>)'")
+    );
+    // What is no text has no value that could be shown.
+    let mut command = place.command("");
+    let bytes = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"\xff");
+    let output = command.env("GATE_MIN_RELAYS", bytes).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("'GATE_MIN_RELAYS' cannot be used: it is not UTF-8"), "{told}");
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use clap::CommandFactory;
-use settings::{Default, Reader};
+use settings::{DefaultValue, Reader};
 
 use super::*;
 
@@ -37,7 +37,7 @@ fn every_default_is_as_the_list_says() {
     let alone = check(&[]);
     let mut all = Vec::new();
     for key in listed() {
-        let Default::Value(value) = key.default else { continue };
+        let DefaultValue::Value(value) = key.default else { continue };
         let arg =
             command.get_arguments().find(|arg| arg.get_env().is_some_and(|name| name == key.name));
         let flag = format!("--{}", arg.unwrap().get_long().unwrap());
@@ -57,5 +57,5 @@ fn every_default_is_as_the_list_says() {
     }
     let per_first_hop = settings::find("MAX_PER_FIRST_HOP").unwrap();
     let words = format!("{}, or MAX_IN_FLIGHT with FIRST_HOP", alone.max_per_first_hop);
-    assert!(matches!(per_first_hop.default, Default::Words(text) if text == words));
+    assert!(matches!(per_first_hop.default, DefaultValue::Words(text) if text == words));
 }

@@ -239,6 +239,9 @@ pub fn settings_are_checked_and_nothing_else_is_done() {
     assert_eq!(check(&[], &[]).with(0).err, "");
     let good = [("BUILD_DELAY", "0.5"), ("SHARD", ""), ("ANALYSIS_DIR", "a"), ("ALL_EXITS", "no")];
     assert_eq!(check(&[], &good).with(0).err, "");
+    // The example, with everything in it set.
+    let all: Vec<_> = settings::keys().map(|key| (key.name, key.default.value())).collect();
+    assert_eq!(check(&[], &all).with(0).err, "");
     let bad = [
         ("BUILD_DELAY", "soon\x1b[31m"),
         ("QUERY_TIMEOUT", "111"),

@@ -1,9 +1,9 @@
 //! The settings of the whole job: report, hosts, places, limits, retention.
 
 use super::{key, scan};
-use crate::key::Default::{None, Value, Words};
+use crate::key::DefaultValue::{None, Value, Words};
 use crate::key::Reader::{Aggregate, Retain, Scanner, Upload, Wrapper};
-use crate::key::{Default, Group, Key, Kind, Reader};
+use crate::key::{DefaultValue, Group, Key, Kind, Reader};
 
 pub const REPORT: &[Key] = &[
     report(
@@ -66,7 +66,7 @@ pub const REPORT: &[Key] = &[
     .of(Kind::Path),
 ];
 
-const fn report(name: &'static str, default: Default, about: &'static str) -> Key {
+const fn report(name: &'static str, default: DefaultValue, about: &'static str) -> Key {
     key(name, Group::Report, &[Aggregate], default, about)
 }
 
@@ -104,7 +104,12 @@ pub const HOSTS: &[Key] = &[
 /// Seconds.
 const DAY: u64 = 86_400;
 
-const fn wrapper(name: &'static str, group: Group, default: Default, about: &'static str) -> Key {
+const fn wrapper(
+    name: &'static str,
+    group: Group,
+    default: DefaultValue,
+    about: &'static str,
+) -> Key {
     key(name, group, &[Wrapper], default, about)
 }
 
@@ -190,13 +195,13 @@ pub const LIMITS: &[Key] = &[
 const fn place(
     name: &'static str,
     readers: &'static [Reader],
-    default: Default,
+    default: DefaultValue,
     about: &'static str,
 ) -> Key {
     key(name, Group::Limits, readers, default, about).of(Kind::Path)
 }
 
-const fn limit(name: &'static str, default: Default, least: u64, about: &'static str) -> Key {
+const fn limit(name: &'static str, default: DefaultValue, least: u64, about: &'static str) -> Key {
     wrapper(name, Group::Limits, default, about).of(Kind::Whole(least, DAY))
 }
 
@@ -221,6 +226,6 @@ pub const RETENTION: &[Key] = &[
 /// A hundred years, nearly.
 const DAYS: u64 = 36_500;
 
-const fn kept(name: &'static str, default: Default, most: u64, about: &'static str) -> Key {
+const fn kept(name: &'static str, default: DefaultValue, most: u64, about: &'static str) -> Key {
     key(name, Group::Retention, &[Retain], default, about).of(Kind::Whole(0, most))
 }

@@ -1,9 +1,9 @@
 //! The settings of a scan.
 
 use super::key;
-use crate::key::Default::{None, Value, Words};
+use crate::key::DefaultValue::{None, Value, Words};
 use crate::key::Reader::{Aggregate, Scanner, Upload, Wrapper};
-use crate::key::{Default, Group, Key, Kind};
+use crate::key::{DefaultValue, Group, Key, Kind};
 
 pub const ASKED: &[Key] = &[
     asked(
@@ -20,7 +20,7 @@ pub const ASKED: &[Key] = &[
     .decided(),
 ];
 
-const fn asked(name: &'static str, default: Default, about: &'static str) -> Key {
+const fn asked(name: &'static str, default: DefaultValue, about: &'static str) -> Key {
     key(name, Group::Asked, &[Scanner], default, about)
 }
 
@@ -63,7 +63,7 @@ pub const PACE: &[Key] = &[
     pace("CONFIRM_AFTER", Value("60"), "Time between the end of a round and the next, in seconds."),
 ];
 
-const fn pace(name: &'static str, default: Default, about: &'static str) -> Key {
+const fn pace(name: &'static str, default: DefaultValue, about: &'static str) -> Key {
     key(name, Group::Pace, &[Scanner], default, about)
 }
 
@@ -100,7 +100,7 @@ pub const TOR: &[Key] = &[
     ),
 ];
 
-const fn tor(name: &'static str, default: Default, about: &'static str) -> Key {
+const fn tor(name: &'static str, default: DefaultValue, about: &'static str) -> Key {
     key(name, Group::Tor, &[Scanner], default, about)
 }
 

@@ -1,9 +1,9 @@
 //! The settings of the stores, and of the dashboard that is served from them.
 
 use super::key;
-use crate::key::Default::{None, Value, Words};
+use crate::key::DefaultValue::{None, Value, Words};
 use crate::key::Reader::{Cloudflare, Upload};
-use crate::key::{Default, Group, Key, Kind, Reader};
+use crate::key::{DefaultValue, Group, Key, Kind, Reader};
 
 /// Read by the upload, and by the function that serves what was uploaded.
 const BOTH: &[Reader] = &[Upload, Cloudflare];
@@ -72,7 +72,7 @@ pub const STORES: &[Key] = &[
     ),
 ];
 
-const fn store(name: &'static str, default: Default, about: &'static str) -> Key {
+const fn store(name: &'static str, default: DefaultValue, about: &'static str) -> Key {
     key(name, Group::Stores, &[Upload], default, about)
 }
 
@@ -111,7 +111,7 @@ pub const CLOUDFLARE: &[Key] = &[
     .of(Kind::Whole(1, 525_600)),
 ];
 
-const fn pages(name: &'static str, default: Default, about: &'static str) -> Key {
+const fn pages(name: &'static str, default: DefaultValue, about: &'static str) -> Key {
     key(name, Group::Cloudflare, &[Cloudflare], default, about)
 }
 

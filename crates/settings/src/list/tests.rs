@@ -24,19 +24,22 @@ fn names_are_names_and_there_is_one_of_each() {
 #[test]
 fn defaults_are_in_range() {
     for key in keys() {
-        if let (Kind::Whole(least, most), Default::Value(value)) = (key.kind, key.default) {
+        if let (Kind::Whole(least, most), DefaultValue::Value(value)) = (key.kind, key.default) {
             let value: u64 = value.parse().unwrap();
             assert!((least..=most).contains(&value), "{}", key.name);
         }
-        assert!(!key.is_secret() || key.default == Default::None, "{}", key.name);
-        assert!(!key.decided || matches!(key.default, Default::Value(_)), "{}", key.name);
+        assert!(!key.is_secret() || key.default == DefaultValue::None, "{}", key.name);
+        assert!(!key.decided || matches!(key.default, DefaultValue::Value(_)), "{}", key.name);
     }
 }
 
 #[test]
 fn a_store_of_ones_own_has_the_settings_of_s3() {
     assert!(of_target("attic", "ATTIC_SECRET_ACCESS_KEY").unwrap().is_secret());
-    assert_eq!(of_target("attic", "ATTIC_REGION").unwrap().default, Default::Value("us-east-1"));
+    assert_eq!(
+        of_target("attic", "ATTIC_REGION").unwrap().default,
+        DefaultValue::Value("us-east-1")
+    );
     assert!(of_target("attic", "ATTIC_SPACES_KEY").is_none());
     assert!(of_target("attic", "ATTICBUCKET").is_none());
     assert!(of_target("attic", "BUCKET").is_none());
@@ -60,7 +63,7 @@ fn the_deploy_program_of_cloudflare_reads_these() {
         .collect();
     assert_eq!(read, listed);
     assert!(script.contains("${PAGES_BRANCH:-main}"));
-    assert_eq!(find("PAGES_BRANCH").unwrap().default, Default::Value("main"));
+    assert_eq!(find("PAGES_BRANCH").unwrap().default, DefaultValue::Value("main"));
 }
 
 #[test]
@@ -71,7 +74,7 @@ fn the_function_of_cloudflare_has_these_defaults_and_ranges() {
         ("STORE_DEADLINE_MS", "DEFAULT_DEADLINE_MS"),
     ] {
         let key = find(name).unwrap();
-        let (Default::Value(value), Kind::Whole(least, most)) = (key.default, key.kind) else {
+        let (DefaultValue::Value(value), Kind::Whole(least, most)) = (key.default, key.kind) else {
             panic!("{name}")
         };
         assert!(script.contains(&format!("exportconst{constant}={value};")), "{name}");

@@ -102,3 +102,58 @@ fn what_is_wrong_is_named() {
     assert!(with("UPLOAD_TARGETS", "1x").contains("1x"));
     assert_eq!(targets(&Environment::new(), &[]), Err(ConfigError::NoTarget));
 }
+
+#[test]
+fn every_setting_of_a_store_is_read_and_has_the_default_of_the_list() {
+    use settings::{DefaultValue, Group, Reader};
+    let mut all = environment(BOTH);
+    all.extend(environment(&[
+        ("S3_ENABLED", "true"),
+        ("S3_BUCKET", "b"),
+        ("S3_ACCESS_KEY_ID", "s3-id"),
+        ("S3_SECRET_ACCESS_KEY", "s3-secret"),
+    ]));
+    assert_eq!(targets(&all, &[]).unwrap().len(), 3);
+    let of_stores = settings::keys()
+        .filter(|key| key.group == Group::Stores && key.readers.contains(&Reader::Upload));
+    for key in of_stores {
+        let mut without = all.clone();
+        without.remove(key.name);
+        if key.name == "DO_REGION" {
+            without.remove("DO_SPACES_REGION");
+        }
+        let with = |value: &str| {
+            let mut with = without.clone();
+            with.insert(key.name.to_owned(), value.to_owned());
+            targets(&with, &[])
+        };
+        let differs = ["true", "false", "x1", "https://x1.example"]
+            .into_iter()
+            .any(|value| with(value) != targets(&without, &[]));
+        assert!(differs, "{} changes nothing", key.name);
+        if let DefaultValue::Value(value) = key.default {
+            assert_eq!(with(value), targets(&without, &[]), "{}", key.name);
+        }
+    }
+}
+
+#[test]
+fn a_store_of_ones_own_reads_what_the_list_has_of_s3() {
+    // Each variable that is read is looked for in the list: a debug assertion.
+    let mut own = Environment::new();
+    for key in settings::keys() {
+        if let Some(rest) = key.name.strip_prefix("S3_") {
+            let value = match rest {
+                "ENABLED" | "PATH_STYLE" => "true",
+                "ENDPOINT" => "https://attic.example",
+                _ => "x1",
+            };
+            own.insert(format!("ATTIC_{rest}"), value.to_owned());
+        }
+    }
+    own.insert("UPLOAD_TARGETS".to_owned(), "attic".to_owned());
+    let attic = targets(&own, &[]).unwrap().remove(0);
+    assert_eq!((attic.bucket.as_str(), attic.prefix.as_str()), ("x1", "x1/"));
+    assert_eq!((attic.region.as_str(), attic.acl.as_deref()), ("x1", Some("x1")));
+    assert!(attic.key.unwrap().token.is_some());
+}

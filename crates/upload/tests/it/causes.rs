@@ -1,6 +1,7 @@
 //! Every cause has its words and its exit code, stores fail apart, and secrets stay secret.
 
 use std::fs;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::fixture::{Published, assert_consistent, assert_same, ends, push, text, upload};
@@ -178,4 +179,50 @@ fn usage() {
     let help = ends(upload(server.address).arg("--help"), 0);
     assert!(help.contains("Exit codes"), "{help}");
     assert_consistent(&server.bucket(), "after nothing");
+}
+
+#[test]
+fn settings_are_checked_and_nothing_else_is_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.env");
+    let check = |text: &str, code: i32, arguments: &[&str], variables: &[(&str, &str)]| {
+        fs::write(&config, text).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_upload"));
+        command.arg("--check-settings").arg("--config").arg(&config).args(arguments);
+        let output = command.env_clear().envs(variables.iter().copied()).output().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{err}");
+        assert!(!err.contains(SECRET), "{err}");
+        (String::from_utf8(output.stdout).unwrap(), err)
+    };
+    let none = ("no store is enabled\n".to_owned(), String::new());
+    assert_eq!(check("", 0, &[], &[]), none);
+    assert_eq!(check("DO_ENABLED=false\nR2_ENABLED=\n", 0, &[], &[]), none);
+    // The example, as it is and with everything in it set.
+    assert_eq!(check(&settings::example::example(), 0, &[], &[]), none);
+    let all: Vec<_> = settings::keys().map(|key| (key.name, key.default.value())).collect();
+    assert_eq!(check("", 0, &[], &all), none);
+    let store = format!(
+        "DO_ENABLED=true\nDO_BUCKET=b\nDO_SPACES_REGION=fra1\nDO_SPACES_KEY=k\n\
+         DO_SPACES_SECRET='{SECRET}'\nR2_BUCKET=b\nCF_ACCOUNT_ID=1a\n"
+    );
+    assert_eq!(check(&store, 0, &[], &[]).0, "do\n");
+    assert_eq!(check(&store, 0, &[], &[("R2_ENABLED", "true")]).0, "do\nr2\n");
+    assert_eq!(check(&store, 0, &["--target", "r2"], &[]).0, "r2\n");
+    assert_eq!(check(&store, 0, &["pull"], &[]).0, "do\n");
+    for (more, words) in [
+        ("R2_ENABLED=maybe\n", "R2_ENABLED is \"maybe\""),
+        ("UPLOAD_TIMEOUT=0\n", "a timeout or deadline of 0"),
+        ("UPLOAD_DEADLINE=soon\n", "UPLOAD_DEADLINE is \"soon\""),
+        ("UPLOAD_TARGETS=attic\n", "ATTIC_BUCKET"),
+        ("export X=1\n", "line 8: write NAME=value without export"),
+        ("DO_BUCKET=b\nX='\n", "line 8: DO_BUCKET is set in line 2 already"),
+        ("X='\n", "line 8: X: the quote is not closed"),
+    ] {
+        let (out, err) = check(&format!("{store}{more}"), 2, &[], &[]);
+        assert_eq!(out, "");
+        assert!(err.contains(words), "{more}: {err}");
+    }
+    let (_, err) = check(&store, 2, &[], &[("R2_ENABLED", "\u{1b}[31m")]);
+    assert!(err.contains("R2_ENABLED") && !err.contains("\u{1b}[31m"), "{err}");
 }
