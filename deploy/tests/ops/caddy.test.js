@@ -241,7 +241,13 @@ describe("data, as the function answers", () => {
   test("a file that is replaced is served as it is then", async () => {
     const before = await served("/latest.json");
     const newer = JSON.stringify(example("first-run"));
-    run("sh", ["-c", 'printf %s "$2" >"$1/.new" && mv "$1/.new" "$1/latest.json"', "sh", directory, newer]);
+    run("sh", [
+      "-c",
+      'printf %s "$2" >"$1/.new" && mv "$1/.new" "$1/latest.json"',
+      "sh",
+      directory,
+      newer,
+    ]);
     const after = await served("/latest.json", {
       headers: { "If-None-Match": before.headers.get("ETag") ?? "" },
     });

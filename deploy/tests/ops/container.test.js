@@ -18,7 +18,12 @@ test("hadolint has no complaint", () => {
   const home = mkdtempSync(join(tmpdir(), "container-"));
   try {
     const wrong = join(home, "Containerfile");
-    put(wrong, text.replace("debian:bookworm-slim", "debian:latest").replace("USER 10001:10001", "USER root"));
+    put(
+      wrong,
+      text
+        .replace("debian:bookworm-slim", "debian:latest")
+        .replace("USER 10001:10001", "USER root"),
+    );
     const said = checker("hadolint", [wrong]);
     assert.notEqual(said.code, 0);
     for (const rule of ["DL3007", "DL3002"]) assert.match(said.out, new RegExp(rule));
@@ -28,15 +33,23 @@ test("hadolint has no complaint", () => {
 });
 
 test("the toolchain is the one that the workspace asks for", () => {
-  const wanted = /^rust-version = "(.*)"$/m.exec(readFileSync(join(REPOSITORY, "Cargo.toml"), "utf8"));
-  assert.equal(/^FROM docker\.io\/library\/rust:([\d.]+)-bookworm AS build$/m.exec(text)?.[1], wanted?.[1]);
+  const wanted = /^rust-version = "(.*)"$/m.exec(
+    readFileSync(join(REPOSITORY, "Cargo.toml"), "utf8"),
+  );
+  assert.equal(
+    /^FROM docker\.io\/library\/rust:([\d.]+)-bookworm AS build$/m.exec(text)?.[1],
+    wanted?.[1],
+  );
   // Built and run with one libc.
   assert.match(text, /^FROM docker\.io\/library\/debian:bookworm-slim$/m);
 });
 
 test("what the build is given is there, and nothing with a secret is", () => {
   const ignored = readFileSync(`${FILE}.dockerignore`, "utf8").split("\n");
-  assert.equal(ignored.find((line) => line !== "" && !line.startsWith("#")), "*");
+  assert.equal(
+    ignored.find((line) => line !== "" && !line.startsWith("#")),
+    "*",
+  );
   for (const line of ignored.filter((one) => one.startsWith("!"))) {
     statSync(join(REPOSITORY, line.slice(1)));
   }

@@ -47,7 +47,8 @@ describe("on a machine of its own", { skip: !isRoot && "needs root" }, () => {
   /** @type {import("./support/checkout.js").Ended} */
   let accountsBefore;
 
-  const accounts = () => run("sh", ["-c", "cat /etc/passwd /etc/group /etc/shadow; ls /usr/local/lib"]);
+  const accounts = () =>
+    run("sh", ["-c", "cat /etc/passwd /etc/group /etc/shadow; ls /usr/local/lib"]);
 
   before(() => {
     accountsBefore = accounts();
@@ -118,7 +119,9 @@ describe("on a machine of its own", { skip: !isRoot && "needs root" }, () => {
     sh(`${as} test -r /${CONF}/config.env`);
     sh(`! ${as} sh -c 'echo >>/${CONF}/config.env' 2>/dev/null`);
     sh(`! ${as} sh -c 'echo >>/${LIB}/scanner' 2>/dev/null`);
-    sh("! setpriv --reuid=65534 --regid=65534 --clear-groups cat /etc/tor-exit-validator/config.env");
+    sh(
+      "! setpriv --reuid=65534 --regid=65534 --clear-groups cat /etc/tor-exit-validator/config.env",
+    );
     const list = "find /etc /usr/local /var -printf '%p %i %m %u %C@\\n' | sort";
     const installed = sh(list);
     assert.match(sh(INSTALL), /Nothing to do/);
@@ -164,7 +167,10 @@ describe("on a machine of its own", { skip: !isRoot && "needs root" }, () => {
     sh(`test -h ${wants}`);
     told();
     sh(`${INSTALL} --schedule cron`);
-    assert.match(told(), /disable --quiet --now tor-exit-validator\.timer\n(?:.*\n)*systemctl daemon-reload/);
+    assert.match(
+      told(),
+      /disable --quiet --now tor-exit-validator\.timer\n(?:.*\n)*systemctl daemon-reload/,
+    );
     sh(`test -f /${CRON}; test ! -h ${wants}; test ! -e /${UNITS}/tor-exit-validator.service`);
   });
 
@@ -175,7 +181,10 @@ describe("on a machine of its own", { skip: !isRoot && "needs root" }, () => {
         [ ! -e "$program" ] || mount --bind /dev/null "$program"
       done
       ${INSTALL}`);
-    assert.match(sh('cat "$CALLS"'), /^apt-get update\napt-get install -y --no-install-recommends tor .*\bcron\n$/);
+    assert.match(
+      sh('cat "$CALLS"'),
+      /^apt-get update\napt-get install -y --no-install-recommends tor .*\bcron\n$/,
+    );
     assert.match(out, /Debian's tor package also starts a tor of the system's own/);
     assert.match(out, /systemctl disable --now tor\.service/);
     assert.equal(sh(`stat -c '%a %U:%G' /${CRON}`), "644 root:root\n");
@@ -184,10 +193,13 @@ describe("on a machine of its own", { skip: !isRoot && "needs root" }, () => {
 
   test("packages that cannot be had end it before anything is installed", () => {
     put(`${env.CALLS}.refuse`, "");
-    const ended = here.sh(`for program in /usr/bin/tor /usr/sbin/tor; do
+    const ended = here.sh(
+      `for program in /usr/bin/tor /usr/sbin/tor; do
         [ ! -e "$program" ] || mount --bind /dev/null "$program"
       done
-      ${INSTALL}`, env);
+      ${INSTALL}`,
+      env,
+    );
     assert.equal(ended.code, 1);
     assert.match(ended.err, /E: Unable to locate package\n.*could not: install packages: tor/);
     sh(`test ! -e /${LIB}; ! getent passwd ${USER}`);

@@ -117,7 +117,10 @@ test("the configuration says where an installation keeps its files, and is then 
   assert.match(first, /^# LOG_DIR is the wrapper's\.$/m);
   assert.match(first, /^R2_ENABLED=false$/m);
 
-  writeFileSync(join(root, CONF, "config.env"), "STATE_DIR=/elsewhere\nR2_SECRET_ACCESS_KEY=mine\n");
+  writeFileSync(
+    join(root, CONF, "config.env"),
+    "STATE_DIR=/elsewhere\nR2_SECRET_ACCESS_KEY=mine\n",
+  );
   chmodSync(join(root, CONF, "config.env"), 0o644);
   put(join(source.path, "config.env.example"), "# a newer one\n");
   install();
@@ -211,7 +214,10 @@ test("the pages that are installed are those of the repository", () => {
   install();
   const listed = there(`${LIB}/pages`) ? read(`${LIB}/pages`).split("\n") : [];
   assert.deepEqual(
-    listed.filter((line) => line !== "").map((line) => `public/${line}`).sort(),
+    listed
+      .filter((line) => line !== "")
+      .map((line) => `public/${line}`)
+      .sort(),
     tracked.filter((path) => !/(^|\/)[._]/.test(path)).sort(),
   );
 });
@@ -267,7 +273,8 @@ test("--dry-run says every step and takes none", () => {
   assert.match(first.out, /\d+ steps; nothing was changed/);
   assert.deepEqual(snapshot(root), empty);
   // The same steps as are then taken.
-  const steps = (/** @type {string} */ out) => out.split("\n").filter((line) => line.includes(root));
+  const steps = (/** @type {string} */ out) =>
+    out.split("\n").filter((line) => line.includes(root));
   const done = install();
   assert.deepEqual(
     steps(first.out).map((line) => line.replace(/^would: /, "")),
@@ -359,8 +366,11 @@ test("a configuration that the new version refuses is said", () => {
   assert.equal(run(join(root, LIB, "scanner"), ["--version"]).out, "scanner 2\n");
 });
 
-test("a disk that is full leaves the old program whole", { skip: !isRoot && "needs root to mount" }, () => {
-  const script = `
+test(
+  "a disk that is full leaves the old program whole",
+  { skip: !isRoot && "needs root to mount" },
+  () => {
+    const script = `
     set -eu
     mount -t tmpfs -o size=600k none "$1"
     "$2" --root "$1" --binaries "$3" >/dev/null
@@ -375,16 +385,17 @@ test("a disk that is full leaves the old program whole", { skip: !isRoot && "nee
     "$1/${LIB}/aggregate" --version
     ! ls -A "$1/${LIB}" | grep -F .new.
   `;
-  const ended = run("unshare", [
-    "--mount",
-    "sh",
-    "-c",
-    script,
-    "sh",
-    root,
-    join(source.path, "deploy/install.sh"),
-    source.binaries,
-  ]);
-  assert.equal(ended.code, 0, ended.err + ended.out);
-  assert.equal(ended.out, "aggregate 1\n");
-});
+    const ended = run("unshare", [
+      "--mount",
+      "sh",
+      "-c",
+      script,
+      "sh",
+      root,
+      join(source.path, "deploy/install.sh"),
+      source.binaries,
+    ]);
+    assert.equal(ended.code, 0, ended.err + ended.out);
+    assert.equal(ended.out, "aggregate 1\n");
+  },
+);

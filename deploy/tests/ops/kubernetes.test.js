@@ -43,14 +43,14 @@ const scan = all["scan.yaml"].spec;
 const gather = all["gather.yaml"].spec;
 const jobs = [scan, gather];
 
-/** The settings in the ConfigMap's config.env. */
-const settings = new Map(
-  config["config.env"]
-    .split("\n")
-    .map((/** @type {string} */ line) => /^([A-Z0-9_]+)=(.*)$/.exec(line))
-    .filter((/** @type {RegExpExecArray | null} */ match) => match !== null)
-    .map(([, name, value]) => [name, value]),
-);
+/**
+ * The settings in the ConfigMap's config.env.
+ * @type {Map<string, string>}
+ */
+const settings = new Map();
+for (const [, name, value] of config["config.env"].matchAll(/^([A-Z0-9_]+)=(.*)$/gm)) {
+  settings.set(name, value);
+}
 
 /** @type {(job: any) => any} */
 const podOf = (job) => job.jobTemplate.spec.template.spec;
@@ -74,7 +74,10 @@ function environment(job, annotations) {
       assert.ok(path);
       env[name] = annotations[path[1]];
     } else {
-      env[name] = value.replaceAll(/\$\(([A-Za-z0-9_]+)\)/g, (/** @type {string} */ whole, /** @type {string} */ other) => env[other] ?? whole);
+      env[name] = value.replaceAll(
+        /\$\(([A-Za-z0-9_]+)\)/g,
+        (/** @type {string} */ whole, /** @type {string} */ other) => env[other] ?? whole,
+      );
     }
     assert.equal(typeof env[name], "string", name);
   }
@@ -213,13 +216,18 @@ describe("the pods", () => {
       .filter((one) => one.kind !== "Kustomization" && one.kind !== "Namespace")
       .map((one) => one.metadata.namespace);
     assert.deepEqual(new Set(names), new Set([all["namespace.yaml"].metadata.name]));
-    const claims = podOf(gather).volumes.filter((/** @type {any} */ one) => one.persistentVolumeClaim);
+    const claims = podOf(gather).volumes.filter(
+      (/** @type {any} */ one) => one.persistentVolumeClaim,
+    );
     assert.deepEqual(
       claims.map((/** @type {any} */ one) => one.persistentVolumeClaim.claimName),
       [all["state.yaml"].metadata.name],
     );
     for (const job of jobs) {
-      assert.equal(containerOf(job).envFrom[0].secretRef.name, all["secret.example.yaml"].metadata.name);
+      assert.equal(
+        containerOf(job).envFrom[0].secretRef.name,
+        all["secret.example.yaml"].metadata.name,
+      );
       const [configuration] = podOf(job).volumes.filter((/** @type {any} */ one) => one.configMap);
       for (const { key } of configuration.configMap.items) assert.ok(key in config, key);
     }
@@ -235,7 +243,8 @@ test("no secret is in the repository, and none in the ConfigMap", () => {
     assert.equal(value, "", name);
     assert.ok(!settings.has(name), name);
   }
-  for (const name of settings.keys()) assert.doesNotMatch(name, /SECRET|_KEY$|KEY_ID|TOKEN|PASSWORD/);
+  for (const name of settings.keys())
+    assert.doesNotMatch(name, /SECRET|_KEY$|KEY_ID|TOKEN|PASSWORD/);
   assert.match(readFileSync(join(DIRECTORY, ".gitignore"), "utf8"), /^\/secret\.yaml$/m);
 });
 
@@ -248,7 +257,12 @@ test("the programs know every setting of the ConfigMap", () => {
   const home = mkdtempSync(join(tmpdir(), "config-"));
   try {
     put(join(home, "config.env"), config["config.env"]);
-    const { code, out, err } = run("sh", ["-euc", '. "$1"; echo "$RUN_STORE $SCAN_LIMIT"', "sh", join(home, "config.env")]);
+    const { code, out, err } = run("sh", [
+      "-euc",
+      '. "$1"; echo "$RUN_STORE $SCAN_LIMIT"',
+      "sh",
+      join(home, "config.env"),
+    ]);
     assert.equal(code, 0, err);
     assert.equal(out, `${settings.get("RUN_STORE")} ${settings.get("SCAN_LIMIT")}\n`);
   } finally {

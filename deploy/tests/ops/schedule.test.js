@@ -47,14 +47,20 @@ describe("systemd", () => {
     const root = mkdtempSync(join(tmpdir(), "units-"));
     try {
       put(join(root, COMMAND.split(" ")[0]), "#!/bin/sh\n", 0o755);
-      put(join(root, "etc/passwd"), "root:x:0:0::/:/bin/sh\ntor-exit-validator:x:999:999::/:/bin/sh\n");
+      put(
+        join(root, "etc/passwd"),
+        "root:x:0:0::/:/bin/sh\ntor-exit-validator:x:999:999::/:/bin/sh\n",
+      );
       put(join(root, "etc/group"), "root:x:0:\ntor-exit-validator:x:999:\n");
       for (const unit of [SERVICE, TIMER]) {
         const name = unit.slice(unit.lastIndexOf("/") + 1);
         put(join(root, "usr/local/lib/systemd/system", name), readFileSync(unit, "utf8"));
       }
       mkdirSync(join(root, "usr/lib/systemd"), { recursive: true });
-      assert.equal(run("cp", ["-r", "/lib/systemd/system", join(root, "usr/lib/systemd/")]).code, 0);
+      assert.equal(
+        run("cp", ["-r", "/lib/systemd/system", join(root, "usr/lib/systemd/")]).code,
+        0,
+      );
       const verify = () =>
         run("systemd-analyze", [
           "verify",
@@ -102,7 +108,9 @@ describe("systemd", () => {
     ]);
     assert.equal(code, 0);
     assert.deepEqual(
-      [...out.matchAll(/(?:elapse|Iter(?:ation|\.) #\d): \w+ [\d-]+ (\d\d:\d\d:\d\d)/g)].map((one) => one[1]),
+      [...out.matchAll(/(?:elapse|Iter(?:ation|\.) #\d): \w+ [\d-]+ (\d\d:\d\d:\d\d)/g)].map(
+        (one) => one[1],
+      ),
       ["00:15:00", "06:15:00", "12:15:00", "18:15:00"],
     );
     assert.deepEqual(timer.get("Persistent"), ["yes"]);

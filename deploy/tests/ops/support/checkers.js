@@ -17,7 +17,8 @@ export const checker = (name, args) => run(`${BIN}${name}`, args);
  * @returns {any[]}
  */
 export function yaml(path) {
-  const script = "import json,sys,yaml;print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))";
+  const script =
+    "import json,sys,yaml;print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))";
   const { code, out, err } = checker("python3", ["-c", script, path]);
   if (code !== 0) throw new Error(`${path}: ${err}`);
   return JSON.parse(out);
