@@ -1,15 +1,19 @@
 //! The program's arguments. Owns their names, defaults and texts; what they do is the library's.
 
-use std::net::SocketAddr;
+mod retain;
+
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use aggregate::gate::Thresholds;
 use aggregate::job::{self, Options, Target};
-use clap::builder::{FalseyValueParser, Resettable};
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-use record::Fingerprint;
+use clap::builder::FalseyValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use record::{DEFAULT_DOMAIN, DEFAULT_EXPECTED, Fingerprint};
 
 use crate::exit::Exit;
+
+pub use retain::RetainArgs;
 
 /// The environment's names are those of `config.env`.
 #[derive(Debug, Parser)]
@@ -30,6 +34,10 @@ pub struct Cli {
     /// The report's arguments.
     #[command(flatten)]
     pub report: ReportArgs,
+    /// Check the arguments and every variable, also those of commands, tell everything that is
+    /// wrong with them, and do nothing else.
+    #[arg(long)]
+    pub check_settings: bool,
     /// How the log looks.
     #[arg(long, global = true, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
@@ -63,6 +71,35 @@ pub enum Command {
         #[arg(long, env = "OUTPUT_DIR", default_value = job::DEFAULT_OUTPUT, value_name = "DIR")]
         output_dir: PathBuf,
     },
+    /// Print the analysis directories that a report would be made of, one a line: the newest
+    /// complete run and, where it is a shard, the other shards of its scan.
+    Runs {
+        /// Begin with this run instead of the newest complete one.
+        #[arg(long, value_name = "DIR")]
+        of: Option<PathBuf>,
+        /// Where runs are looked for [default: as for a report].
+        #[arg(long, env = "ANALYSIS_ROOT", value_name = "DIR")]
+        analysis_root: Option<PathBuf>,
+    },
+    /// Resolve a fresh name in our zone directly, and tell whether the answer is right.
+    Zone {
+        /// The zone.
+        #[arg(
+            long, env = "DNS_WILDCARD_DOMAIN", default_value = DEFAULT_DOMAIN, value_name = "DOMAIN"
+        )]
+        domain: String,
+        /// The address that every name in it resolves to.
+        #[arg(
+            long, env = "DNS_EXPECTED_IP", default_value_t = DEFAULT_EXPECTED,
+            value_name = "ADDRESS"
+        )]
+        expected_ip: IpAddr,
+        /// The DNS server to ask [default: those in /etc/resolv.conf].
+        #[arg(long, env = "ZONE_SERVER", value_name = "ADDR:PORT", value_parser = job::server_of)]
+        zone_server: Option<SocketAddr>,
+    },
+    /// Remove old runs and logs, shorten the history, and move old reports into archives.
+    Retain(RetainArgs),
     /// Print a report's summary.
     Summary {
         /// The report; by default the output directory's latest.json.
@@ -95,13 +132,13 @@ pub enum HistoryCommand {
     },
     /// Forget runs that are older than so many days.
     Prune {
-        /// How many days to keep.
+        /// How many days to keep, at least 30; 0 for all.
         #[arg(
             long,
             env = "HISTORY_KEEP_DAYS",
-            default_value_t = 730,
+            default_value_t = aggregate::retain::HISTORY_KEEP_DAYS,
             value_name = "DAYS",
-            value_parser = clap::value_parser!(u32).range(30..=36_500)
+            value_parser = retain::keep_days
         )]
         keep_days: u32,
         /// Only say how many runs that would be.
@@ -114,7 +151,7 @@ pub enum HistoryCommand {
 #[derive(Debug, Args)]
 pub struct ReportArgs {
     /// An analysis directory; several are joined as shards or vantage points [default: the newest
-    /// complete run under the analysis root].
+    /// complete run under the analysis root and, where it is a shard, the others of its scan].
     #[arg(short, long, value_name = "DIR", num_args = 1..)]
     pub input: Vec<PathBuf>,
 
@@ -270,28 +307,6 @@ fn percent(text: &str) -> Result<f64, String> {
     }
 }
 
-impl Cli {
-    /// The arguments given. A variable that is set to nothing, as in a configuration file that
-    /// names every setting, counts as not set.
-    pub fn read() -> Self {
-        let empty = |name: &std::ffi::OsStr| std::env::var_os(name).is_some_and(|v| v.is_empty());
-        let matches = without_empty(Self::command(), &empty).get_matches();
-        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
-    }
-}
-
-fn without_empty(
-    command: clap::Command,
-    empty: &dyn Fn(&std::ffi::OsStr) -> bool,
-) -> clap::Command {
-    command
-        .mut_args(|arg| match arg.get_env() {
-            Some(name) if empty(name) => arg.env(Resettable::<clap::builder::OsStr>::Reset),
-            _ => arg,
-        })
-        .mut_subcommands(|command| without_empty(command, empty))
-}
-
 impl ReportArgs {
     /// What is to be done, with everything that was not given put in.
     pub fn options(self) -> Options {
@@ -351,6 +366,8 @@ fn after_help() -> String {
       only look, and write nothing
   aggregate --input analysis/20261123T031500Z-1a2b3c4d --force
       publish a run that the gate held back
+  aggregate retain --dry-run
+      what would be removed, and what moved into archives
   aggregate history relay 0123456789ABCDEF0123456789ABCDEF01234567
   aggregate history export --parquet history.parquet
 
@@ -364,36 +381,4 @@ Exit codes:
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_arguments_are_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    fn options(arguments: &[&str]) -> Options {
-        let arguments = ["aggregate"].iter().chain(arguments);
-        Cli::try_parse_from(arguments).unwrap().report.options()
-    }
-
-    #[test]
-    fn the_output_is_beside_the_previous_report() {
-        let given = options(&["--previous", "latest.json"]);
-        assert_eq!(given.target, Target::Directory(".".into()));
-        assert_eq!(given.previous, PathBuf::from("latest.json"));
-        let given = options(&["--previous", "a/b/latest.json", "--output-dir", "c"]);
-        assert_eq!(given.target, Target::Directory("c".into()));
-        let given = options(&["-i", "x", "y", "--stdout"]);
-        assert_eq!(given.inputs.len(), 2);
-        assert_eq!(given.target, Target::Print);
-    }
-
-    #[test]
-    fn percentages_are_checked() {
-        for value in ["-1", "101", "NaN", "x", ""] {
-            let arguments = ["aggregate", &format!("--gate-one-kind={value}")];
-            assert!(Cli::try_parse_from(arguments).is_err(), "{value}");
-        }
-    }
-}
+mod tests;

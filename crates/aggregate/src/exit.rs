@@ -17,12 +17,24 @@ pub enum Exit {
     Write,
     /// The report is out, but the history was not kept.
     History,
+    /// Of the runs asked for, shards are missing.
+    Shards,
+    /// An archive, or a report that was to go into one, is damaged.
+    Damaged,
 }
 
 impl Exit {
     /// Every way to end, by code.
-    pub const ALL: [Self; 6] =
-        [Self::Published, Self::Usage, Self::Input, Self::Held, Self::Write, Self::History];
+    pub const ALL: [Self; 8] = [
+        Self::Published,
+        Self::Usage,
+        Self::Input,
+        Self::Held,
+        Self::Write,
+        Self::History,
+        Self::Shards,
+        Self::Damaged,
+    ];
 
     /// The process's exit code.
     pub const fn code(self) -> u8 {
@@ -33,24 +45,36 @@ impl Exit {
             Self::Held => 4,
             Self::Write => 5,
             Self::History => 6,
+            Self::Shards => 8,
+            Self::Damaged => 7,
         }
     }
 
     /// What it means, for `--help`.
     pub const fn meaning(self) -> &'static str {
         match self {
-            Self::Published => "done: the report is published, or what was asked for is printed",
+            Self::Published => {
+                "done: the report is published, or what was asked for is printed or removed"
+            }
             Self::Usage => "the arguments are wrong",
             Self::Input => {
                 "no run, or one that cannot be used; inputs that do not belong together; a \
-                 previous report, history or list of a newer version; a relay that is not known"
+                 previous report, history or list of a newer version; a relay that is not known; \
+                 a zone that is not well"
             }
             Self::Held => {
                 "the gate is closed: the dated report is written, latest.json is as it was"
             }
-            Self::Write => "something cannot be written, or another aggregate is publishing",
+            Self::Write => {
+                "something cannot be written or removed, or another aggregate is publishing"
+            }
             Self::History => {
                 "the history cannot be read or kept; where a report was asked for, it is published"
+            }
+            Self::Shards => "`runs` printed what is there, and a shard is missing",
+            Self::Damaged => {
+                "retain: an archive, a report that was to go into one, or latest.json is damaged; \
+                 what depends on it was left, the rest is done"
             }
         }
     }

@@ -214,6 +214,16 @@ impl History {
         Self::with(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
     }
 
+    /// Opens a history that exists and changes nothing, not even by rolling back what a killed
+    /// writer left: that is then an error.
+    ///
+    /// # Errors
+    ///
+    /// [`HistoryError`].
+    pub fn open_to_look(path: &Path) -> Result<Self> {
+        Self::with(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+    }
+
     fn with(path: &Path, flags: OpenFlags) -> Result<Self> {
         let sqlite = |source| HistoryError::Sqlite { doing: "open", path: path.to_owned(), source };
         let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -546,6 +556,19 @@ impl History {
         let runs = prune(&transaction, time).map_err(&doing)?;
         transaction.commit().map_err(&doing)?;
         Ok(runs)
+    }
+
+    /// When the newest run ended; `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`HistoryError`].
+    pub fn newest(&self) -> Result<Option<DateTime<Utc>>> {
+        let newest: Option<i64> = self
+            .connection
+            .query_row("SELECT max(ended) FROM run", [], |row| row.get(0))
+            .map_err(self.sqlite("read"))?;
+        newest.map(|seconds| self.time(seconds)).transpose()
     }
 
     /// How many runs ended before `time`.

@@ -19,6 +19,7 @@ use record::{
 
 use crate::read::{self, ReadError};
 use crate::rejections::{Rejection, Rejections};
+use crate::shards::Found;
 
 /// The largest result file that is read: 1 MiB. A real one has a few kilobytes.
 pub const RESULT_LIMIT: u64 = 1 << 20;
@@ -259,7 +260,8 @@ fn own_name(directory: &Path) -> String {
     name.map_or_else(|| "/".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
-fn relay_of(name: &str) -> Option<Fingerprint> {
+/// The relay of a result's file name; `None` of another name.
+pub(crate) fn relay_of(name: &str) -> Option<Fingerprint> {
     let digits = name.strip_prefix(RESULT_PREFIX)?.strip_suffix(".json")?;
     let relay = digits.parse().ok()?;
     // Only the one way of writing it: two files of one relay would otherwise both be right.
@@ -352,15 +354,14 @@ fn facts(plan: Option<Plan>, run: Option<&Run>) -> Option<Facts> {
     }
 }
 
-/// The newest complete run among the directories in `root`: the one whose `run.json` says that it
-/// is complete and ended last; `None` where there is none. Directories that cannot be read, and
-/// hidden ones, are passed over.
+/// The runs that ended, in the directories of `root`, complete or not, the one that ended last at
+/// the end. Directories that cannot be read, and hidden ones, are passed over.
 ///
 /// # Errors
 ///
 /// Where `root` itself cannot be listed.
-pub fn newest_complete(root: &Path) -> io::Result<Option<PathBuf>> {
-    let mut newest: Option<(DateTime<Utc>, PathBuf)> = None;
+pub fn runs_in(root: &Path) -> io::Result<Vec<Found>> {
+    let mut runs = Vec::new();
     for entry in fs::read_dir(root)? {
         let entry = entry?;
         if entry.file_name().as_encoded_bytes().starts_with(b".") {
@@ -368,15 +369,17 @@ pub fn newest_complete(root: &Path) -> io::Result<Option<PathBuf>> {
         }
         let path = entry.path();
         let Some(run) = run_of(&path) else { continue };
-        let this = (run.ended, path);
-        if run.complete && check::is_date(run.ended) && newest.as_ref().is_none_or(|n| *n < this) {
-            newest = Some(this);
+        if check::is_date(run.started) && check::is_date(run.ended) {
+            runs.push(Found { path, run });
         }
     }
-    Ok(newest.map(|(_, path)| path))
+    runs.sort_by(|a, b| (a.run.ended, &a.path).cmp(&(b.run.ended, &b.path)));
+    Ok(runs)
 }
 
-fn run_of(directory: &Path) -> Option<Run> {
+/// What the `run.json` of a directory says; `None` where there is none that can be used.
+#[must_use]
+pub fn run_of(directory: &Path) -> Option<Run> {
     let fd = read::open_directory(directory).ok()?;
     let bytes: Result<_, ReadError> = read::file_in(&fd, OsStr::new(RUN_FILE), PLAN_LIMIT);
     Kind::Run.parse(&bytes.ok()?).ok()

@@ -19,6 +19,7 @@ use crate::previous::{self, Base, PriorError};
 use crate::publish::{self, Output, PublishError};
 use crate::rejections::{Rejection, Rejections};
 use crate::report::{self, Context, Past};
+use crate::shards::{self, Found, Set};
 use crate::zone::{self, Expectation};
 
 /// Where runs are looked for, in the working directory or beside the output directory.
@@ -44,7 +45,7 @@ pub enum Target {
 /// What is to be done.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The analysis directories; none for the newest complete run.
+    /// The analysis directories; none for the newest complete run and the shards of its scan.
     pub inputs: Vec<PathBuf>,
     /// Where the newest complete run is looked for.
     pub root: PathBuf,
@@ -144,9 +145,15 @@ pub fn run(options: &Options, machine: Machine) -> Result<Outcome, JobError> {
     let time = report::ended(&joined.inputs);
     let mut rejections = Rejections::default();
     let (mut history, mut trouble) = open_history(options);
-    let prior = prior(options, &run_ids, machine.now, &mut rejections)?;
+    let prior = prior(options, &run_ids, machine.now, &files, &mut rejections)?;
     let base = match prior {
-        Ok(prior) => Base::of_report(prior, &run_ids, time),
+        Ok((prior, note)) => {
+            let mut base = Base::of_report(prior, &run_ids, time);
+            if let Some(note) = note {
+                base.previous.note.get_or_insert(note);
+            }
+            base
+        }
         Err(note) => match history.as_ref().map(|h| h.base(&run_ids, time, note.clone())) {
             Some(Ok(base)) => base,
             Some(Err(error)) => {
@@ -214,15 +221,35 @@ pub fn run(options: &Options, machine: Machine) -> Result<Outcome, JobError> {
     Ok(Outcome { report, written, history: trouble })
 }
 
+/// What a report is made of where no inputs are named: the newest complete run under `root`, or the
+/// run in `of`, and the other shards of its scan under `root`.
+///
+/// # Errors
+///
+/// [`JobError::NoRun`].
+pub fn inputs(root: &Path, of: Option<&Path>) -> Result<Set, JobError> {
+    let none = |detail: String| JobError::NoRun { root: root.to_owned(), detail };
+    let mut runs = input::runs_in(root).map_err(|error| none(format!(" ({error})")))?;
+    let found = match of {
+        Some(path) => {
+            let run = input::run_of(path).ok_or_else(|| {
+                none(format!(", nor has {path:?} a {} that can be used", record::RUN_FILE))
+            })?;
+            Found { path: path.to_owned(), run }
+        }
+        None => {
+            let newest = runs.iter().rposition(|found| found.run.complete);
+            runs.swap_remove(newest.ok_or_else(|| none(String::new()))?)
+        }
+    };
+    Ok(shards::together(found.path, &found.run, &runs))
+}
+
 fn join(options: &Options) -> Result<Joined, JobError> {
     let mut directories = options.inputs.clone();
     if directories.is_empty() {
-        let none = |detail: String| JobError::NoRun { root: options.root.clone(), detail };
-        let newest = input::newest_complete(&options.root)
-            .map_err(|error| none(format!(" ({error})")))?
-            .ok_or_else(|| none(String::new()))?;
-        info!("the newest complete run is {newest:?}");
-        directories.push(newest);
+        directories = inputs(&options.root, None)?.paths;
+        info!("the newest complete run is {directories:?}");
     }
     let inputs: Result<Vec<Input>, InputError> =
         directories.iter().map(|directory| Input::read(directory)).collect();
@@ -270,13 +297,17 @@ fn open_history(options: &Options) -> (Option<History>, Option<HistoryError>) {
     }
 }
 
-/// The previous report, or why there is none that can be used.
+/// The previous report, with a note where it is not the one that was wanted; or why there is none
+/// that can be used.
+type Prior = Result<(previous::PriorReport, Option<String>), String>;
+
 fn prior(
     options: &Options,
     run_ids: &[String],
     now: DateTime<Utc>,
+    files: &[FileEntry],
     rejections: &mut Rejections,
-) -> Result<Result<previous::PriorReport, String>, JobError> {
+) -> Result<Prior, JobError> {
     let path = &options.previous;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let rejection = match previous::read(path) {
@@ -284,7 +315,7 @@ fn prior(
             let future = prior.report.timestamp > now + gate::CLOCK_SLACK;
             let same = prior.run_ids.iter().any(|id| run_ids.contains(id));
             if !future || same {
-                return Ok(Ok(prior));
+                return Ok(Ok((prior, None)));
             }
             // Going on from it would close the gate until the clock has caught up.
             let when = prior.report.timestamp.to_rfc3339();
@@ -300,26 +331,76 @@ fn prior(
     warn!("cannot go on from the previous report {path:?}: {}", rejection.detail);
     let note = format!("{name} cannot be used: {}", rejection.detail);
     rejections.add("", &name, &rejection);
-    Ok(Err(note))
+    Ok(match earlier(options, now, files)? {
+        Some((prior, dated)) => {
+            warn!("going on from {dated} instead");
+            Ok((prior, Some(format!("{note}; gone on from {dated} instead"))))
+        }
+        None => Err(note),
+    })
+}
+
+/// How many dated reports are tried in place of a `latest.json` that cannot be used.
+const TRIED: usize = 10;
+
+/// The newest dated report that was published, where `latest.json` cannot be used: without it the
+/// gate would have nothing to compare with.
+fn earlier(
+    options: &Options,
+    now: DateTime<Utc>,
+    files: &[FileEntry],
+) -> Result<Option<(previous::PriorReport, String)>, JobError> {
+    // A report that was named is meant alone.
+    if options.previous != latest_in(&options.output_directory) {
+        return Ok(None);
+    }
+    let mut published: Vec<&FileEntry> = files
+        .iter()
+        .filter(|file| file.report.as_ref().is_some_and(|report| report.published))
+        .filter(|file| file.timestamp <= now + gate::CLOCK_SLACK)
+        .collect();
+    published.sort_by(|a, b| (b.timestamp, &b.name).cmp(&(a.timestamp, &a.name)));
+    for file in published.into_iter().take(TRIED) {
+        let path = options.output_directory.join(&file.name);
+        match previous::read(&path) {
+            Ok(prior) => return Ok(Some((prior, file.name.clone()))),
+            Err(source @ PriorError::Newer(_)) => return Err(JobError::Previous { path, source }),
+            Err(error) => warn!("{path:?} cannot be used either: {error}"),
+        }
+    }
+    Ok(None)
 }
 
 fn check_zone(options: &Options, joined: &Joined, random: u128) -> ZoneCheck {
     let facts = &joined.facts;
-    let failed = |error: String| ZoneCheck { ok: false, servers: Vec::new(), error: Some(error) };
-    let Some(expectation) = Expectation::of(facts.mode, facts.expected_ip) else {
-        return failed("the run has no expected address".to_owned());
-    };
-    let servers = match options.zone_server {
+    match Expectation::of(facts.mode, facts.expected_ip) {
+        Some(expectation) => ask_zone(options.zone_server, &facts.domain, expectation, random),
+        None => zone_failed("the run has no expected address".to_owned()),
+    }
+}
+
+const fn zone_failed(error: String) -> ZoneCheck {
+    ZoneCheck { ok: false, servers: Vec::new(), error: Some(error) }
+}
+
+/// Asks for a fresh name in our zone, at `server` or at those of the system.
+#[must_use]
+pub fn ask_zone(
+    server: Option<SocketAddr>,
+    domain: &str,
+    expectation: Expectation,
+    random: u128,
+) -> ZoneCheck {
+    let servers = match server {
         Some(server) => vec![server],
         None => match zone::system_servers(Path::new("/etc/resolv.conf")) {
             Ok(servers) => servers,
-            Err(error) => return failed(format!("cannot read /etc/resolv.conf: {error}")),
+            Err(error) => return zone_failed(format!("cannot read /etc/resolv.conf: {error}")),
         },
     };
-    let name = zone::fresh_name(random, &facts.domain);
-    let [id, ..] = random.to_le_bytes();
-    let id = u16::from_le_bytes([id, random.to_le_bytes()[1]]);
-    let check = zone::check(&servers, &name, id, expectation);
+    let [low, high, ..] = random.to_le_bytes();
+    let name = zone::fresh_name(random, domain);
+    let check = zone::check(&servers, &name, u16::from_le_bytes([low, high]), expectation);
     if let Some(error) = &check.error {
         warn!("our own zone: {error}");
     }

@@ -1,12 +1,12 @@
 //! From the results of one run, or of all its shards and vantage points, to one report that can
 //! be published without anybody looking at it first.
 //!
-//! The decisions are pure: [`input::check`] whether a file is a result, [`merge`] what several
-//! inputs say together, [`streak`] what it means beside earlier runs, [`operator`] whose relay it
+//! The decisions are pure: [`input::check`] whether a file is a result, [`shards`]
+//! which runs are one scan, [`merge`] what several inputs say together, [`streak`] what it means beside earlier runs, [`operator`] whose relay it
 //! is, [`gate`] whether the report may be published, [`report`] what stands in it, [`summary`] how
 //! a person reads it. The edges are [`read`] and [`input`] (files in), [`history`] (the database),
 //! [`publish`] (files out) and [`zone`] (one DNS question); [`job`]
-//! does all of it in order. Never talks to tor.
+//! does all of it in order, and [`retain`] removes what is old. Never talks to tor.
 
 pub mod gate;
 pub mod history;
@@ -19,6 +19,8 @@ pub mod publish;
 pub mod read;
 pub mod rejections;
 pub mod report;
+pub mod retain;
+pub mod shards;
 pub mod stats;
 pub mod streak;
 pub mod summary;

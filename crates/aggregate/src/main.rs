@@ -4,6 +4,7 @@ mod cli;
 mod exit;
 
 use std::io::{self, IsTerminal, Write};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -11,6 +12,8 @@ use aggregate::history::export::{self, ExportError};
 use aggregate::history::{History, HistoryError};
 use aggregate::job::{self, JobError, Machine, Outcome, Target};
 use aggregate::publish::{self, Output, PublishError};
+use aggregate::retain::{self, RetainError};
+use aggregate::zone::Expectation;
 use aggregate::{previous, read, summary};
 use anyhow::{Context as _, anyhow};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -32,12 +35,22 @@ impl Failure {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::read();
+    let cli: Cli = settings::arguments::read();
+    if cli.check_settings {
+        // What the arguments say together is clap's to judge, and judged.
+        settings::arguments::check_variables::<Cli>();
+        return ExitCode::SUCCESS;
+    }
     log(cli.log_format);
     let done = match cli.command {
         None => report(cli.report),
         Some(Command::History { history, command }) => look_back(history, command),
         Some(Command::Files { output_dir }) => list_files(&output_dir),
+        Some(Command::Runs { of, analysis_root }) => list_runs(of.as_deref(), analysis_root),
+        Some(Command::Zone { domain, expected_ip, zone_server }) => {
+            ask_zone(&domain, expected_ip, zone_server)
+        }
+        Some(Command::Retain(arguments)) => keep(&arguments.options()),
         Some(Command::Summary { report, output_dir }) => {
             summarise(&report.unwrap_or_else(|| job::latest_in(&output_dir)))
         }
@@ -128,8 +141,7 @@ fn report(arguments: ReportArgs) -> Result<Exit, Failure> {
 fn look_back(history: Option<PathBuf>, command: HistoryCommand) -> Result<Exit, Failure> {
     let path = history.unwrap_or_else(|| {
         let root = std::env::var_os("ANALYSIS_ROOT").filter(|root| !root.is_empty());
-        root.map_or_else(|| job::default_root(&cli::output_directory()), PathBuf::from)
-            .join(job::DEFAULT_HISTORY)
+        analysis_root(root.map(PathBuf::from)).join(job::DEFAULT_HISTORY)
     });
     let mut history = History::open_existing(&path).map_err(of_history)?;
     match command {
@@ -138,6 +150,10 @@ fn look_back(history: Option<PathBuf>, command: HistoryCommand) -> Result<Exit, 
         }
         HistoryCommand::Relay { fingerprint } => story(&history, fingerprint)?,
         HistoryCommand::Prune { keep_days, dry_run } => {
+            if keep_days == 0 {
+                print(b"all runs are kept\n")?;
+                return Ok(Exit::Published);
+            }
             let before = now() - TimeDelta::days(keep_days.into());
             let runs = if dry_run {
                 history.runs_before(before).map_err(of_history)?.to_string()
@@ -148,6 +164,37 @@ fn look_back(history: Option<PathBuf>, command: HistoryCommand) -> Result<Exit, 
             let day = before.format("%Y-%m-%d");
             print(format!("runs before {day} {done}: {runs}\n").as_bytes())?;
         }
+    }
+    Ok(Exit::Published)
+}
+
+fn analysis_root(given: Option<PathBuf>) -> PathBuf {
+    given.unwrap_or_else(|| job::default_root(&cli::output_directory()))
+}
+
+fn ask_zone(domain: &str, expected: IpAddr, server: Option<SocketAddr>) -> Result<Exit, Failure> {
+    let check = job::ask_zone(server, domain, Expectation::Address(expected), random());
+    if let Some(error) = check.error {
+        let error = anyhow!("the zone {domain} is not well: {error}");
+        return Err(Failure::new(Exit::Input, error));
+    }
+    let asked = check.servers.join(", ");
+    print(format!("{domain} answers {expected}, by {asked}\n").as_bytes())?;
+    Ok(Exit::Published)
+}
+
+fn list_runs(of: Option<&Path>, root: Option<PathBuf>) -> Result<Exit, Failure> {
+    let set =
+        job::inputs(&analysis_root(root), of).map_err(|error| Failure::new(Exit::Input, error))?;
+    let mut lines = Vec::new();
+    for path in &set.paths {
+        lines.extend_from_slice(path.as_os_str().as_encoded_bytes());
+        lines.push(b'\n');
+    }
+    print(&lines)?;
+    if set.missing > 0 {
+        tracing::warn!("shards missing: {}", set.missing);
+        return Ok(Exit::Shards);
     }
     Ok(Exit::Published)
 }
@@ -198,6 +245,51 @@ fn list_files(directory: &Path) -> Result<Exit, Failure> {
     output.write_files(files).map_err(|error| Failure::new(Exit::Write, error))?;
     print(format!("files.json lists {count} files\n").as_bytes())?;
     Ok(Exit::Published)
+}
+
+fn keep(options: &retain::Options) -> Result<Exit, Failure> {
+    let mut next = |step: &str| tracing::debug!("{}", record::printable(step));
+    let done = retain::run(options, now(), &mut next)
+        .map_err(|error| Failure::new(of_retain(&error), error))?;
+    let mut worst = Exit::Published;
+    for part in done {
+        let name = part.part;
+        if options.dry_run {
+            for step in part.steps {
+                print(format!("{name}: would {step}\n").as_bytes())?;
+            }
+        } else {
+            for step in part.steps {
+                tracing::debug!("{name}: {step}");
+            }
+        }
+        for left in part.left {
+            tracing::warn!("{name}: {left}");
+        }
+        for trouble in part.troubles {
+            let exit = of_retain(&trouble);
+            // What a person must see to first decides how the program ends.
+            let urgency = [Exit::History, Exit::Input, Exit::Damaged, Exit::Write];
+            let of = |exit| urgency.iter().position(|other| *other == exit);
+            if of(exit) > of(worst) {
+                worst = exit;
+            }
+            tracing::error!("{name}: {}", told(&trouble.into()));
+        }
+        print(format!("{name}: {}\n", part.summary).as_bytes())?;
+    }
+    Ok(worst)
+}
+
+fn of_retain(error: &RetainError) -> Exit {
+    match error {
+        RetainError::Write { .. } | RetainError::Read { .. } => Exit::Write,
+        RetainError::Damaged { .. } | RetainError::Latest { .. } => Exit::Damaged,
+        RetainError::History(HistoryError::Newer { .. } | HistoryError::Foreign { .. })
+        | RetainError::Publish(PublishError::Newer { .. }) => Exit::Input,
+        RetainError::History(_) => Exit::History,
+        RetainError::Publish(_) => Exit::Write,
+    }
 }
 
 fn summarise(path: &Path) -> Result<Exit, Failure> {

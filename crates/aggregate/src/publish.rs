@@ -125,14 +125,35 @@ pub fn of_dated_name(name: &str) -> Option<(DateTime<Utc>, u32)> {
     (variant_name(time, variant) == name).then_some((time, variant))
 }
 
+/// The kinds of archives, by the ends of their names.
+const ARCHIVES: [&str; 5] = ["tar", "tar.gz", "tar.xz", "tar.zst", "zip"];
+
 /// The month of an archive's name, `dns_health_YYYY-MM.` and what follows; `None` of another.
 #[must_use]
 pub fn of_archive_name(name: &str) -> Option<DateTime<Utc>> {
-    let (month, rest) = name.strip_prefix(PREFIX)?.split_once('.')?;
-    let known = ["tar", "tar.gz", "tar.xz", "tar.zst", "zip"].contains(&rest);
+    archive_parts(name).map(|(month, _, _)| month)
+}
+
+/// The month, the variant and the end of an archive's name. A month's archive that holds more than
+/// the one before it is the next variant, as what has been published under a name never changes.
+pub(crate) fn archive_parts(name: &str) -> Option<(DateTime<Utc>, u32, &str)> {
+    let (middle, end) = name.strip_prefix(PREFIX)?.split_once('.')?;
+    // YYYY-MM has 7 characters.
+    let (month, rest) = middle.split_at_checked(7)?;
     let day = NaiveDate::parse_from_str(&format!("{month}-01"), "%Y-%m-%d").ok()?;
     let time = day.and_time(NaiveTime::MIN).and_utc();
-    (known && time.format("%Y-%m").to_string() == month).then_some(time)
+    let variant = if rest.is_empty() { 1 } else { rest.strip_prefix('-')?.parse().ok()? };
+    let sound = ARCHIVES.contains(&end) && archive_name(time, variant, end) == name;
+    sound.then_some((time, variant, end))
+}
+
+/// The name of this variant of a month's archive.
+pub(crate) fn archive_name(month: DateTime<Utc>, variant: u32, end: &str) -> String {
+    let month = month.format("%Y-%m");
+    match variant {
+        0 | 1 => format!("{PREFIX}{month}.{end}"),
+        _ => format!("{PREFIX}{month}-{variant}.{end}"),
+    }
 }
 
 /// A document as it is published: JSON on one line.
@@ -283,7 +304,10 @@ pub fn files_in(directory: &Path) -> Result<Vec<FileEntry>, PublishError> {
     list(directory, &fd).map(|(files, _)| files)
 }
 
-fn list(directory: &Path, fd: &OwnedFd) -> Result<(Vec<FileEntry>, Vec<String>), PublishError> {
+pub(crate) fn list(
+    directory: &Path,
+    fd: &OwnedFd,
+) -> Result<(Vec<FileEntry>, Vec<String>), PublishError> {
     let failed = |source| PublishError::Directory { directory: directory.to_owned(), source };
     let mut known = known(directory, fd)?;
     let mut files = Vec::new();
@@ -375,7 +399,7 @@ fn digest(mut file: File) -> io::Result<(u64, String)> {
 }
 
 /// Newest first; of one second the later variant first; a month's archive after its reports.
-fn sort(files: &mut [FileEntry]) {
+pub(crate) fn sort(files: &mut [FileEntry]) {
     let key = |entry: &FileEntry| {
         let variant = of_dated_name(&entry.name).map_or(0, |(_, variant)| variant);
         std::cmp::Reverse((entry.timestamp, variant, entry.name.clone()))
@@ -383,7 +407,7 @@ fn sort(files: &mut [FileEntry]) {
     files.sort_by_cached_key(key);
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         // Writing into a String cannot fail.
@@ -415,7 +439,16 @@ mod tests {
         }
         let month = "2026-11-01T00:00:00Z".parse().unwrap();
         assert_eq!(of_archive_name("dns_health_2026-11.tar.zst"), Some(month));
-        for name in ["dns_health_2026-11.json", "dns_health_2026-1.tar.gz", "dns_health_x.tar"] {
+        assert_eq!(archive_parts("dns_health_2026-11-12.zip"), Some((month, 12, "zip")));
+        for name in [
+            "dns_health_2026-11.json",
+            "dns_health_2026-1.tar.gz",
+            "dns_health_x.tar",
+            "dns_health_2026-11-1.tar.gz",
+            "dns_health_2026-11-02.tar.gz",
+            "dns_health_2026-11-.tar.gz",
+            "dns_health_2026-11.tar.gz.1",
+        ] {
             assert_eq!(of_archive_name(name), None, "{name}");
         }
     }

@@ -54,6 +54,53 @@ pub fn open_directory(path: &Path) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(path, flags, Mode::empty())?)
 }
 
+/// Opens the directory `name` in `directory`; never through a link.
+///
+/// # Errors
+///
+/// The system's error, also where it is a link or no directory.
+pub fn directory_in(directory: impl AsFd, name: &OsStr) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(directory, name, flags, Mode::empty())?)
+}
+
+/// The names in a directory, sorted. Bytes that are no UTF-8 are replaced: such a name is none of
+/// ours, and is not found again.
+///
+/// # Errors
+///
+/// The system's error.
+pub fn names_in(directory: impl AsFd) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in rustix::fs::Dir::read_from(directory)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name != "." && name != ".." {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Opens the file `name` in `directory`, for reading piece by piece; never through a link.
+///
+/// # Errors
+///
+/// [`ReadError`], never [`ReadError::TooLarge`].
+pub fn open_in(directory: impl AsFd, name: &OsStr) -> Result<File, ReadError> {
+    // O_NONBLOCK: opening a pipe must not wait for its writer.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    match rustix::fs::openat(directory, name, flags, Mode::empty()) {
+        Ok(descriptor) => {
+            let file = File::from(descriptor);
+            if file.metadata()?.is_file() { Ok(file) } else { Err(ReadError::NotAFile) }
+        }
+        Err(Errno::LOOP) => Err(ReadError::Link),
+        Err(Errno::NXIO) => Err(ReadError::NotAFile),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 /// The bytes of the file `name` in `directory`, at most `limit` of them; never through a link.
 ///
 /// # Errors

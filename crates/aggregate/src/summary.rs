@@ -187,7 +187,11 @@ fn troubles(text: &mut String, metadata: &Metadata) {
         line!(text);
     }
     if let Some(note) = &metadata.previous.note {
-        line!(text, "No previous report to go on from: {}", cut(note, 200));
+        let what = match metadata.previous.report {
+            Some(_) => "Gone on from an earlier report",
+            None => "No previous report to go on from",
+        };
+        line!(text, "{what}: {}", cut(note, 200));
         line!(text);
     }
 }

@@ -31,6 +31,21 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_directory(directory)
 }
 
+/// As [`replace`], for what only its owner may read: mode 600.
+///
+/// # Errors
+///
+/// As [`replace`].
+pub fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let directory = directory_of(path);
+    // Temporary files are made private.
+    let mut file = begin(directory)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|failed| failed.error)?;
+    sync_directory(directory)
+}
+
 /// Replaces `path` by what `write` writes into the file it is given: for content that is too large
 /// to be held in memory.
 ///
@@ -60,6 +75,25 @@ pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let file = write_beside(directory, bytes)?;
     file.persist_noclobber(path).map_err(|failed| failed.error)?;
     sync_directory(directory)
+}
+
+/// Makes `path`, which must not exist yet, of what `write` writes into the file it is given. `write`
+/// may read that back: the file appears only when it returns without an error.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::AlreadyExists`] where `path` exists, which is then untouched; otherwise as
+/// [`replace_with`].
+pub fn create_with<E: From<io::Error>>(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> Result<(), E>,
+) -> Result<(), E> {
+    let directory = directory_of(path);
+    let mut file = begin(directory)?;
+    write(file.as_file_mut())?;
+    finish(&file)?;
+    file.persist_noclobber(path).map_err(|failed| failed.error)?;
+    Ok(sync_directory(directory)?)
 }
 
 fn write_beside(directory: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
@@ -106,11 +140,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_private_is_never_readable_by_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.env");
+        replace(&path, b"public").unwrap();
+        replace_private(&path, b"secret").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"secret");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
     fn create_refuses_to_overwrite() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("report.json");
         create(&path, b"first").unwrap();
         let error = create(&path, b"second").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        let error = create_with(&path, |file| file.write_all(b"third")).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&path).unwrap(), b"first");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);

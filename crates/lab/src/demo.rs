@@ -7,27 +7,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
-use lab::{Manifest, Network, Spec, check};
+use lab::{Manifest, Network, PACE, Spec, check};
 use tokio::process::Command;
 
 use crate::program::{DIFFERENT, in_words, say, told};
-
-/// How a demonstration scans: quick, and with every confirming step. The lab's truth supposes a
-/// query timeout above the exits' own limit of 2 s.
-const PACE: [&str; 12] = [
-    "--build-delay",
-    "0.05",
-    "--delay-noise",
-    "0.02",
-    "--query-timeout",
-    "5",
-    "--circuit-timeout",
-    "4",
-    "--confirm-rounds",
-    "1",
-    "--confirm-after",
-    "3",
-];
 
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
@@ -117,7 +100,7 @@ async fn scans(
         say(&format!("\n== {} ==", scan.heading));
         let dir = results.join(scan.name);
         let status = Command::new(&programs.scanner)
-            .args(PACE)
+            .envs(PACE)
             .arg("--analysis-dir")
             .arg(&dir)
             .args(&scan.arguments)

@@ -17,6 +17,7 @@ mod process;
 mod resolver;
 mod spec;
 mod start;
+mod store;
 mod torrc;
 pub mod zone;
 
@@ -25,9 +26,10 @@ pub use dns::Transport;
 pub use error::Error;
 pub use fault::{EXIT_GIVES_UP_AFTER, FREEZE_IN_QUERY, Fault, SEQUENCE_RESTARTS_AFTER, Truth};
 pub use manifest::{
-    MANIFEST_FILE, Manifest, ManifestClient, ManifestExit, ManifestGuard, TORRC_FILE,
+    MANIFEST_FILE, Manifest, ManifestClient, ManifestExit, ManifestGuard, PACE, TORRC_FILE,
 };
 pub use network::{Client, Exit, Guard, Network};
 pub use resolver::Asked;
 pub use spec::Spec;
 pub use start::Progress;
+pub use store::{R2_BUCKET, SETTINGS_FILE, SPACES_BUCKET, Store, StoreKey};

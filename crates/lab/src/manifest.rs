@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use record::{Fingerprint, Format, Mode};
 use serde::{Deserialize, Serialize};
 
+use crate::store::SETTINGS_FILE;
 use crate::zone::{EXPECTED_ADDRESS, NXDOMAIN_DOMAIN, WILDCARD_DOMAIN};
 use crate::{Error, Network, Truth};
 
@@ -15,6 +16,17 @@ pub const MANIFEST_FILE: &str = "network.json";
 
 /// The file in the lab's directory with the lines for a tor of one's own.
 pub const TORRC_FILE: &str = "torrc";
+
+/// The settings with which a lab is scanned: quick, and with every confirming step. The lab's truth
+/// supposes a query timeout above the exits' own limit of 2 s.
+pub const PACE: [(&str, &str); 6] = [
+    ("BUILD_DELAY", "0.05"),
+    ("DELAY_NOISE", "0.02"),
+    ("QUERY_TIMEOUT", "5"),
+    ("CIRCUIT_TIMEOUT", "4"),
+    ("CONFIRM_ROUNDS", "1"),
+    ("CONFIRM_AFTER", "3"),
+];
 
 const FORMAT_NAME: &str = "exit-validator/lab";
 const FORMAT_VERSION: u32 = 1;
@@ -144,7 +156,36 @@ impl Manifest {
         })
     }
 
-    /// Writes it, and the file of [`Manifest::torrc`] before it, into the lab's directory.
+    /// The lines of a `config.env` that have the whole job run on this lab, through its client tor;
+    /// none where it has no client.
+    #[must_use]
+    pub fn settings(&self) -> Option<String> {
+        let control = &self.client.as_ref()?.control;
+        let (domain, address) = (&self.wildcard_domain, self.expected_ip);
+        let mut lines = format!(
+            "# The job on a private Tor network: its tor, its zone, all of its exits.\n\
+             TOR_CONTROL={control}\n\
+             TOR_CONTROL_PASSWORD=\n\
+             DNS_WILDCARD_DOMAIN={domain}\n\
+             DNS_EXPECTED_IP={address}\n\
+             FIRST_HOP=\n\
+             SHARD=\n\
+             ALL_EXITS=\n\
+             MAX_RETRIES=\n\
+             KNOWN_GOOD_EXIT=\n\
+             ZONE_CHECK=\n\
+             # A report of so few relays would be refused otherwise.\n\
+             GATE_MIN_RELAYS=1\n\
+             # Quick, and with every confirming step.\n"
+        );
+        for (name, value) in PACE {
+            lines += &format!("{name}={value}\n");
+        }
+        Some(lines)
+    }
+
+    /// Writes it, and before it the files of [`Manifest::torrc`] and, where there is a client,
+    /// [`Manifest::settings`], into the lab's directory.
     ///
     /// # Errors
     ///
@@ -153,6 +194,11 @@ impl Manifest {
         let lines = network.torrc_lines();
         atomic_file::replace(&self.torrc, lines.as_bytes())
             .map_err(Error::file("write", &self.torrc))?;
+        if let Some(settings) = self.settings() {
+            let path = network.dir().join(SETTINGS_FILE);
+            atomic_file::replace(&path, settings.as_bytes())
+                .map_err(Error::file("write", &path))?;
+        }
         let path = network.dir().join(MANIFEST_FILE);
         let written = serde_json::to_vec_pretty(self)
             .map_err(std::io::Error::from)

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Parser, Subcommand};
-use lab::{Manifest, Network, Progress, Spec};
+use lab::{
+    Manifest, Network, Progress, R2_BUCKET, SETTINGS_FILE, SPACES_BUCKET, Spec, Store, StoreKey,
+};
 use record::{Mode, printable};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::signal::unix::{SignalKind, signal};
@@ -49,9 +51,15 @@ enum Task {
     /// `nxdomain_domain`, `exits` (each with its `fingerprint`, `nickname`, `fault`,
     /// `description` and, for each mode, `wildcard` and `nxdomain`, the true `status`,
     /// `error_code`, `blame` and, unless null, `resolved_ip`), `guards`, `dead_guard`, and `pid`.
+    /// DIR/config.env has the settings that have the whole job run on it.
     Up(Up),
     /// End the lab and wait until all of it is gone.
     Down(Place),
+    /// Run an S3 server on loopback until SIGINT or SIGTERM, in the place of every real store.
+    ///
+    /// DIR/config.env then has the settings that send the uploads to it, until it ends; what it
+    /// stores is in DIR/spaces and DIR/r2.
+    Store(Place),
     /// Compare the results of a scan of the lab with the truth.
     Check {
         /// The scan's analysis directory.
@@ -123,6 +131,10 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             runtime.block_on(async { if up.detach { detach(&up).await } else { hold(&up).await } })
         }
         Task::Down(place) => down(&place.dir()?),
+        Task::Store(place) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(store(&place.dir()?))
+        }
         Task::Check { analysis_dir, place } => check(&analysis_dir, &place.dir()?),
         Task::Demo(wanted) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -340,6 +352,24 @@ fn down(dir: &Path) -> anyhow::Result<ExitCode> {
         ensure!(start.elapsed() < 2 * FAREWELL, "the lab's process {} does not end", manifest.pid);
         std::thread::sleep(POLL);
     }
+    say("ended");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs a store until it is told to end.
+#[expect(clippy::disallowed_methods, reason = "the edge: a key that nobody can guess")]
+async fn store(dir: &Path) -> anyhow::Result<ExitCode> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.with_context(|| format!("cannot create {}", dir.display()))?;
+    let told = told()?;
+    let key = StoreKey { id: "LAB".to_owned(), secret: format!("{:032x}", rand::random::<u128>()) };
+    let store = Store::start(dir, &[SPACES_BUCKET, R2_BUCKET], key, true).await?;
+    let path = dir.join(SETTINGS_FILE);
+    atomic_file::replace_private(&path, store.settings().as_bytes())
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    say(&format!("a store on {}; its settings are in {}", store.address(), path.display()));
+    told.await;
+    std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
     say("ended");
     Ok(ExitCode::SUCCESS)
 }

@@ -14,6 +14,7 @@ mod shard;
 mod text;
 mod trends;
 mod verdict;
+mod zone;
 
 pub use fingerprint::{Fingerprint, InvalidFingerprint};
 pub use format::{Format, FormatError, Kind};
@@ -38,3 +39,4 @@ pub use trends::{
     FILES_FILE, FileEntry, FileKind, FileReport, Files, TRENDS_FILE, TrendEntry, Trends,
 };
 pub use verdict::{Blame, ErrorCode, Mode, Status};
+pub use zone::{DEFAULT_DOMAIN, DEFAULT_EXPECTED};

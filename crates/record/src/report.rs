@@ -443,7 +443,8 @@ pub struct BandwidthShare {
 pub struct Previous {
     /// Where the streaks come from.
     pub source: PreviousSource,
-    /// Why there is no previous report, in words.
+    /// In words, why there is no previous report, or why it is not the one that was to be gone on
+    /// from.
     pub note: Option<String>,
     /// The report compared with; null where there is none.
     pub report: Option<PreviousReport>,

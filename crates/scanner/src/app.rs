@@ -37,7 +37,7 @@ use crate::{dry_run, story};
 
 /// The environment variable with the control port's password: never a flag, which others could
 /// read in the process list.
-const PASSWORD_VARIABLE: &str = "TOR_CONTROL_PASSWORD";
+pub const PASSWORD_VARIABLE: &str = "TOR_CONTROL_PASSWORD";
 
 /// Largest list of exits or torrc lines that is read.
 const MAX_INPUT: u64 = 16 * 1024 * 1024;

@@ -3,26 +3,18 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, ValueEnum};
-use record::{Fingerprint, Mode, Shard};
+use record::{DEFAULT_DOMAIN, DEFAULT_EXPECTED, Fingerprint, Mode, Shard};
+use settings::{Seconds, trimmed};
 use tor_control::ControlAddr;
 
 use crate::names::{Domain, InvalidDomain};
-
-/// The zone that answers every name with [`DEFAULT_EXPECTED`].
-pub const DEFAULT_DOMAIN: &str = "tor.exit.validator.1aeo.com";
-
-/// What every name in [`DEFAULT_DOMAIN`] resolves to.
-pub const DEFAULT_EXPECTED: IpAddr = IpAddr::V4(Ipv4Addr::new(64, 65, 4, 1));
-
-/// Longest time that a flag accepts: a day.
-const MAX_SECONDS: f64 = 86_400.0;
 
 /// Longest query timeout: tor closes a stream that nobody answers after `SocksTimeout`, 120 s.
 const MAX_QUERY_SECONDS: f64 = 110.0;
@@ -52,8 +44,8 @@ Exit codes:
 pub struct Cli {
     /// Where the results go, one file a relay; must not hold another run's [default: a new
     /// directory under "analysis", named by the time]
-    #[arg(long, value_name = "DIR", env = "ANALYSIS_DIR", value_parser = maybe::<PathBuf>)]
-    analysis_dir: Option<Maybe<PathBuf>>,
+    #[arg(long, value_name = "DIR", env = "ANALYSIS_DIR")]
+    analysis_dir: Option<PathBuf>,
 
     /// Go on with an interrupted run in --analysis-dir: test only what has no final result
     #[arg(long)]
@@ -63,6 +55,10 @@ pub struct Cli {
     /// circuit and write nothing
     #[arg(long)]
     dry_run: bool,
+
+    /// Check flags and variables, tell everything that is wrong with them, and do nothing else
+    #[arg(long)]
+    pub check_settings: bool,
 
     #[command(flatten)]
     question: Question,
@@ -94,12 +90,12 @@ pub struct Cli {
 struct Question {
     /// Wildcard mode (the default): the zone that answers every name under it with one address
     /// [default: tor.exit.validator.1aeo.com]
-    #[arg(long, env = "DNS_WILDCARD_DOMAIN", value_parser = maybe::<Domain>)]
-    domain: Option<Maybe<Domain>>,
+    #[arg(long, env = "DNS_WILDCARD_DOMAIN", value_parser = trimmed::<Domain>)]
+    domain: Option<Domain>,
 
     /// The address that every name in the zone resolves to, IPv4 or IPv6 [default: 64.65.4.1]
-    #[arg(long, value_name = "ADDRESS", env = "DNS_EXPECTED_IP", value_parser = maybe::<IpAddr>)]
-    expected_ip: Option<Maybe<IpAddr>>,
+    #[arg(long, value_name = "ADDRESS", env = "DNS_EXPECTED_IP", value_parser = trimmed::<IpAddr>)]
+    expected_ip: Option<IpAddr>,
 
     /// Nxdomain mode: ask for names under this domain that do not exist; a definite answer is a
     /// success, a broken resolver is not
@@ -131,16 +127,16 @@ struct Exits {
     country: Option<String>,
 
     /// Test only part N of M, counted from 0; the parts are the same on every host
-    #[arg(long, value_name = "N/M", env = "SHARD", value_parser = maybe::<Shard>)]
-    shard: Option<Maybe<Shard>>,
+    #[arg(long, value_name = "N/M", env = "SHARD", value_parser = trimmed::<Shard>)]
+    shard: Option<Shard>,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Pace (seconds, fractions allowed)")]
 struct Pacing {
     /// Use this relay as the first hop of every circuit [default: guards, at random]
-    #[arg(long, value_name = "FINGERPRINT", env = "FIRST_HOP", value_parser = maybe::<Fingerprint>)]
-    first_hop: Option<Maybe<Fingerprint>>,
+    #[arg(long, value_name = "FINGERPRINT", env = "FIRST_HOP", value_parser = trimmed::<Fingerprint>)]
+    first_hop: Option<Fingerprint>,
 
     /// Sets build delay (3/2/1), delay noise (2/1/0.5), query timeout (15/10/5) and tries
     /// (3/2/1) together; the single flags and variables below override it
@@ -148,46 +144,46 @@ struct Pacing {
     pace: PaceName,
 
     /// Shortest time between two circuits
-    #[arg(long, value_name = "SECONDS", env = "BUILD_DELAY", value_parser = maybe::<Seconds>)]
-    build_delay: Option<Maybe<Seconds>>,
+    #[arg(long, value_name = "SECONDS", env = "BUILD_DELAY")]
+    build_delay: Option<Seconds>,
 
     /// Random part of that time: up to this much more or less
-    #[arg(long, value_name = "SECONDS", env = "DELAY_NOISE", value_parser = maybe::<Seconds>)]
-    delay_noise: Option<Maybe<Seconds>>,
+    #[arg(long, value_name = "SECONDS", env = "DELAY_NOISE")]
+    delay_noise: Option<Seconds>,
 
     /// How long a query may take once tor has sent it
-    #[arg(long, value_name = "SECONDS", env = "QUERY_TIMEOUT", value_parser = maybe::<Seconds>)]
-    query_timeout: Option<Maybe<Seconds>>,
+    #[arg(long, value_name = "SECONDS", env = "QUERY_TIMEOUT", value_parser = query_timeout)]
+    query_timeout: Option<Seconds>,
 
     /// How long a circuit may take to build
-    #[arg(long, value_name = "SECONDS", env = "CIRCUIT_TIMEOUT", value_parser = maybe::<Seconds>)]
-    circuit_timeout: Option<Maybe<Seconds>>,
+    #[arg(long, value_name = "SECONDS", env = "CIRCUIT_TIMEOUT", value_parser = timeout)]
+    circuit_timeout: Option<Seconds>,
 
     /// Tries for each relay in all, each by another first hop; one that fails at the first hop
     /// itself does not count
-    #[arg(long, value_name = "TRIES", env = "MAX_RETRIES", value_parser = maybe::<Tries>)]
-    max_retries: Option<Maybe<Tries>>,
+    #[arg(long, value_name = "TRIES", env = "MAX_RETRIES", value_parser = trimmed::<Tries>)]
+    max_retries: Option<Tries>,
 
     /// Shortest time between two tries of one relay
-    #[arg(long, value_name = "SECONDS", env = "RETRY_DELAY", value_parser = maybe::<Seconds>)]
-    retry_delay: Option<Maybe<Seconds>>,
+    #[arg(long, value_name = "SECONDS", env = "RETRY_DELAY")]
+    retry_delay: Option<Seconds>,
 
     /// Most circuits under way at once [default: 64]
-    #[arg(long, value_name = "CIRCUITS", env = "MAX_IN_FLIGHT", value_parser = maybe::<Count>)]
-    max_in_flight: Option<Maybe<Count>>,
+    #[arg(long, value_name = "CIRCUITS", env = "MAX_IN_FLIGHT", value_parser = trimmed::<Count>)]
+    max_in_flight: Option<Count>,
 
     /// Most circuits under way at once through one first hop [default: 4, or --max-in-flight with
     /// --first-hop]
-    #[arg(long, value_name = "CIRCUITS", env = "MAX_PER_FIRST_HOP", value_parser = maybe::<Count>)]
-    max_per_first_hop: Option<Maybe<Count>>,
+    #[arg(long, value_name = "CIRCUITS", env = "MAX_PER_FIRST_HOP", value_parser = trimmed::<Count>)]
+    max_per_first_hop: Option<Count>,
 
     /// How many further rounds try what still fails once more, by other first hops [default: 2]
-    #[arg(long, value_name = "ROUNDS", env = "CONFIRM_ROUNDS", value_parser = maybe::<Rounds>)]
-    confirm_rounds: Option<Maybe<Rounds>>,
+    #[arg(long, value_name = "ROUNDS", env = "CONFIRM_ROUNDS", value_parser = trimmed::<Rounds>)]
+    confirm_rounds: Option<Rounds>,
 
     /// Time between the end of a pass or round and the next [default: 60]
-    #[arg(long, value_name = "SECONDS", env = "CONFIRM_AFTER", value_parser = maybe::<Seconds>)]
-    confirm_after: Option<Maybe<Seconds>>,
+    #[arg(long, value_name = "SECONDS", env = "CONFIRM_AFTER")]
+    confirm_after: Option<Seconds>,
 }
 
 #[derive(Debug, Args)]
@@ -195,61 +191,49 @@ struct Pacing {
 struct TorArgs {
     /// Use a running tor by its control port, and leave it as it was; a password, where it wants
     /// one, comes from TOR_CONTROL_PASSWORD in the environment [default: a tor of its own]
-    #[arg(long, value_name = "HOST:PORT|unix:PATH", env = "TOR_CONTROL", value_parser = maybe::<ControlAddr>)]
-    control: Option<Maybe<ControlAddr>>,
+    #[arg(long, value_name = "HOST:PORT|unix:PATH", env = "TOR_CONTROL", value_parser = trimmed::<ControlAddr>)]
+    control: Option<ControlAddr>,
 
     /// The tor program to start [default: tor]
-    #[arg(long, value_name = "PATH", env = "TOR", value_parser = maybe::<PathBuf>)]
-    tor: Option<Maybe<PathBuf>>,
+    #[arg(long, value_name = "PATH", env = "TOR")]
+    tor: Option<PathBuf>,
 
     /// Where tor keeps its directory cache and log from run to run [default:
     /// $XDG_STATE_HOME/exit-validator/tor, else ~/.local/state/exit-validator/tor]
-    #[arg(long, value_name = "DIR", env = "TOR_DIR", value_parser = maybe::<PathBuf>)]
-    tor_dir: Option<Maybe<PathBuf>>,
+    #[arg(long, value_name = "DIR", env = "TOR_DIR")]
+    tor_dir: Option<PathBuf>,
 
     /// Lines to add to the torrc of the scanner's own tor, for a test network
     #[arg(long, value_name = "FILE")]
     torrc_extra: Option<PathBuf>,
 
     /// How long tor may take to bootstrap and to fetch the descriptors, in seconds [default: 300]
-    #[arg(long, value_name = "SECONDS", env = "BOOTSTRAP_TIMEOUT", value_parser = maybe::<Seconds>)]
-    bootstrap_timeout: Option<Maybe<Seconds>>,
+    #[arg(long, value_name = "SECONDS", env = "BOOTSTRAP_TIMEOUT")]
+    bootstrap_timeout: Option<Seconds>,
 
     /// How long to wait for a running tor that is lost in the middle of a scan, in seconds: its
     /// restart takes seconds, an upgrade a minute [default: 120]
-    #[arg(long, value_name = "SECONDS", env = "TOR_WAIT", value_parser = maybe::<Seconds>)]
-    tor_wait: Option<Maybe<Seconds>>,
+    #[arg(long, value_name = "SECONDS", env = "TOR_WAIT")]
+    tor_wait: Option<Seconds>,
 }
 
-/// A value that counts as not given where it is empty, so that `KEY=` in `config.env` means the
-/// default.
-#[derive(Debug, Clone)]
-struct Maybe<T>(Option<T>);
-
-fn maybe<T: FromStr>(text: &str) -> Result<Maybe<T>, T::Err> {
-    let text = text.trim();
-    if text.is_empty() { Ok(Maybe(None)) } else { text.parse().map(|value| Maybe(Some(value))) }
-}
-
-fn given<T>(value: Option<Maybe<T>>) -> Option<T> {
-    value.and_then(|Maybe(value)| value)
-}
-
-/// A length of time given in seconds.
-#[derive(Debug, Clone, Copy)]
-struct Seconds(Duration);
-
-impl FromStr for Seconds {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.parse::<f64>() {
-            Ok(seconds) if (0.0..=MAX_SECONDS).contains(&seconds) => {
-                Ok(Self(Duration::from_secs_f64(seconds)))
-            }
-            _ => Err(format!("expected seconds from 0 to {MAX_SECONDS}, for example 2 or 0.5")),
-        }
+/// A time in which something has to happen.
+fn timeout(text: &str) -> Result<Seconds, String> {
+    let Seconds(time) = text.parse()?;
+    if time.is_zero() {
+        return Err("a timeout of 0 would fail every relay: give more".to_owned());
     }
+    Ok(Seconds(time))
+}
+
+fn query_timeout(text: &str) -> Result<Seconds, String> {
+    let Seconds(time) = timeout(text)?;
+    if time.as_secs_f64() > MAX_QUERY_SECONDS {
+        return Err(format!(
+            "a query may take {MAX_QUERY_SECONDS} at most: tor itself gives up after 120"
+        ));
+    }
+    Ok(Seconds(time))
 }
 
 /// Most tries of the first pass and most confirming rounds: with those that do not count, and once
@@ -410,14 +394,14 @@ impl Cli {
     pub fn check(self) -> Result<Config, Usage> {
         let (mode, domain, expected) = self.question.check()?;
         let country = self.exits.country.clone();
-        let shard = given(self.exits.shard.clone());
+        let shard = self.exits.shard;
         let wanted = self.exits.check()?;
-        let first_hop = given(self.pacing.first_hop.clone());
-        let (pace, max_per_first_hop) = self.pacing.check()?;
+        let first_hop = self.pacing.first_hop;
+        let (pace, max_per_first_hop) = self.pacing.check();
         let bootstrap_timeout =
-            given(self.tor.bootstrap_timeout.clone()).map_or(Duration::from_secs(300), |s| s.0);
-        let tor_wait = given(self.tor.tor_wait.clone()).map_or(Duration::from_secs(120), |s| s.0);
-        let analysis_dir = given(self.analysis_dir);
+            self.tor.bootstrap_timeout.map_or(Duration::from_secs(300), |s| s.0);
+        let tor_wait = self.tor.tor_wait.map_or(Duration::from_secs(120), |s| s.0);
+        let analysis_dir = self.analysis_dir;
         if self.resume && analysis_dir.is_none() {
             return Err(Usage("--resume needs --analysis-dir: which run is to go on?".to_owned()));
         }
@@ -447,11 +431,11 @@ impl Cli {
 
 impl Question {
     fn check(self) -> Result<(Mode, Domain, Option<IpAddr>), Usage> {
-        let expected = given(self.expected_ip).unwrap_or(DEFAULT_EXPECTED);
+        let expected = self.expected_ip.unwrap_or(DEFAULT_EXPECTED);
         if let Some(host) = self.host {
             return Ok((Mode::Nxdomain, host, None));
         }
-        let domain = match given(self.domain) {
+        let domain = match self.domain {
             Some(domain) => domain,
             None => {
                 DEFAULT_DOMAIN.parse().map_err(|error: InvalidDomain| Usage(error.to_string()))?
@@ -479,48 +463,40 @@ impl Exits {
 }
 
 impl Pacing {
-    fn check(self) -> Result<(crate::schedule::Pace, u32), Usage> {
+    fn check(self) -> (crate::schedule::Pace, u32) {
         let (build_delay, delay_noise, query_timeout, tries) = match self.pace {
             PaceName::Conservative => (3.0, 2.0, 15.0, 3),
             PaceName::Default => (2.0, 1.0, 10.0, 2),
             PaceName::Aggressive => (1.0, 0.5, 5.0, 1),
         };
-        let seconds = |value: Option<Maybe<Seconds>>, default: f64| {
-            given(value).map_or(Duration::from_secs_f64(default), |Seconds(time)| time)
+        let seconds = |value: Option<Seconds>, default: f64| {
+            value.map_or(Duration::from_secs_f64(default), |Seconds(time)| time)
         };
-        let count = |value, default| given(value).map_or(default, |Count(count)| count);
+        let count = |value: Option<Count>, default| value.map_or(default, |Count(count)| count);
         let limits = crate::probe::Limits {
             circuit: seconds(self.circuit_timeout, 20.0),
             query: seconds(self.query_timeout, query_timeout),
         };
-        if limits.circuit.is_zero() || limits.query.is_zero() {
-            return Err(Usage("a timeout of 0 would fail every relay: give more".to_owned()));
-        }
-        if limits.query.as_secs_f64() > MAX_QUERY_SECONDS {
-            return Err(Usage(format!(
-                "--query-timeout may be {MAX_QUERY_SECONDS} at most: tor itself gives up after 120"
-            )));
-        }
         let max_in_flight = count(self.max_in_flight, 64);
-        let alone = given(self.first_hop).is_some();
+        let alone = self.first_hop.is_some();
         let per_first_hop = count(self.max_per_first_hop, if alone { max_in_flight } else { 4 });
         let pace = crate::schedule::Pace {
             build_delay: seconds(self.build_delay, build_delay),
             delay_noise: seconds(self.delay_noise, delay_noise),
             limits,
-            tries: given(self.max_retries).map_or(tries, |Tries(tries)| tries),
+            tries: self.max_retries.map_or(tries, |Tries(tries)| tries),
             retry_delay: seconds(self.retry_delay, 1.0),
             max_in_flight: usize::try_from(max_in_flight).unwrap_or(usize::MAX),
-            confirm_rounds: given(self.confirm_rounds).map_or(2, |Rounds(rounds)| rounds),
+            confirm_rounds: self.confirm_rounds.map_or(2, |Rounds(rounds)| rounds),
             confirm_after: seconds(self.confirm_after, 60.0),
         };
-        Ok((pace, per_first_hop))
+        (pace, per_first_hop)
     }
 }
 
 impl TorArgs {
     fn check(self) -> Result<TorChoice, Usage> {
-        match given(self.control) {
+        match self.control {
             Some(_) if self.torrc_extra.is_some() => Err(Usage(
                 "--torrc-extra is for a tor of the scanner's own; --control uses one that is \
                  running: give one"
@@ -528,10 +504,13 @@ impl TorArgs {
             )),
             Some(address) => Ok(TorChoice::Running(address)),
             None => Ok(TorChoice::Own {
-                program: given(self.tor).unwrap_or_else(|| "tor".into()),
-                dir: given(self.tor_dir),
+                program: self.tor.unwrap_or_else(|| "tor".into()),
+                dir: self.tor_dir,
                 torrc_extra: self.torrc_extra,
             }),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

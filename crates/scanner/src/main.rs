@@ -3,15 +3,25 @@
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use clap::Parser;
 use scanner::app::{self, Failure};
 use scanner::cli::{Cli, LogFormat};
 use scanner::progress::Screen;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli: Cli = settings::arguments::read();
     let (format, verbose) = (cli.log_format, cli.verbose);
+    if cli.check_settings {
+        settings::arguments::check_variables::<Cli>();
+        return match cli.check() {
+            Ok(_) => ExitCode::SUCCESS,
+            Err(usage) => {
+                let failure = Failure::from(usage);
+                tell(&failure);
+                failure.exit_code()
+            }
+        };
+    }
     let outcome = cli.check().map_err(Failure::from).and_then(|config| {
         let screen = Screen::new(config.progress);
         start_log(format, verbose, screen.clone());

@@ -6,4 +6,5 @@ mod fixture;
 mod golden;
 mod program;
 mod properties;
+mod retain;
 mod schema;

@@ -10,37 +10,37 @@ use record::{Files, Kind, Report, Trends, result_file_name};
 use crate::fixture::{relay, scan};
 use crate::schema;
 
-const HEALTHY: [(u32, char); 4] = [(1, 's'), (2, 's'), (3, 's'), (4, 's')];
+pub const HEALTHY: [(u32, char); 4] = [(1, 's'), (2, 's'), (3, 's'), (4, 's')];
 
 /// A place with `analysis/` and `public/`.
-struct Place {
-    dir: tempfile::TempDir,
+pub struct Place {
+    pub dir: tempfile::TempDir,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("analysis")).unwrap();
         Self { dir }
     }
 
-    fn path(&self, path: &str) -> PathBuf {
+    pub fn path(&self, path: &str) -> PathBuf {
         self.dir.path().join(path)
     }
 
-    fn command(&self, cwd: &str) -> Command {
+    pub fn command(&self, cwd: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_aggregate"));
         command.env_clear().env("GATE_MIN_RELAYS", "1").current_dir(self.path(cwd));
         command
     }
 
-    fn run(&self, cwd: &str, arguments: &[&str]) -> Output {
+    pub fn run(&self, cwd: &str, arguments: &[&str]) -> Output {
         self.command(cwd).args(arguments).output().unwrap()
     }
 
     /// Runs it, and checks the exit code.
     #[track_caller]
-    fn expect(&self, code: i32, cwd: &str, arguments: &[&str]) -> String {
+    pub fn expect(&self, code: i32, cwd: &str, arguments: &[&str]) -> String {
         let output = self.run(cwd, arguments);
         let all = format!(
             "{}{}",
@@ -51,7 +51,7 @@ impl Place {
         all
     }
 
-    fn names(&self) -> Vec<String> {
+    pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = fs::read_dir(self.path("public"))
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -60,11 +60,11 @@ impl Place {
         names
     }
 
-    fn latest(&self) -> Report {
+    pub fn latest(&self) -> Report {
         report(&self.path("public/latest.json"))
     }
 
-    fn files(&self) -> Files {
+    pub fn files(&self) -> Files {
         let bytes = fs::read(self.path("public/files.json")).unwrap();
         let files: Files = Kind::Files.parse(&bytes).unwrap();
         schema::check("files", &files);
@@ -299,6 +299,42 @@ fn a_previous_report_of_two_gigabytes_of_zeros_is_refused_and_named() {
 }
 
 #[test]
+fn a_damaged_latest_report_does_not_disarm_the_gate() {
+    let place = Place::new();
+    scan(0, HEALTHY).write(&place.path("analysis/0"));
+    place.expect(0, "", &[]);
+    scan(1, HEALTHY).write(&place.path("analysis/1"));
+    place.expect(0, "", &[]);
+    // One that was held back is nothing to go on from.
+    scan(2, [(1, 's')]).write(&place.path("analysis/2"));
+    place.expect(4, "", &[]);
+    fs::write(place.path("public/latest.json"), "half").unwrap();
+    scan(3, [(1, 's')]).write(&place.path("analysis/3"));
+    let said = place.expect(4, "", &[]);
+    assert!(said.contains("relay_count"), "{said}");
+    assert!(said.contains("Gone on from an earlier report: latest.json cannot be used"), "{said}");
+    let held = report(&place.path("public/dns_health_2026-01-01_19-50-00.json"));
+    assert_eq!(
+        held.metadata.previous.report.unwrap().timestamp,
+        scan(1, HEALTHY).run.unwrap().ended
+    );
+    assert_eq!(held.metadata.rejected.files[0].file, "latest.json");
+    // The newest of them is damaged too.
+    fs::write(place.path("public/dns_health_2026-01-01_07-50-00.json"), "half").unwrap();
+    fs::remove_file(place.path("public/dns_health_2026-01-01_19-50-00.json")).unwrap();
+    place.expect(4, "", &[]);
+    let held = report(&place.path("public/dns_health_2026-01-01_19-50-00.json"));
+    assert_eq!(
+        held.metadata.previous.report.unwrap().timestamp,
+        scan(0, HEALTHY).run.unwrap().ended
+    );
+    // A report that is named is meant alone.
+    fs::write(place.path("mine.json"), "half").unwrap();
+    place.expect(0, "", &["--previous", "mine.json", "--output", "new.json"]);
+    assert_eq!(report(&place.path("new.json")).metadata.previous.report, None);
+}
+
+#[test]
 fn a_list_that_is_lost_is_found_again_in_the_files() {
     let place = Place::new();
     for run in 0..3 {
@@ -424,4 +460,70 @@ fn our_own_zone_is_checked_with_the_server_that_is_named() {
     let name = place.files().files[0].name.clone();
     let report = report(&place.path("public").join(name));
     assert!(!report.metadata.publish.zone_check.unwrap().ok);
+}
+
+#[test]
+fn our_own_zone_can_be_asked_alone() {
+    let place = Place::new();
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let server = socket.local_addr().unwrap().to_string();
+    let answers = std::thread::spawn(move || {
+        for _ in 0..2 {
+            let mut packet = [0; 512];
+            let (length, asker) = socket.recv_from(&mut packet).unwrap();
+            let mut answer = packet[..length].to_vec();
+            // An answer with one record: the name of the question, A, IN, 60 s, 4 bytes.
+            answer[2..4].copy_from_slice(&[0x81, 0x80]);
+            answer[7] = 1;
+            answer.extend([0xc0, 0x0c, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 1]);
+            socket.send_to(&answer, asker).unwrap();
+        }
+    });
+    let zone = ["zone", "--zone-server", &server, "--domain", "validator.example"];
+    let right = [&zone[..], &["--expected-ip", "192.0.2.1"]].concat();
+    let said = place.expect(0, "", &right);
+    assert!(said.contains("validator.example answers 192.0.2.1"), "{said}");
+    let said = place.expect(3, "", &zone);
+    assert!(said.contains("192.0.2.1") && said.contains("64.65.4.1"), "{said}");
+    answers.join().unwrap();
+}
+
+#[test]
+fn the_shards_of_a_scan_find_each_other() {
+    let place = Place::new();
+    let all = || (0..40).map(|number| (number, 's'));
+    let write = |name: &str, scan: &crate::fixture::Scan| {
+        scan.write(&place.path(&format!("analysis/{name}")));
+    };
+    let name = |path: &str| format!("{}\n", place.path(path).display());
+    // Yesterday's, another division's and an unsharded one are none of them.
+    for index in 0..3 {
+        write(&format!("old{index}"), &scan(1, all()).shard(index, 3));
+    }
+    write("halves", &scan(2, all()).shard(1, 2));
+    write("whole", &scan(0, all()));
+    write("b", &scan(2, all()).shard(1, 3));
+    write("c", &scan(2, all()).shard(2, 3));
+    let runs = |code, of: &str| {
+        let (of, root) = (place.path(of), place.path("analysis"));
+        let (of, root) = (of.to_str().unwrap(), root.to_str().unwrap());
+        place.expect(code, ".", &["runs", "--of", of, "--analysis-root", root])
+    };
+    let two = runs(7, "analysis/b");
+    assert!(two.starts_with(&(name("analysis/b") + &name("analysis/c"))), "{two}");
+    assert!(two.contains("shards missing: 1"), "{two}");
+
+    write("a", &scan(2, all()).shard(0, 3));
+    let three = name("analysis/a") + &name("analysis/b") + &name("analysis/c");
+    assert_eq!(runs(0, "analysis/b"), three);
+    assert_eq!(runs(0, "analysis/whole"), name("analysis/whole"));
+    let none = runs(3, "analysis/none");
+    assert!(none.contains("run.json"), "{none}");
+
+    // Without --input, a report is made of all of them.
+    fs::remove_dir_all(place.path("analysis/halves")).unwrap();
+    place.expect(0, ".", &[]);
+    let latest = fs::read(place.path("public/latest.json")).unwrap();
+    let report: Report = Kind::Report.parse(&latest).unwrap();
+    assert_eq!(report.metadata.total_relays, 40);
 }

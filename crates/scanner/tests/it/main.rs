@@ -53,6 +53,7 @@ fn trials() -> Vec<Trial> {
             a_directory_that_cannot_be_written_is_told_before_tor_is_started,
             an_empty_variable_is_as_good_as_none,
             variables_stand_for_flags,
+            settings_are_checked_and_nothing_else_is_done,
             a_tor_that_cannot_be_started_is_told,
             a_tor_directory_that_cannot_be_used_is_told,
             help_tells_the_exit_codes,

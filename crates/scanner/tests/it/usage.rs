@@ -193,7 +193,7 @@ pub fn variables_stand_for_flags() {
     by("DNS_EXPECTED_IP", "x", 2, &["--expected-ip"]);
     by("SHARD", "3/3", 2, &["a shard is N/M"]);
     by("FIRST_HOP", "x", 2, &["40 hexadecimal"]);
-    by("BUILD_DELAY", "x", 2, &["--build-delay"]);
+    by("BUILD_DELAY", "x", 2, &["--build-delay", "BUILD_DELAY"]);
     by("DELAY_NOISE", "x", 2, &["--delay-noise"]);
     by("QUERY_TIMEOUT", "0", 2, &["would fail every relay"]);
     by("MAX_RETRIES", "0", 2, &["--max-retries"]);
@@ -222,6 +222,44 @@ fn script(dir: &Path, text: &str) -> String {
     fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     format!("--tor={}", path.display())
+}
+
+pub fn settings_are_checked_and_nothing_else_is_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = |flags: &[&str], variables: &[(&str, &str)]| {
+        let mut command = scanner(flags);
+        command.arg("--check-settings").current_dir(dir.path());
+        // Neither a home nor a tor is needed for it.
+        command.env_remove("PATH").envs(variables.iter().copied());
+        let ended = run(command);
+        assert_eq!(ended.out, "");
+        assert_eq!(names(dir.path()), Vec::<String>::new());
+        ended
+    };
+    assert_eq!(check(&[], &[]).with(0).err, "");
+    let good = [("BUILD_DELAY", "0.5"), ("SHARD", ""), ("ANALYSIS_DIR", "a"), ("ALL_EXITS", "no")];
+    assert_eq!(check(&[], &good).with(0).err, "");
+    let bad = [
+        ("BUILD_DELAY", "soon\x1b[31m"),
+        ("QUERY_TIMEOUT", "111"),
+        ("CIRCUIT_TIMEOUT", "0"),
+        ("SHARD", "3/3"),
+        ("MAX_RETRIES", " "),
+    ];
+    let ended = check(&[], &bad).with(2);
+    let begins: Vec<&str> =
+        ended.err.lines().filter(|line| line.starts_with("error: invalid value")).collect();
+    assert_eq!(begins.len(), 4, "{}", ended.err);
+    let ended = ended.saying(&["'BUILD_DELAY (--build-delay <SECONDS>)'", "soon\\u{1b}[31m"]);
+    let ended = ended.saying(&["'SHARD (--shard <N/M>)': a shard is N/M", "110 at most"]);
+    ended.saying(&["CIRCUIT_TIMEOUT (--circuit-timeout <SECONDS>)", "would fail every relay"]);
+    // Also a variable that a flag overrides: the next run may be without it.
+    let overridden = check(&["--shard=0/2"], &[("SHARD", "x")]).with(2);
+    overridden.saying(&["'SHARD (--shard <N/M>)'"]);
+    // What is wrong on the command line is not blamed on a variable.
+    let flag = check(&["--shard=y"], &[("SHARD", "0/2")]).with(2).saying(&["for '--shard <N/M>'"]);
+    assert!(!flag.err.contains("SHARD ("), "{}", flag.err);
+    check(&["--resume"], &[]).with(2).saying(&["--resume needs"]);
 }
 
 pub fn a_tor_that_cannot_be_started_is_told() {

@@ -1,22 +1,11 @@
-//! A real S3 server, which verifies signatures, in a thread of this process, with its objects in a
-//! directory of its own.
+//! The lab's S3 server, in a thread of this process, with its objects in a directory of its own.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::pin::Pin;
-use std::sync::Arc;
 
-use hyper::Request;
-use hyper::body::Incoming;
-use hyper::service::Service;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder;
-use s3s::auth::SimpleAuth;
-use s3s::service::{S3Service, S3ServiceBuilder};
+use lab::{Store, StoreKey};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::sync::Mutex;
 
 pub const ID: &str = "AKIDOFTHETESTS";
 pub const SECRET: &str = "s3cr3t-of-the-tests-8f1b";
@@ -27,68 +16,29 @@ pub struct Server {
     pub address: SocketAddr,
     /// Ends the server with this value.
     pub runtime: Runtime,
-}
-
-/// A service that takes one request at a time, where it has turns.
-#[derive(Clone)]
-struct InTurn {
-    service: S3Service,
-    turns: Option<Arc<Mutex<()>>>,
-}
-
-impl Service<Request<Incoming>> for InTurn {
-    type Response = <S3Service as Service<Request<Incoming>>>::Response;
-    type Error = <S3Service as Service<Request<Incoming>>>::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let (service, turns) = (self.service.clone(), self.turns.clone());
-        Box::pin(async move {
-            let _turn = match turns {
-                Some(turns) => Some(turns.lock_owned().await),
-                None => None,
-            };
-            Service::<Request<Incoming>>::call(&service, request).await
-        })
-    }
+    _store: Store,
 }
 
 impl Server {
     pub fn start() -> Self {
-        Self::with(None)
+        Self::with(false)
     }
 
-    /// A server whose requests are atomic, as those of every store are that has conditional writes;
-    /// s3s-fs looks first and writes afterwards, and an object's bytes and attributes one after the
-    /// other, so that of two at once both may succeed, or one see half of the other.
+    /// A server whose requests are atomic.
     pub fn atomic() -> Self {
-        Self::with(Some(Arc::default()))
+        Self::with(true)
     }
 
-    fn with(turns: Option<Arc<Mutex<()>>>) -> Self {
+    fn with(atomic: bool) -> Self {
         let root = tempfile::tempdir().unwrap();
-        std::fs::create_dir(root.path().join(BUCKET)).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
-        let mut service = S3ServiceBuilder::new(s3s_fs::FileSystem::new(root.path()).unwrap());
-        service.set_auth(SimpleAuth::from_single(ID, SECRET));
-        let service = InTurn { service: service.build(), turns };
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let address = listener.local_addr().unwrap();
-        runtime.spawn(async move {
-            while let Ok((socket, _)) = listener.accept().await {
-                socket.set_nodelay(true).unwrap();
-                let service = service.clone();
-                tokio::spawn(async move {
-                    let server = Builder::new(TokioExecutor::new());
-                    let _ = server.serve_connection(TokioIo::new(socket), service).await;
-                });
-            }
-        });
-        Self { root, address, runtime }
+        let key = StoreKey { id: ID.to_owned(), secret: SECRET.to_owned() };
+        let store = runtime.block_on(Store::start(root.path(), &[BUCKET], key, atomic)).unwrap();
+        Self { root, address: store.address(), runtime, _store: store }
     }
 
     /// Where the bucket's objects lie.

@@ -1,0 +1,139 @@
+//! Arguments and the variables that stand for them, read alike by the programs: a variable that is
+//! empty counts as not given, as in a configuration that names every setting; a value that cannot
+//! be used is named by the variable that it came from, and all such in one go. Reads the process's
+//! arguments and environment; writes to the terminal only what is wrong with them.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+
+use clap::builder::{OsStr as Name, Resettable};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Command, Error, Parser};
+
+/// The exit code of a usage error: clap's own.
+const USAGE: i32 = 2;
+
+/// The program's arguments; where they cannot be used, or help is asked for, the process ends as
+/// with [`Parser::parse`].
+#[must_use]
+pub fn read<C: Parser>() -> C {
+    let matches = without_empty(C::command()).try_get_matches();
+    let read = matches.and_then(|mut matches| C::from_arg_matches_mut(&mut matches));
+    match read {
+        Ok(arguments) => arguments,
+        Err(error) if from_a_variable::<C>(&error) => refuse(&wrong_variables(&C::command())),
+        Err(error) => printable(error).exit(),
+    }
+}
+
+/// Ends the process with a usage error where any variable of the program has a value that it cannot
+/// use, also those of commands that are not given now: what a later run would stumble over.
+pub fn check_variables<C: Parser>() {
+    let wrong = wrong_variables(&C::command());
+    if !wrong.is_empty() {
+        refuse(&wrong);
+    }
+}
+
+fn set(name: &OsStr) -> bool {
+    // Only white space is empty too, as for the programs' other settings.
+    std::env::var_os(name).is_some_and(|value| !value.to_string_lossy().trim().is_empty())
+}
+
+/// The command, blind to variables that are empty.
+fn without_empty(command: Command) -> Command {
+    blind(command, &|name| !set(name))
+}
+
+fn blind(command: Command, to: &dyn Fn(&OsStr) -> bool) -> Command {
+    command
+        .mut_args(|arg| match arg.get_env() {
+            Some(name) if to(name) => arg.env(Resettable::<Name>::Reset),
+            _ => arg,
+        })
+        .mut_subcommands(|command| blind(command, to))
+}
+
+/// Whether an error is gone, or another, when the variables are.
+fn from_a_variable<C: Parser>(error: &Error) -> bool {
+    let about_a_value = matches!(
+        error.kind(),
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue | ErrorKind::InvalidUtf8
+    );
+    let same = |other: Error| {
+        other.kind() == error.kind()
+            && [ContextKind::InvalidArg, ContextKind::InvalidValue]
+                .into_iter()
+                .all(|kind| context(&other, kind) == context(error, kind))
+    };
+    about_a_value && !blind(C::command(), &|_| true).try_get_matches().is_err_and(same)
+}
+
+/// What is wrong with each variable of the program and its commands whose value cannot be used.
+fn wrong_variables(command: &Command) -> Vec<String> {
+    // By name, as commands share variables.
+    let mut wrong: BTreeMap<String, String> = BTreeMap::new();
+    let mut commands = vec![command];
+    while let Some(next) = commands.pop() {
+        commands.extend(next.get_subcommands());
+        for arg in next.get_arguments() {
+            let Some(name) = arg.get_env().filter(|name| set(name)) else { continue };
+            if let Err(error) = alone(arg) {
+                let name = name.to_string_lossy().into_owned();
+                let told = told(error, &name);
+                wrong.entry(name).or_insert(told);
+            }
+        }
+    }
+    wrong.into_values().collect()
+}
+
+/// Reads one argument from its variable, whatever it demands of others.
+fn alone(arg: &Arg) -> Result<(), Error> {
+    let copy = arg
+        .clone()
+        .required(false)
+        .global(false)
+        .conflicts_with(Resettable::Reset)
+        .overrides_with(Resettable::Reset)
+        .requires(Resettable::Reset);
+    Command::new("alone")
+        .no_binary_name(true)
+        .arg(copy)
+        .try_get_matches_from(std::iter::empty::<&str>())
+        .map(drop)
+}
+
+/// The error of a variable's value, with the variable before the flag that it stands for.
+fn told(mut error: Error, variable: &str) -> String {
+    let Some(flag) = context(&error, ContextKind::InvalidArg) else {
+        // Its words do not say what it is about.
+        return format!("error: the value of '{variable}' cannot be used: it is not UTF-8");
+    };
+    let both = ContextValue::String(format!("{variable} ({flag})"));
+    error.insert(ContextKind::InvalidArg, both);
+    let text = printable(error).render().to_string();
+    // The hint at the help comes once, at the end.
+    text.split("\n\nFor more information").next().unwrap_or_default().trim_end().to_owned()
+}
+
+/// The error, with a value that can be shown.
+fn printable(mut error: Error) -> Error {
+    if let Some(value) = context(&error, ContextKind::InvalidValue) {
+        error.insert(ContextKind::InvalidValue, ContextValue::String(record::printable(&value)));
+    }
+    error
+}
+
+fn context(error: &Error, kind: ContextKind) -> Option<String> {
+    match error.get(kind) {
+        Some(ContextValue::String(value)) => Some(value.clone()),
+        _ => None,
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the program ends here, before it has a log")]
+fn refuse(problems: &[String]) -> ! {
+    eprintln!("{}\n\nFor more information, try '--help'.", problems.join("\n"));
+    std::process::exit(USAGE);
+}

@@ -1,0 +1,196 @@
+//! Configurations, good and bad.
+
+use super::*;
+
+const SAFE: Access = Access { owner: 0, mode: 0o640 };
+
+fn checked(text: &str, access: Access, caller: u32) -> Vec<String> {
+    let found = Found { bytes: text.as_bytes().to_vec(), access };
+    check(&found, caller).problems.iter().map(|problem| format!("config.env:{problem}")).collect()
+}
+
+fn problems(text: &str) -> Vec<String> {
+    checked(text, SAFE, 1000)
+}
+
+#[track_caller]
+fn one(text: &str, words: &str) {
+    let problems = problems(text);
+    let [problem] = problems.as_slice() else { panic!("{text}: {problems:?}") };
+    assert!(problem.contains(words), "{text}: {problem}");
+}
+
+#[test]
+fn a_good_one() {
+    let text = "DO_ENABLED=true\nDO_SPACES_SECRET=hunter2\nSCAN_LIMIT=60\nTZ=UTC\nSHARD=\n\
+                UPLOAD_TARGETS='attic, cellar'\nATTIC_BUCKET=b\nCELLAR_ACL=private\nRUN_STORE=shed\n\
+                SHED_ENDPOINT=https://example.com\nGATHER=true\n";
+    let found = Found { bytes: text.as_bytes().to_vec(), access: SAFE };
+    assert_eq!(check(&found, 0), Checked { given: 10, problems: Vec::new() });
+}
+
+#[test]
+fn a_setting_that_is_none_is_named_with_the_one_that_is_meant() {
+    for (text, words) in [
+        (
+            "BUILD_DELEY=hunter2",
+            "config.env:1: BUILD_DELEY is not a setting: is BUILD_DELAY meant?",
+        ),
+        ("build_delay=hunter2", "is BUILD_DELAY meant?"),
+        ("MAX_RETRYS=hunter2", "is MAX_RETRIES meant?"),
+        ("QUERY_TIMOUT=hunter2", "is QUERY_TIMEOUT meant?"),
+        ("SHARDS=hunter2", "is SHARD meant?"),
+        ("LOGDIR=hunter2", "is LOG_DIR meant?"),
+        ("DO_SPACE_SECRET=hunter2", "is DO_SPACES_SECRET meant?"),
+        ("R2_SECRET_KEY=hunter2", "R2_SECRET_KEY is not a setting"),
+        ("GATE_FRIDAYS=hunter2", "`settings list`"),
+        ("CLOUDFLARE_API_KEY=hunter2", "CLOUDFLARE_API_KEY is not a setting"),
+        ("CONFIG_FILE=hunter2", "means nothing in it"),
+        ("UPLOAD_TARGETS=attic\nATTIC_BUKET=hunter2", "is ATTIC_BUCKET meant?"),
+    ] {
+        one(text, words);
+        assert!(!problems(text)[0].contains("hunter2"));
+    }
+}
+
+#[test]
+fn other_programs_variables_are_let_be() {
+    for name in [
+        "TZ",
+        "PATH",
+        "HOME",
+        "USER",
+        "SHELL",
+        "TERM",
+        "LANG",
+        "LC_ALL",
+        "LANGUAGE",
+        "MAILTO",
+        "TMPDIR",
+        "NO_PROXY",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "ALL_PROXY",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "RUST_BACKTRACE",
+        "RUST_LOG_STYLE",
+        "NO_COLOR",
+        "EDITOR",
+        "XDG_STATE_HOME",
+        "XDG_RUNTIME_DIR",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_PROFILE",
+        "AWS_REGION",
+        "AWS_SESSION_TOKEN",
+        "CHUTNEY_PATH",
+        "LD_LIBRARY_PATH",
+        "NODE_OPTIONS",
+        "CARGO_HOME",
+        "DEBIAN_FRONTEND",
+        "LOGNAME",
+        "HOSTNAME",
+        "PAGER",
+        "CI",
+        "NICE",
+    ] {
+        assert_eq!(problems(&format!("{name}=x")), Vec::<String>::new(), "{name}");
+    }
+}
+
+#[test]
+fn values_out_of_range() {
+    for (text, words) in [
+        ("SCAN_LIMIT=59", "SCAN_LIMIT is \"59\": write a whole number from 60 to 86400"),
+        ("SCAN_LIMIT=86401", "whole number"),
+        ("SCAN_LIMIT=060", "whole number"),
+        ("SCAN_LIMIT=1.5", "whole number"),
+        ("UPLOAD_LIMIT=+5", "whole number"),
+        ("KEEP_RUNS=-1", "whole number"),
+        ("KEEP_RUNS=many", "whole number"),
+        ("MIN_FREE_MB=99999999999999999999999", "whole number"),
+        ("STORE_DEADLINE_MS=99", "from 100 to 60000"),
+        ("GATHER=yes", "true or false"),
+        ("ZONE_CHECK=flase", "ZONE_CHECK is \"flase\": write true or false"),
+        ("R2_ENABLED=2", "true or false"),
+        ("UPLOAD_TARGETS=attic\nATTIC_ENABLED=2", "true or false"),
+        ("RUN_STORE='do r2'", "a store's name"),
+        ("STATE_DIR='~/state'", "the whole path"),
+        ("LOG_DIR='~\u{202e}x'", "\\u{202e}"),
+    ] {
+        one(text, words);
+    }
+    for text in ["SCAN_LIMIT=60", "SCAN_LIMIT=86400", "KEEP_RUNS=0", "ZONE_CHECK=No", "SCAN_LIMIT="]
+    {
+        assert_eq!(problems(text), Vec::<String>::new(), "{text}");
+    }
+}
+
+#[test]
+fn everything_in_one_go_and_in_order() {
+    let text = "SCAN_LIMIT=1\nexport A=1\nBUILD_DELEY=1\n";
+    let found = checked(text, Access { owner: 7, mode: 0o666 }, 1000);
+    let places: Vec<&str> = found.iter().map(|problem| &problem[..12]).collect();
+    assert_eq!(
+        places,
+        ["config.env: ", "config.env: ", "config.env:1", "config.env:2", "config.env:3"]
+    );
+}
+
+#[test]
+fn who_may_touch_the_file() {
+    let secret = "A=1\nDO_SPACES_SECRET=hunter2\n";
+    let with = |text: &str, owner, mode| checked(text, Access { owner, mode }, 1000);
+    for mode in [0o400, 0o600, 0o640, 0o440] {
+        assert_eq!(with(secret, 1000, mode), Vec::<String>::new());
+        assert_eq!(with(secret, 0, mode), Vec::<String>::new());
+    }
+    let found = with(secret, 0, 0o644);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("DO_SPACES_SECRET in line 2"), "{found:?}");
+    assert!(!found[0].contains("hunter2"));
+    for other in [
+        "DO_SPACES_SECRET=",
+        "DO_BUCKET=reports",
+        "AWS_PROFILE=x",
+        "HTTPS_PROXY=http://proxy:3128",
+        "SCAN_LIMIT=100",
+    ] {
+        assert_eq!(with(other, 0, 0o644), Vec::<String>::new(), "{other}");
+    }
+    for secret in [
+        "AWS_SECRET_ACCESS_KEY=x",
+        "AWS_ACCESS_KEY_ID=x",
+        "HTTPS_PROXY=http://me:hunter2@proxy:3128",
+        "UPLOAD_TARGETS=attic\nATTIC_SECRET_ACCESS_KEY=x",
+        "CLOUDFLARE_API_TOKEN=x",
+    ] {
+        assert_eq!(with(secret, 0, 0o644).len(), 1, "{secret}");
+    }
+    assert!(with("A=1", 1000, 0o620)[0].contains("every member of its group can change it"));
+    assert!(with("A=1", 1000, 0o602)[0].contains("every user of this machine can change it"));
+    assert!(with("A=1", 1001, 0o600)[0].contains("belongs to user number 1001"));
+}
+
+mod properties {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn nothing_panics_and_nothing_acts_on_a_terminal(bytes: Vec<u8>, owner: u32, mode in 0u32..0o7777) {
+            for problem in check(&Found { bytes, access: Access { owner, mode } }, 0).problems {
+                prop_assert_eq!(printable(&problem.to_string()), problem.to_string());
+            }
+        }
+
+        #[test]
+        fn names_and_values_of_any_kind(name in "[A-Z][A-Z_]{0,12}", value in "\\PC{0,10}") {
+            let text = format!("{name}='{value}'\nUPLOAD_TARGETS='{value}'\nRUN_STORE='{value}'\n");
+            for problem in problems(&text) {
+                prop_assert_eq!(printable(&problem), problem);
+            }
+        }
+    }
+}

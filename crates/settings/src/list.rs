@@ -1,0 +1,71 @@
+//! The closed list of every setting that there is. A program's own test holds its flags' variables
+//! and their defaults to it, so that a new one cannot be forgotten here.
+
+mod job;
+mod scan;
+mod stores;
+
+use crate::key::{Default, Group, Key, Kind, Reader};
+
+/// Every setting, by group in the order of [`Group::ALL`].
+pub fn keys() -> impl Iterator<Item = &'static Key> {
+    Group::ALL.into_iter().flat_map(|group| of(group).iter())
+}
+
+/// The settings of a group.
+fn of(group: Group) -> &'static [Key] {
+    match group {
+        Group::Asked => scan::ASKED,
+        Group::Exits => scan::EXITS,
+        Group::Pace => scan::PACE,
+        Group::Tor => scan::TOR,
+        Group::Report => job::REPORT,
+        Group::Stores => stores::STORES,
+        Group::Hosts => job::HOSTS,
+        Group::Limits => job::LIMITS,
+        Group::Retention => job::RETENTION,
+        Group::Cloudflare => stores::CLOUDFLARE,
+    }
+}
+
+/// The setting of this name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Key> {
+    keys().find(|key| key.name == name)
+}
+
+/// The setting `variable` of the operator's own store `target`, where that is one: it means what
+/// the same setting of `S3_` means. The names are in capitals.
+#[must_use]
+pub fn of_target(target: &str, variable: &str) -> Option<&'static Key> {
+    let rest = variable.strip_prefix(&target.to_ascii_uppercase())?.strip_prefix('_')?;
+    find(&format!("S3_{rest}"))
+}
+
+/// A setting of this group, with the rest as it mostly is.
+const fn key(
+    name: &'static str,
+    group: Group,
+    readers: &'static [Reader],
+    default: Default,
+    about: &'static str,
+) -> Key {
+    Key { name, group, readers, kind: Kind::Programs, default, decided: false, about }
+}
+
+impl Key {
+    /// It may be this.
+    const fn of(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// The example sets it.
+    const fn decided(mut self) -> Self {
+        self.decided = true;
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests;

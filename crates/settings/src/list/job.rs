@@ -1,0 +1,226 @@
+//! The settings of the whole job: report, hosts, places, limits, retention.
+
+use super::{key, scan};
+use crate::key::Default::{None, Value, Words};
+use crate::key::Reader::{Aggregate, Retain, Scanner, Upload, Wrapper};
+use crate::key::{Default, Group, Key, Kind, Reader};
+
+pub const REPORT: &[Key] = &[
+    report(
+        "ZONE_CHECK",
+        Value("false"),
+        "Whether a fresh name in the zone is asked for directly; if that fails, the gate closes.",
+    )
+    .of(Kind::Flag),
+    report(
+        "ZONE_SERVER",
+        Words("those in /etc/resolv.conf"),
+        "The DNS server that ZONE_CHECK asks, ADDRESS:PORT.",
+    ),
+    report(
+        "KNOWN_GOOD_EXIT",
+        None,
+        "The fingerprint of an exit whose resolver is good: if it fails, the gate closes.",
+    ),
+    report("GATE_MIN_RELAYS", Value("100"), "Fewest relays that a report may have."),
+    report(
+        "GATE_RELAY_COUNT_PERCENT",
+        Value("20"),
+        "Greatest change of the number of relays since the previous report, in percent.",
+    ),
+    report(
+        "GATE_SUCCESS_RATE_POINTS",
+        Value("10"),
+        "Greatest change of the DNS success rate since then, in percentage points.",
+    ),
+    report(
+        "GATE_CIRCUIT_FAIL_PERCENT",
+        Value("25"),
+        "Greatest share of relays that were not reached, in percent.",
+    ),
+    report(
+        "GATE_SCANNER_FAULT_PERCENT",
+        Value("5"),
+        "Greatest share of results that are faults of the scanner, in percent.",
+    ),
+    report(
+        "GATE_ONE_KIND_PERCENT",
+        Value("90"),
+        "Share of failures of one kind that are taken for our zone's, in percent, ...",
+    ),
+    report(
+        "GATE_ONE_KIND_FAILING_PERCENT",
+        Value("20"),
+        "... where at least this share of the relays tested fails, in percent.",
+    ),
+    report(
+        "GATE_ACCEPT_AFTER",
+        Value("3"),
+        "Runs in a row that must agree before a mere change is published; 0: never.",
+    ),
+    report(
+        "HISTORY_FILE",
+        Words("history.sqlite in ANALYSIS_ROOT"),
+        "The database of earlier runs.",
+    )
+    .of(Kind::Path),
+];
+
+const fn report(name: &'static str, default: Default, about: &'static str) -> Key {
+    key(name, Group::Report, &[Aggregate], default, about)
+}
+
+pub const HOSTS: &[Key] = &[
+    key(
+        "SHARD",
+        Group::Hosts,
+        &[Wrapper, Scanner],
+        Words("all of them"),
+        "The part of the exits that this host tests, N/M counted from 0: 0/3, 1/3, 2/3.",
+    ),
+    wrapper(
+        "RUN_STORE",
+        Group::Hosts,
+        None,
+        "The store that carries runs between hosts: do, r2, s3, or a name of UPLOAD_TARGETS.",
+    )
+    .of(Kind::Target),
+    wrapper(
+        "GATHER",
+        Group::Hosts,
+        Value("false"),
+        "true on the one host that gathers every host's run and makes the report.",
+    )
+    .of(Kind::TrueFalse),
+    wrapper(
+        "GATHER_WAIT",
+        Group::Hosts,
+        Value("3600"),
+        "How long that host waits for the other hosts' runs, in seconds.",
+    )
+    .of(Kind::Whole(0, DAY)),
+];
+
+/// Seconds.
+const DAY: u64 = 86_400;
+
+const fn wrapper(name: &'static str, group: Group, default: Default, about: &'static str) -> Key {
+    key(name, group, &[Wrapper], default, about)
+}
+
+pub const LIMITS: &[Key] = &[
+    wrapper(
+        "STATE_DIR",
+        Group::Limits,
+        Words("the checkout; installed: /var/lib/tor-exit-validator"),
+        "What every other place is in, unless it is given itself.",
+    )
+    .of(Kind::Path),
+    place(
+        "ANALYSIS_ROOT",
+        &[Wrapper, Aggregate, Upload],
+        Words("analysis in STATE_DIR"),
+        "Where runs are, one directory each.",
+    ),
+    place(
+        "OUTPUT_DIR",
+        &[Wrapper, Aggregate, Upload],
+        Words("public in STATE_DIR"),
+        "Where reports are published, and what is uploaded and served.",
+    ),
+    place(
+        "LOG_DIR",
+        &[Wrapper, Retain],
+        Words("log in STATE_DIR"),
+        "Where each run's log file is.",
+    ),
+    place(
+        "PROGRAM_DIR",
+        &[Wrapper],
+        Words("beside run_dns_validation, or target/release of its checkout"),
+        "Where the programs are.",
+    ),
+    place(
+        "ANALYSIS_DIR",
+        &[Scanner],
+        Words("a new directory for each run"),
+        "Where one run's results go; for runs by hand.",
+    ),
+    limit("SCAN_LIMIT", Value("19800"), 60, "Longest time for the scan, in seconds."),
+    limit("AGGREGATE_LIMIT", Value("900"), 1, "Longest time for the report, in seconds."),
+    limit("UPLOAD_LIMIT", Value("3600"), 1, "Longest time for the uploads, in seconds."),
+    limit("RETAIN_LIMIT", Value("1800"), 1, "Longest time for the retention, in seconds."),
+    wrapper(
+        "MIN_FREE_MB",
+        Group::Limits,
+        Value("1000"),
+        "No run begins with less free disk space than this, in megabytes.",
+    )
+    .of(Kind::Whole(0, 100_000_000)),
+    key(
+        "UPLOAD_TIMEOUT",
+        Group::Limits,
+        &[Upload],
+        Value("60"),
+        "How long one request to a store, or a pause in its answer, may take, in seconds.",
+    ),
+    key(
+        "UPLOAD_DEADLINE",
+        Group::Limits,
+        &[Upload],
+        Value("1800"),
+        "How long everything that a store gets may take, in seconds.",
+    ),
+    key(
+        "LOG_FORMAT",
+        Group::Limits,
+        &[Aggregate],
+        Value("text"),
+        "How aggregate writes its log: text, or json for a machine.",
+    ),
+    key(
+        "RUST_LOG",
+        Group::Limits,
+        scan::LOGGERS,
+        Words("info of our own programs"),
+        "How much the programs' logs tell, for instance info,scanner=debug.",
+    ),
+];
+
+const fn place(
+    name: &'static str,
+    readers: &'static [Reader],
+    default: Default,
+    about: &'static str,
+) -> Key {
+    key(name, Group::Limits, readers, default, about).of(Kind::Path)
+}
+
+const fn limit(name: &'static str, default: Default, least: u64, about: &'static str) -> Key {
+    wrapper(name, Group::Limits, default, about).of(Kind::Whole(least, DAY))
+}
+
+pub const RETENTION: &[Key] = &[
+    kept("KEEP_RUNS", Value("28"), 100_000, "How many runs' analysis directories stay; 0: all."),
+    kept(
+        "ARCHIVE_AFTER_DAYS",
+        Value("180"),
+        DAYS,
+        "Reports older than so many days go into monthly archives; 0: never.",
+    ),
+    kept("KEEP_LOGS", Value("120"), 1_000_000, "How many log files stay; 0: all."),
+    key(
+        "HISTORY_KEEP_DAYS",
+        Group::Retention,
+        &[Aggregate],
+        Value("730"),
+        "How many days the history goes back.",
+    ),
+];
+
+/// A hundred years, nearly.
+const DAYS: u64 = 36_500;
+
+const fn kept(name: &'static str, default: Default, most: u64, about: &'static str) -> Key {
+    key(name, Group::Retention, &[Retain], default, about).of(Kind::Whole(0, most))
+}

@@ -1,0 +1,83 @@
+//! The list by itself; the programs' own tests hold it to the programs.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+#[test]
+fn names_are_names_and_there_is_one_of_each() {
+    let mut names = BTreeSet::new();
+    for key in keys() {
+        assert!(names.insert(key.name), "{} is there twice", key.name);
+        assert!(
+            key.name.bytes().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_')
+        );
+        assert!(!key.readers.is_empty(), "{}", key.name);
+        assert!(of(key.group).iter().any(|other| other.name == key.name), "{}", key.name);
+        assert!(key.about.ends_with('.') || key.about.ends_with("..."), "{}", key.name);
+    }
+    for group in Group::ALL {
+        assert!(!of(group).is_empty());
+    }
+}
+
+#[test]
+fn defaults_are_in_range() {
+    for key in keys() {
+        if let (Kind::Whole(least, most), Default::Value(value)) = (key.kind, key.default) {
+            let value: u64 = value.parse().unwrap();
+            assert!((least..=most).contains(&value), "{}", key.name);
+        }
+        assert!(!key.is_secret() || key.default == Default::None, "{}", key.name);
+        assert!(!key.decided || matches!(key.default, Default::Value(_)), "{}", key.name);
+    }
+}
+
+#[test]
+fn a_store_of_ones_own_has_the_settings_of_s3() {
+    assert!(of_target("attic", "ATTIC_SECRET_ACCESS_KEY").unwrap().is_secret());
+    assert_eq!(of_target("attic", "ATTIC_REGION").unwrap().default, Default::Value("us-east-1"));
+    assert!(of_target("attic", "ATTIC_SPACES_KEY").is_none());
+    assert!(of_target("attic", "ATTICBUCKET").is_none());
+    assert!(of_target("attic", "BUCKET").is_none());
+}
+
+/// The text of a file of the repository.
+fn source(path: &str) -> String {
+    let path = format!("{}/../../{path}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+#[test]
+fn the_deploy_program_of_cloudflare_reads_these() {
+    let script = source("deploy/cloudflare/deploy");
+    let (_, rest) = script.split_once("\nfor name in ").unwrap();
+    let (names, _) = rest.split_once("; do").unwrap();
+    let read: BTreeSet<&str> = names.split_whitespace().filter(|word| *word != "\\").collect();
+    let listed: BTreeSet<&str> = keys()
+        .filter(|key| key.readers.contains(&Reader::Cloudflare))
+        .map(|key| key.name)
+        .collect();
+    assert_eq!(read, listed);
+    assert!(script.contains("${PAGES_BRANCH:-main}"));
+    assert_eq!(find("PAGES_BRANCH").unwrap().default, Default::Value("main"));
+}
+
+#[test]
+fn the_function_of_cloudflare_has_these_defaults_and_ranges() {
+    let script: String = source("deploy/cloudflare/lib/settings.js").split_whitespace().collect();
+    for (name, constant) in [
+        ("OVERDUE_AFTER_MINUTES", "DEFAULT_OVERDUE_MINUTES"),
+        ("STORE_DEADLINE_MS", "DEFAULT_DEADLINE_MS"),
+    ] {
+        let key = find(name).unwrap();
+        let (Default::Value(value), Kind::Whole(least, most)) = (key.default, key.kind) else {
+            panic!("{name}")
+        };
+        assert!(script.contains(&format!("exportconst{constant}={value};")), "{name}");
+        // As it is written there: digits in groups.
+        let digits = script.replace("525_600", "525600").replace("60_000", "60000");
+        let call = format!("\"{name}\",env.{name},{least},{most},{constant},");
+        assert!(digits.contains(&call), "{name}");
+    }
+}

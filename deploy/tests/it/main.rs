@@ -1,0 +1,77 @@
+//! `run_dns_validation` as cron calls it: the real script, the real programs, a private Tor network
+//! and real S3 servers, on good days and on bad ones.
+//!
+//! A harness of its own, since the network takes a while to start: all tests share one, and it is
+//! ended when the last of them is over. Flags are those of `cargo test`.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod cycles;
+mod days;
+mod host;
+mod machine;
+mod network;
+mod reader;
+mod several;
+mod usage;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// How many tests run at once: they mostly wait.
+const THREADS: usize = 4;
+
+/// A test by its name.
+macro_rules! trials {
+    ($($module:ident :: { $($name:ident),+ $(,)? }),+ $(,)?) => {
+        vec![$($(Trial::test(
+            concat!(stringify!($module), "::", stringify!($name)),
+            || { $module::$name(); Ok::<(), Failed>(()) },
+        )),+),+]
+    };
+}
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(THREADS);
+    let conclusion = libtest_mimic::run(&arguments, trials());
+    network::end();
+    conclusion.exit_code()
+}
+
+/// The longest first.
+fn trials() -> Vec<Trial> {
+    trials! {
+        cycles::{twenty_cycles_with_faults},
+        machine::{a_dry_run_as_a_user_without_rights},
+        several::{shards_are_gathered, a_shard_that_does_not_come_is_told},
+        days::{
+            a_good_day,
+            a_closed_gate,
+            one_store_of_two_is_down,
+            ended_in_each_stage_and_run_again,
+            killed_in_each_stage_and_run_again,
+            a_second_run_says_so,
+            an_unfinished_scan_is_gone_on_with,
+            a_stage_that_takes_too_long,
+            no_tor,
+            keys_stay_with_the_upload,
+        },
+        machine::{
+            a_full_disk,
+            too_little_room,
+            a_clock_behind_the_last_report,
+            a_clock_that_jumps_during_the_scan,
+            directories_that_others_can_write_to,
+            nobody_else_holds_the_lock,
+            the_check,
+        },
+        usage::{
+            wrong_arguments,
+            wrong_settings,
+            every_exit_code_is_told,
+            programs_that_are_missing,
+            the_environment_goes_before_the_file,
+        },
+    }
+}
