@@ -50,7 +50,8 @@ test("the wrapper is found by its link, and finds the programs beside itself", (
   const wrapper = join(root, "usr/local/bin/run_dns_validation");
   assert.equal(run(wrapper, ["--help"]).code, 0);
   const wrong = join(source.home, "wrong.env");
-  put(wrong, "WRONG=1\n", 0o600);
+  // No line of a configuration, for the real program and for the stand-in.
+  put(wrong, "export WRONG=1\n", 0o600);
   const refused = run(wrapper, ["--config", wrong, "--check"]);
   assert.equal(refused.code, 3, "by the settings program in its directory");
   assert.ok(existsSync(join(root, LIB, "settings")));
