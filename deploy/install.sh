@@ -187,7 +187,8 @@ own() { [ -n "$ROOT" ] || chown -h -- "$2" "$1"; }
 # shell that reads its script, keeps that.
 write_file() {
     mkdir -p -- "$(dirname -- "$2")" || return 1
-    NEW=$(dirname -- "$2")/.$(basename -- "$2").new.$$
+    # One name, so that what a killed installation left is written over by the next.
+    NEW=$(dirname -- "$2")/.$(basename -- "$2").new
     cp -- "$1" "$NEW" && own "$NEW" "$4" && chmod "$3" -- "$NEW" && sync -- "$NEW" &&
         mv -fT -- "$NEW" "$2" || return 1
     NEW=

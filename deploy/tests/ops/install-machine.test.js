@@ -191,6 +191,17 @@ describe("on a machine of its own", { skip: !isRoot && "needs root" }, () => {
     assert.ok(!sh('cat "$CALLS"').includes("systemctl disable"), "the system's tor is left alone");
   });
 
+  test("a schedule that this machine cannot keep is refused", () => {
+    const ended = here.sh(
+      `mount --bind /dev/null /usr/bin/systemctl; rm ${JSON.stringify(join(source.home, "fakes/systemctl"))}
+      ${INSTALL} --schedule systemd`,
+      env,
+    );
+    assert.equal(ended.code, 4);
+    assert.match(ended.err, /there is no systemd here: --schedule cron, or none/);
+    sh(`test ! -e /${LIB}`);
+  });
+
   test("packages that cannot be had end it before anything is installed", () => {
     put(`${env.CALLS}.refuse`, "");
     const ended = here.sh(

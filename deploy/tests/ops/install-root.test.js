@@ -161,6 +161,33 @@ test("a program that runs while it is upgraded goes on to its end", async () => 
   assert.equal(run(join(root, LIB, "scanner"), ["--version"]).out, "scanner 2\n");
 });
 
+test("killed at any moment, it leaves whole programs, and is finished by the next", async () => {
+  install();
+  for (let delay = 20; delay <= 200; delay += 20) {
+    source.version(String(delay));
+    const child = spawn(
+      join(source.path, "deploy/install.sh"),
+      ["--root", root, "--binaries", source.binaries],
+      // A group of its own, so that what it started dies with it.
+      { stdio: "ignore", detached: true },
+    );
+    await new Promise((resolve) => setTimeout(resolve, delay));
+    const ended = once(child, "close");
+    if (child.exitCode === null) {
+      process.kill(-Number(child.pid), delay % 40 === 0 ? "SIGKILL" : "SIGTERM");
+    }
+    await ended;
+    for (const name of ["scanner", "aggregate", "upload", "settings"]) {
+      const { out } = run(join(root, LIB, name), ["--version"]);
+      assert.match(out, new RegExp(`^${name} \\d+\n$`), "old or new, and whole");
+    }
+  }
+  source.version("300");
+  install();
+  for (const path of Object.keys(snapshot(root))) assert.doesNotMatch(path, /\.new$/);
+  assert.equal(run(join(root, LIB, "upload"), ["--version"]).out, "upload 300\n");
+});
+
 test("programs that are missing or do not run replace nothing", () => {
   install();
   const before = snapshot(root);
@@ -383,7 +410,7 @@ test(
     [ "$code" = 1 ]
     grep -q "could not: replace" "$3/err"
     "$1/${LIB}/aggregate" --version
-    ! ls -A "$1/${LIB}" | grep -F .new.
+    ! ls -A "$1/${LIB}" | grep -F .new
   `;
     const ended = run("unshare", [
       "--mount",
