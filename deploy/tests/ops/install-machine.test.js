@@ -80,7 +80,9 @@ describe("on a machine of its own", { skip: !isRoot && "needs root" }, () => {
 
   /** @type {(script: string) => string} what it prints; it must end well */
   const sh = (script) => {
-    const { code, out, err } = here.sh(`cd /\n${script}`, env);
+    // A command after `!` does not end a script under -e.
+    const not = 'not() { if "$@"; then return 1; fi; }';
+    const { code, out, err } = here.sh(`cd /\n${not}\n${script}`, env);
     assert.equal(code, 0, `${script}\n${out}${err}`);
     return out;
   };
@@ -213,7 +215,7 @@ describe("on a machine of its own", { skip: !isRoot && "needs root" }, () => {
     );
     assert.equal(ended.code, 1);
     assert.match(ended.err, /E: Unable to locate package\n.*could not: install packages: tor/);
-    sh(`test ! -e /${LIB}; ! getent passwd ${USER}`);
+    sh(`test ! -e /${LIB}; not getent passwd ${USER}`);
   });
 
   test("an old tor is pointed out", () => {
@@ -227,7 +229,9 @@ describe("on a machine of its own", { skip: !isRoot && "needs root" }, () => {
     sh(`${INSTALL} --schedule cron
       runuser -u ${USER} -- sh -c 'echo report >/${STATE}/public/latest.json'
       "$INSTALL" --uninstall`);
-    sh(`! getent passwd ${USER}; ! getent group ${USER}; test ! -e /${LIB}; test ! -e /${CRON}`);
+    sh(
+      `not getent passwd ${USER}; not getent group ${USER}; test ! -e /${LIB}; test ! -e /${CRON}`,
+    );
     const owners = `find /${CONF} /${STATE} /${LOGS} -printf '%U:%G\\n' | sort -u`;
     assert.equal(sh(owners), "0:0\n", "nobody's number is left on it");
     assert.equal(sh(`cat /${STATE}/public/latest.json`), "report\n");
@@ -238,7 +242,7 @@ describe("on a machine of its own", { skip: !isRoot && "needs root" }, () => {
     sh(`runuser -u ${USER} -- sh -c 'echo more >>/${STATE}/public/latest.json'`);
     const out = sh('"$INSTALL" --uninstall --purge');
     assert.match(out, /remove \/var\/lib\/tor-exit-validator with everything in it/);
-    sh(`! getent passwd ${USER}; test ! -e /${STATE}; test ! -e /${CONF}; test ! -e /${LOGS}`);
+    sh(`not getent passwd ${USER}; test ! -e /${STATE}; test ! -e /${CONF}; test ! -e /${LOGS}`);
     assert.equal(sh("grep -rl --exclude='*-' tor-exit-validator /etc /usr/local /var || :"), "");
   });
 

@@ -410,7 +410,7 @@ test(
     [ "$code" = 1 ]
     grep -q "could not: replace" "$3/err"
     "$1/${LIB}/aggregate" --version
-    ! ls -A "$1/${LIB}" | grep -F .new
+    if ls -A "$1/${LIB}" | grep -F .new; then exit 1; fi
   `;
     const ended = run("unshare", [
       "--mount",
