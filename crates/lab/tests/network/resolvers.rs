@@ -10,7 +10,9 @@ use std::time::Duration;
 use hickory_proto::op::{Message, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
 use lab::zone::{EXPECTED_ADDRESS, OTHER_ADDRESS, WILDCARD_DOMAIN};
-use lab::{BANDWIDTHS_FILE, Fault, MANIFEST_FILE, Manifest, Offer, RESOLVERS_FILE, Then};
+use lab::{
+    BANDWIDTHS_FILE, Fault, MANIFEST_FILE, Manifest, Offer, RESOLVERS_FILE, SETTINGS_FILE, Then,
+};
 use record::{Fingerprint, Mode, Status};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UdpSocket;
@@ -132,6 +134,8 @@ async fn a_network_that_was_told_of_can_be_checked() {
     }
     assert_eq!(manifest.exits[0].truth(Mode::Wildcard).status, Status::Success);
     assert_eq!(std::fs::read_to_string(&manifest.torrc).unwrap(), "TestingTorNetwork 1\n");
+    let settings = std::fs::read_to_string(dir.path().join(SETTINGS_FILE)).unwrap();
+    assert!(settings.contains("TOR_CONTROL=127.0.0.1:9051\n"), "{settings}");
     let bandwidths = std::fs::read_to_string(dir.path().join(BANDWIDTHS_FILE)).unwrap();
     assert_eq!(bandwidths.lines().count(), 1 + 2 + offer.exits.len());
     // `lab check` knows it: what is missing is the scan.
@@ -142,4 +146,5 @@ async fn a_network_that_was_told_of_can_be_checked() {
     assert!(down.success());
     assert!(child.wait().await.unwrap().success());
     assert!(Manifest::read(dir.path()).unwrap().is_none());
+    assert!(!dir.path().join(SETTINGS_FILE).exists());
 }
