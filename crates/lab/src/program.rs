@@ -59,7 +59,7 @@ enum Task {
     /// Run an S3 server on loopback until SIGINT or SIGTERM, in the place of every real store.
     ///
     /// DIR/config.env then has the settings that send the uploads to it, until it ends; what it
-    /// stores is in DIR/spaces and DIR/r2.
+    /// stores is in DIR/spaces and DIR/lab-r2.
     Store(Place),
     /// Compare the results of a scan of the lab with the truth.
     Check {

@@ -26,7 +26,7 @@ pub const SETTINGS_FILE: &str = "config.env";
 pub const SPACES_BUCKET: &str = "spaces";
 
 /// The bucket that stands for one of Cloudflare R2.
-pub const R2_BUCKET: &str = "r2";
+pub const R2_BUCKET: &str = "lab-r2";
 
 /// The one key that the server accepts.
 #[derive(Debug, Clone)]
