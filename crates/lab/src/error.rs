@@ -77,6 +77,9 @@ pub enum Error {
     /// The specification asked for no client.
     #[error("this lab has no client tor; ask for one in its specification")]
     NoClient,
+    /// What was told of a network that another program runs does not fit.
+    #[error("cannot use what was told of the network: {0}")]
+    Told(String),
     /// The lab's own threads are gone.
     #[error("the lab has stopped")]
     Stopped,

@@ -70,6 +70,18 @@ pub enum Fault {
     Dead,
 }
 
+/// What becomes of an exit's tor once its network is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Then {
+    /// It goes on: the fault is the resolver's alone.
+    Runs,
+    /// It is frozen (SIGSTOP).
+    Freezes,
+    /// It is killed (SIGKILL).
+    Dies,
+}
+
 /// The verdict that a true scanner gives of an exit, with several tries by different first hops.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Truth {
@@ -225,6 +237,18 @@ impl Fault {
             Self::Dead => {
                 Truth::not(Status::CircuitFail, ErrorCode::CircuitExitUnreachable, Blame::Exit)
             }
+        }
+    }
+
+    /// What becomes of the exit's tor; `None` where more has to be done to it than that, at the
+    /// very time at which the resolver is asked.
+    #[must_use]
+    pub const fn then(&self) -> Option<Then> {
+        match self {
+            Self::FreezesInQuery | Self::BreaksOff => None,
+            Self::Frozen => Some(Then::Freezes),
+            Self::Dead => Some(Then::Dies),
+            _ => Some(Then::Runs),
         }
     }
 

@@ -13,6 +13,7 @@ mod keys;
 mod link;
 mod manifest;
 mod network;
+mod outside;
 mod process;
 mod resolver;
 mod spec;
@@ -24,11 +25,14 @@ pub mod zone;
 pub use check::{Checked, Row, check};
 pub use dns::Transport;
 pub use error::Error;
-pub use fault::{EXIT_GIVES_UP_AFTER, FREEZE_IN_QUERY, Fault, SEQUENCE_RESTARTS_AFTER, Truth};
+pub use fault::{
+    EXIT_GIVES_UP_AFTER, FREEZE_IN_QUERY, Fault, SEQUENCE_RESTARTS_AFTER, Then, Truth,
+};
 pub use manifest::{
-    MANIFEST_FILE, Manifest, ManifestClient, ManifestExit, ManifestGuard, PACE, TORRC_FILE,
+    Holder, MANIFEST_FILE, Manifest, ManifestClient, ManifestExit, ManifestGuard, PACE, TORRC_FILE,
 };
 pub use network::{Client, Exit, Guard, Network};
+pub use outside::{BANDWIDTHS_FILE, Offer, RESOLVERS_FILE, Standing, Told, Wanted};
 pub use resolver::Asked;
 pub use spec::Spec;
 pub use start::Progress;

@@ -5,11 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use record::{Fingerprint, Format, Mode};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::store::SETTINGS_FILE;
 use crate::zone::{EXPECTED_ADDRESS, NXDOMAIN_DOMAIN, WILDCARD_DOMAIN};
-use crate::{Error, Network, Truth};
+use crate::{Error, Fault, Network, Truth};
 
 /// The manifest's file in the lab's directory.
 pub const MANIFEST_FILE: &str = "network.json";
@@ -38,8 +39,7 @@ pub struct Manifest {
     pub format: Format,
     /// The lab's process.
     pub pid: u32,
-    /// When that process started, in clock ticks since the machine did (proc(5), field 22 of
-    /// `/proc/PID/stat`): tells it from another that has got the same number since.
+    /// When that process started: see [`Holder::process_start`].
     pub process_start: u64,
     /// A file with the lines for a tor of one's own that is to use this network.
     pub torrc: PathBuf,
@@ -57,6 +57,31 @@ pub struct Manifest {
     pub guards: Vec<ManifestGuard>,
     /// The first hop that is in the consensus and dead; null where there is none.
     pub dead_guard: Option<Fingerprint>,
+}
+
+/// The process that holds a lab, or its resolvers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Its number.
+    pub pid: u32,
+    /// When it started, in clock ticks since the machine did (proc(5), field 22 of
+    /// `/proc/PID/stat`): tells it from another that has got the same number since.
+    pub process_start: u64,
+}
+
+impl Holder {
+    /// The process that this is.
+    pub(crate) fn this() -> Result<Self, Error> {
+        let pid = std::process::id();
+        let process_start = process_start(pid).map_err(Error::file("read", Path::new("/proc")))?;
+        Ok(Self { pid, process_start })
+    }
+
+    /// Whether it is still there.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        process_start(self.pid).is_ok_and(|start| start == self.process_start)
+    }
 }
 
 /// The client tor's addresses.
@@ -94,6 +119,26 @@ pub struct ManifestExit {
 }
 
 impl ManifestExit {
+    /// An exit with this fault, and the truth about it.
+    pub(crate) fn new(
+        fault: Fault,
+        fingerprint: Fingerprint,
+        nickname: String,
+        or_address: SocketAddr,
+        resolver: SocketAddr,
+    ) -> Self {
+        Self {
+            fingerprint,
+            nickname,
+            fault: fault.name().to_owned(),
+            description: fault.description(),
+            or_address,
+            resolver,
+            wildcard: fault.truth(Mode::Wildcard),
+            nxdomain: fault.truth(Mode::Nxdomain),
+        }
+    }
+
     /// The true verdict.
     #[must_use]
     pub const fn truth(&self, mode: Mode) -> &Truth {
@@ -120,16 +165,15 @@ impl Manifest {
     ///
     /// [`Error::File`] where the process cannot be found in `/proc`.
     pub fn of(network: &Network) -> Result<Self, Error> {
-        let pid = std::process::id();
-        let exit = |exit: &crate::Exit| ManifestExit {
-            fingerprint: exit.fingerprint,
-            nickname: exit.nickname.clone(),
-            fault: exit.fault.name().to_owned(),
-            description: exit.fault.description(),
-            or_address: exit.or_address,
-            resolver: exit.resolver,
-            wildcard: exit.fault.truth(Mode::Wildcard),
-            nxdomain: exit.fault.truth(Mode::Nxdomain),
+        let exit = |exit: &crate::Exit| {
+            let nickname = exit.nickname.clone();
+            ManifestExit::new(
+                exit.fault,
+                exit.fingerprint,
+                nickname,
+                exit.or_address,
+                exit.resolver,
+            )
         };
         let guard = |guard: &crate::Guard| ManifestGuard {
             fingerprint: guard.fingerprint,
@@ -141,19 +185,38 @@ impl Manifest {
             socks: client.socks,
             dns: client.dns,
         };
-        Ok(Self {
+        Ok(Self::new(
+            Holder::this()?,
+            network.dir(),
+            network.client().map(client),
+            network.exits().iter().map(exit).collect(),
+            network.guards().iter().map(guard).collect(),
+            network.dead_guard(),
+        ))
+    }
+
+    /// A manifest in this directory.
+    pub(crate) fn new(
+        holder: Holder,
+        dir: &Path,
+        client: Option<ManifestClient>,
+        exits: Vec<ManifestExit>,
+        guards: Vec<ManifestGuard>,
+        dead_guard: Option<Fingerprint>,
+    ) -> Self {
+        Self {
             format: Format { name: FORMAT_NAME.to_owned(), version: FORMAT_VERSION },
-            pid,
-            process_start: process_start(pid).map_err(Error::file("read", Path::new("/proc")))?,
-            torrc: network.dir().join(TORRC_FILE),
-            client: network.client().map(client),
+            pid: holder.pid,
+            process_start: holder.process_start,
+            torrc: dir.join(TORRC_FILE),
+            client,
             wildcard_domain: WILDCARD_DOMAIN.to_owned(),
             nxdomain_domain: NXDOMAIN_DOMAIN.to_owned(),
             expected_ip: EXPECTED_ADDRESS.into(),
-            exits: network.exits().iter().map(exit).collect(),
-            guards: network.guards().iter().map(guard).collect(),
-            dead_guard: network.dead_guard(),
-        })
+            exits,
+            guards,
+            dead_guard,
+        }
     }
 
     /// The lines of a `config.env` that have the whole job run on this lab, through its client tor;
@@ -191,15 +254,23 @@ impl Manifest {
     ///
     /// [`Error::File`].
     pub fn write(&self, network: &Network) -> Result<(), Error> {
-        let lines = network.torrc_lines();
-        atomic_file::replace(&self.torrc, lines.as_bytes())
+        self.write_in(network.dir(), &network.torrc_lines())
+    }
+
+    /// The same with these lines for a tor of one's own, in this directory.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`].
+    pub fn write_in(&self, dir: &Path, torrc_lines: &str) -> Result<(), Error> {
+        atomic_file::replace(&self.torrc, torrc_lines.as_bytes())
             .map_err(Error::file("write", &self.torrc))?;
         if let Some(settings) = self.settings() {
-            let path = network.dir().join(SETTINGS_FILE);
+            let path = dir.join(SETTINGS_FILE);
             atomic_file::replace(&path, settings.as_bytes())
                 .map_err(Error::file("write", &path))?;
         }
-        let path = network.dir().join(MANIFEST_FILE);
+        let path = dir.join(MANIFEST_FILE);
         let written = serde_json::to_vec_pretty(self)
             .map_err(std::io::Error::from)
             .and_then(|bytes| atomic_file::replace(&path, &bytes));
@@ -212,28 +283,46 @@ impl Manifest {
     ///
     /// [`Error::File`] where it cannot be read or is of another format or version.
     pub fn read(dir: &Path) -> Result<Option<Self>, Error> {
-        let path = dir.join(MANIFEST_FILE);
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::file("read", &path)(error)),
-        };
-        let manifest: Self = serde_json::from_slice(&bytes)
-            .map_err(|error| Error::file("read", &path)(error.into()))?;
-        if (manifest.format.name.as_str(), manifest.format.version) != (FORMAT_NAME, FORMAT_VERSION)
-        {
-            let found = format!("{} version {}", manifest.format.name, manifest.format.version);
-            let error = std::io::Error::other(format!("unknown format {found}"));
-            return Err(Error::file("read", &path)(error));
-        }
-        Ok(Some(manifest))
+        read(&dir.join(MANIFEST_FILE), FORMAT_NAME, FORMAT_VERSION)
+    }
+
+    /// The process that holds the lab.
+    #[must_use]
+    pub const fn holder(&self) -> Holder {
+        Holder { pid: self.pid, process_start: self.process_start }
     }
 
     /// Whether the process that wrote this is still there.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        process_start(self.pid).is_ok_and(|start| start == self.process_start)
+        self.holder().is_alive()
     }
+}
+
+/// Reads a file of the lab in this format; `None` where there is none.
+pub(crate) fn read<T: DeserializeOwned>(
+    path: &Path,
+    name: &str,
+    version: u32,
+) -> Result<Option<T>, Error> {
+    /// What every file of the lab begins with.
+    #[derive(Deserialize)]
+    struct Envelope {
+        format: Format,
+    }
+    let failed = |error: std::io::Error| Error::file("read", path)(error);
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let found: Envelope = serde_json::from_slice(&bytes).map_err(|error| failed(error.into()))?;
+    let Format { name: found_name, version: found_version } = found.format;
+    if (found_name.as_str(), found_version) != (name, version) {
+        let found = format!("unknown format {found_name} version {found_version}");
+        return Err(failed(std::io::Error::other(found)));
+    }
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| failed(error.into()))
 }
 
 /// When a process started. An error where there is none, or only its remains: a zombie.

@@ -1,8 +1,8 @@
-//! The commands of the `lab` program: `up`, `down` and `check`. The network itself and the
+//! The commands of the `lab` program: `up`, `down`, `check`, `resolvers` and `adopt`. The network itself and the
 //! comparison with the truth are the library's.
 
 use std::fs::{DirBuilder, File};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Parser, Subcommand};
 use lab::{
-    Manifest, Network, Progress, R2_BUCKET, SETTINGS_FILE, SPACES_BUCKET, Spec, Store, StoreKey,
+    Holder, Manifest, Network, Offer, Progress, R2_BUCKET, SETTINGS_FILE, SPACES_BUCKET, Spec,
+    Standing, Store, StoreKey, Told,
 };
 use record::{Mode, printable};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -34,7 +35,7 @@ const NO_LAB: u8 = 4;
     version,
     after_help = "Exit codes: 0 done; 1 an error, told on standard error; 2 wrong arguments; \
                   3 `check` found verdicts that are not true, or a scan that is not complete; \
-                  4 there is no lab in the directory."
+                  4 there is no lab in the directory, or for `adopt` no resolvers."
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -59,11 +60,33 @@ enum Task {
     ///
     /// DIR/config.env then has the settings that send the uploads to it, until it ends; what it
     /// stores is in DIR/spaces-reports and DIR/r2-reports.
+    /// stores is in DIR/spaces and DIR/lab-r2.
     Store(Place),
     /// Compare the results of a scan of the lab with the truth.
     Check {
         /// The scan's analysis directory.
         analysis_dir: PathBuf,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Start the resolvers alone, for a network that another program runs, and keep them until
+    /// SIGINT or SIGTERM.
+    ///
+    /// DIR/resolvers.json then tells which exits to run, until the resolvers end: for each its
+    /// `nickname`, a `resolv_conf` for tor's ServerDNSResolvConfFile, whether it allows `ipv6`, and
+    /// what becomes of its tor when the network is ready: `then` is `runs`, `freezes` (SIGSTOP) or
+    /// `dies` (SIGKILL). Faults that need more of the lab are not among them.
+    Resolvers(Place),
+    /// Adopt a network that another program runs with these resolvers.
+    ///
+    /// Writes DIR/network.json and DIR/config.env, as `lab up` does; and DIR/measured-bandwidths for
+    /// the authorities' V3BandwidthsFile, without which no relay is fit to be a first hop.
+    Adopt {
+        /// What there is, or `-` for standard input, in lines of these kinds: `exit NICKNAME
+        /// FINGERPRINT OR-ADDRESS`, `guard NICKNAME FINGERPRINT`, `authority NICKNAME FINGERPRINT`,
+        /// `client CONTROL-ADDRESS SOCKS-ADDRESS DNS-ADDRESS COOKIE-FILE`, and `torrc LINE`, a line
+        /// for a tor that is to use the network.
+        network: PathBuf,
         #[command(flatten)]
         place: Place,
     },
@@ -136,6 +159,11 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             runtime.block_on(store(&place.dir()?))
         }
         Task::Check { analysis_dir, place } => check(&analysis_dir, &place.dir()?),
+        Task::Resolvers(place) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(resolvers(&place.dir()?))
+        }
+        Task::Adopt { network, place } => adopt(&network, &place.dir()?),
         Task::Demo(wanted) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(demo(&wanted))
@@ -216,12 +244,19 @@ fn claim(dir: &Path) -> anyhow::Result<File> {
             dir.display()
         );
     }
-    match std::fs::remove_file(dir.join(lab::MANIFEST_FILE)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).context("cannot remove what an earlier lab left")
+    forget(dir).context("cannot remove what an earlier lab left")?;
+    Ok(lock)
+}
+
+/// Removes the files that say that there is a lab in the directory.
+fn forget(dir: &Path) -> std::io::Result<()> {
+    for name in [lab::MANIFEST_FILE, lab::RESOLVERS_FILE, SETTINGS_FILE] {
+        match std::fs::remove_file(dir.join(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
-        _ => Ok(lock),
     }
+    Ok(())
 }
 
 pub(crate) fn in_words(progress: Progress) -> String {
@@ -329,27 +364,28 @@ const FAREWELL: Duration = Duration::from_secs(20);
 
 #[expect(clippy::disallowed_methods, reason = "the edge: it waits for another process")]
 fn down(dir: &Path) -> anyhow::Result<ExitCode> {
-    let manifest = Manifest::read(dir)?.filter(Manifest::is_alive);
-    let Some(manifest) = manifest else {
+    let lab = Manifest::read(dir)?.map(|manifest| manifest.holder());
+    let holder = lab.or(Offer::read(dir)?.map(|offer| offer.holder));
+    let Some(holder) = holder.filter(Holder::is_alive) else {
         say(&format!("there is no lab in {}", dir.display()));
         return Ok(ExitCode::from(NO_LAB));
     };
-    let pid = i32::try_from(manifest.pid).ok().and_then(Pid::from_raw);
-    let pid = pid.context("network.json names no process")?;
+    let pid = i32::try_from(holder.pid).ok().and_then(Pid::from_raw);
+    let pid = pid.context("the lab's files name no process")?;
     // What the handle stands for cannot change; what the number stands for can.
     let handle = pidfd_open(pid, PidfdFlags::empty()).context("cannot reach the lab's process")?;
-    if manifest.is_alive() {
+    if holder.is_alive() {
         pidfd_send_signal(&handle, Signal::TERM).context("cannot end the lab's process")?;
     }
     let start = Instant::now();
     let mut killed = false;
-    while manifest.is_alive() {
+    while holder.is_alive() {
         if start.elapsed() > FAREWELL && !killed {
             // Its tors go with it: the kernel sees to that.
             pidfd_send_signal(&handle, Signal::KILL).context("cannot kill the lab's process")?;
             killed = true;
         }
-        ensure!(start.elapsed() < 2 * FAREWELL, "the lab's process {} does not end", manifest.pid);
+        ensure!(start.elapsed() < 2 * FAREWELL, "the lab's process {} does not end", holder.pid);
         std::thread::sleep(POLL);
     }
     say("ended");
@@ -371,6 +407,46 @@ async fn store(dir: &Path) -> anyhow::Result<ExitCode> {
     told.await;
     std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
     say("ended");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the resolvers alone until it is told to end.
+async fn resolvers(dir: &Path) -> anyhow::Result<ExitCode> {
+    let _lock = claim(dir)?;
+    let told = told()?;
+    let standing = Standing::start(dir)?;
+    standing.offer().write(dir)?;
+    say(&format!("{} resolvers are ready", standing.offer().exits.len()));
+    told.await;
+    forget(dir).context("the resolvers have ended, but their files could not be removed")?;
+    say("ended");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Longest text that is taken for what there is to tell of a network, in bytes.
+const LONGEST_TOLD: u64 = 1 << 20;
+
+fn adopt(network: &Path, dir: &Path) -> anyhow::Result<ExitCode> {
+    let Some(offer) = Offer::read(dir)?.filter(|offer| offer.holder.is_alive()) else {
+        say(&format!(
+            "there are no resolvers in {}; start them with `lab resolvers`",
+            dir.display()
+        ));
+        return Ok(ExitCode::from(NO_LAB));
+    };
+    let mut text = String::new();
+    let read = if network == Path::new("-") {
+        std::io::stdin().take(LONGEST_TOLD).read_to_string(&mut text)
+    } else {
+        File::open(network).and_then(|file| file.take(LONGEST_TOLD).read_to_string(&mut text))
+    };
+    read.with_context(|| format!("cannot read {}", network.display()))?;
+    let told: Told = text.parse()?;
+    let dir = dir.canonicalize().with_context(|| format!("cannot read {}", dir.display()))?;
+    let manifest = offer.adopt(&told, &dir)?;
+    told.write_bandwidths(&dir)?;
+    manifest.write_in(&dir, told.torrc())?;
+    say(&overview(&manifest));
     Ok(ExitCode::SUCCESS)
 }
 

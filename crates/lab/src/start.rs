@@ -516,6 +516,6 @@ fn write(path: &Path, text: &str) -> Result<(), Error> {
 
 /// Seconds since 1970, as the consensus counts them.
 #[expect(clippy::disallowed_methods, reason = "the edge: when to vote")]
-fn unix_now() -> u64 {
+pub(crate) fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

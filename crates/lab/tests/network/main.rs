@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod by_hand;
+mod resolvers;
 
 use std::path::Path;
 use std::time::Duration;
