@@ -2,12 +2,13 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test bench build need node
+.PHONY: help demo test bench build chutney need node ops
 
 help:
 	@echo 'make demo   the main job, on a private Tor network on this machine; no account needed'
 	@echo 'make test   formatting, lints, and every test: what CI runs'
 	@echo 'make bench  the benchmarks, each beside its reference'
+	@echo 'make chutney  the whole job on a network of the chutney in CHUTNEY_PATH'
 	@echo 'make build  the programs, optimised, in target/release'
 
 # What the machine must have besides the Rust toolchain. tor-geoipdb comes with tor on Debian.
@@ -26,12 +27,21 @@ build: need
 demo: build
 	target/release/lab demo
 
-test: need node
+# For the tests of what installs, schedules and serves.
+ops: node
+	@tools/need shellcheck=shellcheck caddy=caddy systemd-analyze=systemd python3=python3 git=git unshare=util-linux nsenter=util-linux pgrep=procps faketime=faketime
+
+test: need node ops
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) test --workspace --locked
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked --quiet
 	cd deploy/cloudflare && npm ci --no-progress --no-audit --no-fund && npm test
+	deploy/tests/ops/run
+	python3 -B deploy/chutney/test_network.py
+
+chutney: build
+	deploy/chutney/dry_run
 
 bench: build
 	@tools/need rclone=rclone python3=python3

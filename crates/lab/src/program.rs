@@ -60,7 +60,6 @@ enum Task {
     ///
     /// DIR/config.env then has the settings that send the uploads to it, until it ends; what it
     /// stores is in DIR/spaces-reports and DIR/r2-reports.
-    /// stores is in DIR/spaces and DIR/lab-r2.
     Store(Place),
     /// Compare the results of a scan of the lab with the truth.
     Check {

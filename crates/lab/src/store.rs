@@ -27,7 +27,6 @@ pub const SPACES_BUCKET: &str = "spaces-reports";
 
 /// The bucket that stands for one of Cloudflare R2.
 pub const R2_BUCKET: &str = "r2-reports";
-pub const R2_BUCKET: &str = "lab-r2";
 
 /// The one key that the server accepts.
 #[derive(Debug, Clone)]
