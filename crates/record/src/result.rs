@@ -181,7 +181,7 @@ pub struct Query {
     /// The addresses that came, by either way.
     pub addresses: Vec<IpAddr>,
     /// REASON of the event that closed the stream: `DONE` when the exit answered. `ATTACH_REFUSED`
-    /// where tor would not attach the stream to the circuit.
+    /// where tor would not attach the stream to the circuit, or it went to another one.
     pub stream_reason: Option<String>,
     /// REMOTE_REASON of that event.
     pub stream_remote_reason: Option<String>,

@@ -280,6 +280,19 @@ impl Probe {
             }
             // Another stream for the same name is not ours to judge by.
             _ if asked.stream.as_ref() != Some(&event.id) => Next::Wait,
+            // Another controller of this tor took it there: what comes is another exit's word.
+            _ if event.circuit.is_some() && event.circuit != self.id => {
+                let astray = event.circuit.as_ref().map(ToString::to_string).unwrap_or_default();
+                asked.closed = matches!(event.status, StreamStatus::Closed | StreamStatus::Failed);
+                asked.query.socks_reply = None;
+                asked.query.rcode = None;
+                asked.query.addresses.clear();
+                asked.query.stream_reason = Some(ATTACH_REFUSED.to_owned());
+                asked.query.local_error = Some(format!(
+                    "another controller of this tor attached the lookup to its circuit {astray}"
+                ));
+                self.finish()
+            }
             StreamStatus::SentResolve => {
                 asked.sent = Some(now);
                 asked.query.attach_ms = Some(now.saturating_sub(asked.asked).into());

@@ -1,7 +1,10 @@
 //! A tor made ready for a scan: authenticated, bootstrapped, with its ports known and the scan's
 //! options set; and left, if it is not ours, as it was found.
 
+use std::io;
 use std::net::SocketAddr;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{self as unix, UnixListener};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -78,6 +81,15 @@ pub enum SessionError {
         /// The torrc's option.
         option: &'static str,
     },
+    /// Another scan uses it.
+    #[error(
+        "another scan is using this tor (process {pid}): two would take each other's lookups; wait \
+         until it is over, or let this one start a tor of its own"
+    )]
+    InUse {
+        /// Tor's process.
+        pid: String,
+    },
     /// It was lost and did not come back.
     #[error("the tor at {address} was lost and did not come back within {} s: {cause}", waited.as_secs_f64())]
     Gone {
@@ -126,6 +138,16 @@ pub struct Session {
 #[derive(Debug, Default)]
 pub struct Found {
     options: Vec<(String, Option<String>)>,
+    claim: Option<Claim>,
+}
+
+/// A running tor claimed for one scan: on this host, no other scan begins with it until this is
+/// dropped or its process is gone.
+#[derive(Debug)]
+struct Claim {
+    pid: String,
+    /// An abstract name (unix(7)), which every user of the host sees and no crash leaves behind.
+    _name: UnixListener,
 }
 
 /// The options that a scan sets, each with its reason.
@@ -286,12 +308,15 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`SessionError::Control`].
+    /// [`SessionError::Control`]; [`SessionError::InUse`] where another scan has begun with it.
     pub async fn begin(
         &self,
         query_timeout: Duration,
         found: &mut Found,
     ) -> Result<(), SessionError> {
+        if self.own.is_none() {
+            found.claim(&self.control).await?;
+        }
         self.control.set_events(&EVENTS).await?;
         let options = scan_options(query_timeout);
         found.note(&self.control, options.iter().map(|(key, _)| *key)).await?;
@@ -355,6 +380,30 @@ async fn give_back(control: &Control, events: &mut Events, domain: &Domain) {
 }
 
 impl Found {
+    /// Claims a running tor for this scan, unless it did so before.
+    async fn claim(&mut self, control: &Control) -> Result<(), SessionError> {
+        let pid = String::from_utf8_lossy(&one(control, "process/pid").await?).into_owned();
+        if self.claim.as_ref().is_some_and(|claim| claim.pid == pid) {
+            return Ok(());
+        }
+        let name = format!("exit-validator/scan-by-tor/{pid}");
+        let bound = unix::SocketAddr::from_abstract_name(&name)
+            .and_then(|address| UnixListener::bind_addr(&address));
+        match bound {
+            Ok(listener) => {
+                self.claim = Some(Claim { pid, _name: listener });
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                Err(SessionError::InUse { pid: printable(&pid) })
+            }
+            Err(error) => {
+                tracing::warn!("cannot claim this tor against other scans: {error}");
+                Ok(())
+            }
+        }
+    }
+
     /// Whether this option has been noted, as it is before it is set.
     fn knows(&self, key: &str) -> bool {
         self.options.iter().any(|(known, _)| known == key)

@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::network::{Lab, lab, programs};
+use crate::network::{Lab, Tor, lab, programs};
 
 pub const SECRET: &str = "s3cr3t/of+the=tests";
 
@@ -73,6 +73,7 @@ impl Stores {
 /// A host.
 pub struct Host {
     pub lab: Arc<Lab>,
+    tor: Tor,
     dir: TempDir,
     /// What its configuration says, in the order of its names.
     pub settings: BTreeMap<String, String>,
@@ -85,9 +86,11 @@ impl Host {
         let lab = lab();
         let dir = tempfile::Builder::new().prefix("it's a host ").tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let mut host = Self { lab, dir, settings: BTreeMap::new(), programs: programs() };
+        let tor = Tor::start(&lab);
+        let mut host = Self { lab, tor, dir, settings: BTreeMap::new(), programs: programs() };
         let network = host.lab.manifest.settings().unwrap();
         host.set_all(&network);
+        host.set("TOR_CONTROL", &host.tor.control());
         // Only what fails is asked again, and soon.
         host.set("CONFIRM_AFTER", "1");
         host.set("MIN_FREE_MB", "10");

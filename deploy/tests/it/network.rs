@@ -1,10 +1,14 @@
 //! The one private network that the tests share: started when the first of them needs it.
 
+use std::fs;
 use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lab::{Fault, Manifest, Network, Spec};
 use tempfile::TempDir;
+
+use crate::host::until;
 
 /// The network, and what is true of it.
 #[derive(Debug)]
@@ -36,6 +40,57 @@ fn start() -> Lab {
     let manifest = Manifest::of(&network).unwrap();
     manifest.write(&network).unwrap();
     Lab { manifest, _network: network, _dir: dir }
+}
+
+/// A tor of one host, such as its operator has running: two scans at once need two. It ends when
+/// this is dropped.
+#[derive(Debug)]
+pub struct Tor {
+    dir: TempDir,
+    child: Child,
+}
+
+impl Tor {
+    /// A client of the network.
+    pub fn start(lab: &Lab) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().display();
+        let torrc = format!(
+            "{}\nDataDirectory {path}/data\nControlPort unix:{path}/control\nSocksPort auto\n\
+             CookieAuthentication 1\nCookieAuthFile {path}/cookie\nLog notice file {path}/log\n\
+             __OwningControllerProcess {}\n",
+            fs::read_to_string(&lab.manifest.torrc).unwrap(),
+            std::process::id()
+        );
+        fs::write(dir.path().join("torrc"), torrc).unwrap();
+        fs::write(dir.path().join("none"), "").unwrap();
+        let child = Command::new("tor")
+            .arg("--defaults-torrc")
+            .arg(dir.path().join("none"))
+            .arg("-f")
+            .arg(dir.path().join("torrc"))
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let log = dir.path().join("log");
+        let tor = Self { dir, child };
+        until("tor has bootstrapped", || {
+            fs::read_to_string(&log).is_ok_and(|log| log.contains("Bootstrapped 100%"))
+        });
+        tor
+    }
+
+    /// The setting by which a scanner uses it.
+    pub fn control(&self) -> String {
+        format!("unix:{}/control", self.dir.path().display())
+    }
+}
+
+impl Drop for Tor {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// A program of the workspace, built into the directory above this test's.

@@ -492,6 +492,53 @@ fn other_peoples_streams_are_given_back_and_tors_own_left_alone() {
 }
 
 #[test]
+fn a_lookup_that_another_controller_takes_elsewhere_says_nothing_of_the_exit() {
+    let hop = |byte| Fingerprint::from_bytes([byte; 20]);
+    let limits = Limits { circuit: Duration::from_secs(9), query: Duration::from_secs(9) };
+    let judge = Judge {
+        mode: Mode::Wildcard,
+        expected: Some("192.0.2.1".parse().unwrap()),
+        exit_dns_limit: Duration::from_secs(2),
+    };
+    let event = |status, circuit: &str, reason: Option<&str>| StreamEvent {
+        id: "77".parse().unwrap(),
+        status,
+        circuit: (circuit != "0").then(|| circuit.parse().unwrap()),
+        target: "name".to_owned(),
+        port: 0,
+        reason: reason.map(str::to_owned),
+        remote_reason: None,
+        source: None,
+        source_addr: None,
+        purpose: None,
+        client_protocol: None,
+    };
+    for (circuit, status) in [("5", Status::Success), ("6", Status::Error)] {
+        let now = Duration::ZERO;
+        let mut probe = Probe::new(hop(1), Via::Socks, limits, now);
+        probe.launched("5".parse().unwrap());
+        let built = CircuitEvent {
+            id: "5".parse().unwrap(),
+            status: CircuitStatus::Built,
+            path: Vec::new(),
+            purpose: None,
+            reason: None,
+            remote_reason: None,
+        };
+        assert_eq!(probe.circuit_event(&built, now), Next::Ask(Via::Socks));
+        probe.ask(Via::Socks, "name".to_owned(), now);
+        probe.stream_event(&event(StreamStatus::NewResolve, "0", None), now);
+        probe.stream_event(&event(StreamStatus::SentResolve, circuit, None), now);
+        let right = Reply::Socks(0, Some("192.0.2.1".parse().unwrap()));
+        probe.reply("name", right, now);
+        probe.stream_event(&event(StreamStatus::Closed, circuit, Some("DONE")), now);
+        let evidence = probe.into_evidence();
+        let verdict = classify::classify(&hop(2), &evidence.circuit, &evidence.queries, &judge);
+        assert_eq!(verdict.status, status, "{verdict:?}");
+    }
+}
+
+#[test]
 fn a_circuit_that_tor_takes_for_itself_gets_no_lookup() {
     let mut simulation = Simulation::new(&[Exit::Right], pace(), 1);
     simulation.tell(Event::Tick);

@@ -71,6 +71,7 @@ fn trials() -> Vec<Trial> {
         },
         network::{
             other_programs_use_the_tor_while_it_scans,
+            a_tor_that_another_scan_uses_is_refused,
             interrupted_with_a_tor_of_its_own,
             interrupted_with_a_running_tor,
             interrupted_before_the_first_circuit,

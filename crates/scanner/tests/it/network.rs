@@ -144,6 +144,30 @@ pub fn other_programs_use_the_tor_while_it_scans() {
     assert_eq!(answer, Ok(EXPECTED_ADDRESS.to_string()));
 }
 
+pub fn a_tor_that_another_scan_uses_is_refused() {
+    let lab = lab();
+    let _beside = lab.beside_others();
+    let tor = shared_tor(&lab);
+    let state = tor.state();
+    let (_dir, first) = analysis();
+    let mut command = steady(&lab, &first);
+    command.arg(tor.flag());
+    let mut running = start(command);
+    running.until("there are results", || results(&first) > 2);
+    let (_dir, second) = analysis();
+    let mut command = steady(&lab, &second);
+    command.arg(tor.flag());
+    run(command).with(3).saying(&["another scan is using this tor"]);
+    assert!(!running.has_ended(), "it scanned all the while");
+    running.end().with(0);
+    assert_eq!(tor.state(), state);
+    lab.check(&first, &lab.steady());
+    // A scan that was killed keeps nobody out.
+    let mut command = steady(&lab, &second);
+    command.arg(tor.flag());
+    run(command).with(0);
+}
+
 /// Interrupts a scan in the middle, looks at what is left, and has it resumed.
 fn interrupt(
     lab: &Lab,
