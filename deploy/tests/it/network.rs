@@ -1,6 +1,7 @@
 //! The one private network that the tests share: started when the first of them needs it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -54,6 +55,7 @@ impl Tor {
     /// A client of the network.
     pub fn start(lab: &Lab) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
         let path = dir.path().display();
         let torrc = format!(
             "{}\nDataDirectory {path}/data\nControlPort unix:{path}/control\nSocksPort auto\n\
@@ -73,8 +75,9 @@ impl Tor {
             .spawn()
             .unwrap();
         let log = dir.path().join("log");
-        let tor = Self { dir, child };
+        let mut tor = Self { dir, child };
         until("tor has bootstrapped", || {
+            assert_eq!(tor.child.try_wait().unwrap(), None, "tor has ended");
             fs::read_to_string(&log).is_ok_and(|log| log.contains("Bootstrapped 100%"))
         });
         tor
