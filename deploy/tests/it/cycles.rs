@@ -14,7 +14,7 @@ enum Day {
     Good,
     /// The whole of it is killed in the middle of the scan.
     KilledInScan,
-    /// The machine loses power as the report is published.
+    /// What publishes the report is killed in the middle of it.
     KilledInReport,
     /// It is told to end as it uploads.
     EndedInUpload,
