@@ -167,6 +167,11 @@ pub async fn run(config: Config, screen: &Screen) -> Result<(), Failure> {
         (Ok(prepared), Some(dir)) => (prepared, dir),
     };
 
+    // Before anything is written: a scan that is refused leaves nothing.
+    if let Err(error) = session.claim(&mut found).await {
+        leave(&source, session, &found, &config.domain).await;
+        return Err(error.into());
+    }
     let version = session.version.clone();
     let part = match start(&config, prepared, earlier, &dir, run_id, started_at) {
         Ok(part) => part,

@@ -303,6 +303,15 @@ impl Session {
         self.own.as_mut()?.ended()
     }
 
+    /// Claims a running tor for this scan, unless it did so before.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::InUse`] where another scan has; [`SessionError::Control`].
+    pub async fn claim(&self, found: &mut Found) -> Result<(), SessionError> {
+        if self.own.is_some() { Ok(()) } else { found.claim(&self.control).await }
+    }
+
     /// Makes tor ready for the lookups of a scan. From here on, the events have to be read all the
     /// time: new streams, everybody's, wait until somebody says what is to become of them.
     ///
@@ -314,9 +323,7 @@ impl Session {
         query_timeout: Duration,
         found: &mut Found,
     ) -> Result<(), SessionError> {
-        if self.own.is_none() {
-            found.claim(&self.control).await?;
-        }
+        self.claim(found).await?;
         self.control.set_events(&EVENTS).await?;
         let options = scan_options(query_timeout);
         found.note(&self.control, options.iter().map(|(key, _)| *key)).await?;
@@ -380,7 +387,6 @@ async fn give_back(control: &Control, events: &mut Events, domain: &Domain) {
 }
 
 impl Found {
-    /// Claims a running tor for this scan, unless it did so before.
     async fn claim(&mut self, control: &Control) -> Result<(), SessionError> {
         let pid = String::from_utf8_lossy(&one(control, "process/pid").await?).into_owned();
         if self.claim.as_ref().is_some_and(|claim| claim.pid == pid) {
