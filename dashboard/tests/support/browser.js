@@ -1,0 +1,187 @@
+// Real Chromium on the real pages. Whatever a test is about, it fails where the page logs an error,
+// breaks the Content-Security-Policy, asks another origin for anything, opens a dialog or a window,
+// or goes away.
+
+import assert from "node:assert/strict";
+import { after, before } from "node:test";
+import { chromium as playwright } from "playwright-core";
+import { chromium, flags } from "../../lib/chromium.js";
+import { serve } from "../../serve.js";
+import { SPRUNG } from "./hostile.js";
+import { LAST_END } from "./report.js";
+
+/** @import { TestContext } from "node:test" */
+/** @import { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core" */
+/** @import { Fault } from "../../lib/faults.js" */
+/** @import { Server } from "../../serve.js" */
+
+/** An hour after the last run of the generated reports. */
+export const NOW = LAST_END + 3600 * 1000;
+
+/** How long a page may take for anything, on a machine that is busy. */
+const PATIENCE_MS = 15_000;
+
+/** @type {Browser | undefined} */
+let browser;
+
+/** Starts the browser before the tests of the file that calls this, and ends it after them. */
+export function withBrowser() {
+  before(async () => {
+    browser = await playwright.launch({ executablePath: await chromium(), args: flags() });
+  });
+  after(async () => {
+    await browser?.close();
+  });
+}
+
+/**
+ * The browser itself, for what a page cannot do.
+ * @returns {Browser}
+ */
+export function theBrowser() {
+  assert.ok(browser, "withBrowser() comes first");
+  return browser;
+}
+
+/**
+ * @typedef {object} Opening
+ * @property {ReadonlyMap<string, string>} [files] what is published, by path
+ * @property {Record<string, Fault>} [faults] what is wrong with which path
+ * @property {string} [hash] where to begin, from `#` on
+ * @property {number} [now] milliseconds
+ * @property {number} [width]
+ * @property {number} [height]
+ * @property {BrowserContextOptions} [context]
+ * @property {RegExp} [expected] messages of the console that belong to what the test does
+ * @property {boolean} [ready] whether to wait until the page has drawn its first view; true unless
+ *   said
+ */
+
+/**
+ * @typedef {object} Opened
+ * @property {Page} page
+ * @property {BrowserContext} context
+ * @property {Server} server
+ * @property {string[]} problems what went wrong so far; empty at the end of every test
+ * @property {string[]} requests every path that the page asked this server for
+ */
+
+/**
+ * Opens the dashboard in a browser profile of its own, for one test.
+ * @param {TestContext} t
+ * @param {Opening} [opening]
+ * @returns {Promise<Opened>}
+ */
+export async function open(t, opening = {}) {
+  const { files = new Map(), faults = {}, hash = "", now = NOW, expected } = opening;
+  const { width = 1280, height = 800 } = opening;
+  const server = await serve({
+    files: new Map(files),
+    faults: new Map(Object.entries(faults)),
+    // Without data of its own: what a test does not publish is not there.
+    data: "/nonexistent",
+  });
+  const context = await theBrowser().newContext({
+    viewport: { width, height },
+    locale: "en-GB",
+    timezoneId: "UTC",
+    ...opening.context,
+  });
+  context.setDefaultTimeout(PATIENCE_MS);
+  const page = await context.newPage();
+  /** @type {string[]} */
+  const problems = [];
+  /** @type {string[]} */
+  const requests = [];
+  watch(page, { server, problems, requests, faults, files, expected });
+  await page.exposeBinding("__violation", (_, text) => {
+    problems.push(`Content-Security-Policy: ${text}`);
+  });
+  await page.addInitScript(inPage, now);
+  t.after(async () => {
+    try {
+      if (!page.isClosed()) {
+        const sprung = await page.evaluate((name) => name in globalThis, SPRUNG);
+        if (sprung) problems.push("a script from the data was executed");
+      }
+      assert.deepEqual(problems, [], "the page was quiet");
+    } finally {
+      await context.close();
+      await server.close();
+    }
+  });
+  await page.goto(server.url + hash);
+  if (opening.ready !== false) await ready(page);
+  return { page, context, server, problems, requests };
+}
+
+/**
+ * Runs in the page before anything of it.
+ * @param {number} now
+ */
+function inPage(now) {
+  const Real = Date;
+  const shift = now - Real.now();
+  // Time goes on, from another beginning.
+  globalThis.Date = /** @type {DateConstructor} */ (
+    class extends Real {
+      /** @param {any[]} parts */
+      constructor(...parts) {
+        if (parts.length === 0) super(Real.now() + shift);
+        else super(.../** @type {[]} */ (parts));
+      }
+      static now() {
+        return Real.now() + shift;
+      }
+    }
+  );
+  document.addEventListener("securitypolicyviolation", (event) => {
+    // @ts-expect-error: exposed by the test
+    globalThis.__violation(`${event.violatedDirective} ${event.blockedURI} ${event.sample}`);
+  });
+}
+
+/**
+ * @param {Page} page
+ * @param {{server: Server, problems: string[], requests: string[], expected?: RegExp,
+ *   faults: Record<string, Fault>, files: ReadonlyMap<string, string>}} of
+ */
+function watch(page, { server, problems, requests, expected, faults, files }) {
+  /** @type {(path: string) => boolean} whether the browser itself will complain about the answer */
+  const fails = (path) => path in faults || (/\.json$/.test(path) && !files.has(path));
+  page.on("console", (message) => {
+    const { url } = message.location();
+    const own = url.startsWith(server.url) ? `/${url.slice(server.url.length)}` : url;
+    if (/^Failed to load resource/.test(message.text()) && fails(own)) return;
+    if (!["error", "warning", "assert"].includes(message.type())) return;
+    if (expected?.test(message.text())) return;
+    problems.push(`console: ${message.text()} (${own})`);
+  });
+  page.on("pageerror", (error) => problems.push(`exception: ${error.stack ?? error}`));
+  page.on("crash", () => problems.push("the page crashed"));
+  page.on("dialog", (dialog) => {
+    problems.push(`dialog: ${dialog.message()}`);
+    dialog.dismiss().catch(() => {});
+  });
+  page.on("popup", (popup) => problems.push(`window: ${popup.url()}`));
+  page.on("request", (request) => {
+    const url = request.url();
+    if (url.startsWith(server.url)) requests.push(`/${url.slice(server.url.length)}`);
+    else if (!/^(?:data|blob):/.test(url)) problems.push(`request elsewhere: ${url}`);
+  });
+  page.on("framenavigated", (frame) => {
+    if (frame !== page.mainFrame()) problems.push(`a frame: ${frame.url()}`);
+    else if (!frame.url().startsWith(server.url) && frame.url() !== "about:blank") {
+      problems.push(`gone to ${frame.url()}`);
+    }
+  });
+}
+
+/**
+ * Waits until the view that was asked for is drawn.
+ * @param {Page} page
+ */
+export async function ready(page) {
+  await page.locator("main h1").first().waitFor();
+  await page.locator('main[aria-busy="true"]').waitFor({ state: "detached" });
+}
