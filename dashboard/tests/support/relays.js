@@ -128,7 +128,7 @@ export function identity(seed, index) {
 }
 
 /**
- * Whether the relay is there in a run; about one of a hundred comes or goes in sixty.
+ * Whether the relay is there in a run; about four of a hundred come or go in sixty.
  * @param {number} seed
  * @param {number} index
  * @param {number} run
@@ -137,8 +137,8 @@ export function identity(seed, index) {
 export function present(seed, index, run) {
   const dice = unit(seed, "coming", index);
   const when = hash(seed, "when", index) % 60;
-  if (dice < 0.01) return run >= 1000 + when;
-  if (dice < 0.02) return run < 1000 + when;
+  if (dice < 0.02) return run >= 1000 + when;
+  if (dice < 0.04) return run < 1000 + when;
   return true;
 }
 

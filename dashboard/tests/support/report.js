@@ -368,7 +368,7 @@ function byOperator(failing, results) {
 /**
  * A report.
  * @param {object} [of]
- * @param {number} [of.relays] how many there are in all; about one of a hundred is not in the run
+ * @param {number} [of.relays] how many there are in all; about two of a hundred are not in the run
  * @param {number} [of.seed]
  * @param {number} [of.run] which run: `LAST_RUN`, or one of the sixty before it
  * @param {{code: string, message: string}[]} [of.reasons] why the gate is closed
