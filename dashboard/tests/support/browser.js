@@ -55,6 +55,8 @@ export function theBrowser() {
  * @property {RegExp} [expected] messages of the console that belong to what the test does
  * @property {boolean} [ready] whether to wait until the page has drawn its first view; true unless
  *   said
+ * @property {boolean} [hurry] whether the page's long waits end soon: a timer of more than five
+ *   seconds takes a fiftieth of its time
  */
 
 /**
@@ -97,7 +99,7 @@ export async function open(t, opening = {}) {
   await page.exposeBinding("__violation", (_, text) => {
     problems.push(`Content-Security-Policy: ${text}`);
   });
-  await page.addInitScript(inPage, now);
+  await page.addInitScript(inPage, { now, hurry: opening.hurry ?? false });
   t.after(async () => {
     try {
       if (!page.isClosed()) {
@@ -117,9 +119,9 @@ export async function open(t, opening = {}) {
 
 /**
  * Runs in the page before anything of it.
- * @param {number} now
+ * @param {{now: number, hurry: boolean}} how
  */
-function inPage(now) {
+function inPage({ now, hurry }) {
   const Real = Date;
   const shift = now - Real.now();
   // Time goes on, from another beginning.
@@ -135,6 +137,12 @@ function inPage(now) {
       }
     }
   );
+  if (hurry) {
+    const later = globalThis.setTimeout;
+    // @ts-expect-error: as the page uses it
+    globalThis.setTimeout = (what, ms = 0, ...more) =>
+      later(what, ms > 5000 ? ms / 50 : ms, ...more);
+  }
   document.addEventListener("securitypolicyviolation", (event) => {
     // @ts-expect-error: exposed by the test
     globalThis.__violation(`${event.violatedDirective} ${event.blockedURI} ${event.sample}`);
@@ -178,10 +186,35 @@ function watch(page, { server, problems, requests, expected, faults, files }) {
 }
 
 /**
- * Waits until the view that was asked for is drawn.
+ * Waits until the view that was asked for is drawn, and everything that it loads is there or has
+ * failed.
  * @param {Page} page
  */
 export async function ready(page) {
-  await page.locator("main h1").first().waitFor();
-  await page.locator('main[aria-busy="true"]').waitFor({ state: "detached" });
+  await page.waitForFunction(
+    () => document.querySelector("main h1") !== null && document.querySelector(".loading") === null,
+  );
 }
+
+/**
+ * Goes to another view in the page that is open.
+ * @param {Page} page
+ * @param {string} hash from `#` on
+ */
+export async function visit(page, hash) {
+  await page.evaluate((to) => {
+    location.hash = to;
+  }, hash);
+  await ready(page);
+}
+
+/** Every view but a relay's own page. */
+export const VIEWS = Object.freeze([
+  "#/overview",
+  "#/trends",
+  "#/causes",
+  "#/relays",
+  "#/operators",
+  "#/history",
+  "#/about",
+]);
