@@ -33,16 +33,15 @@ const PAGES = [
 async function axe(page, where) {
   await page.evaluate(`if (!globalThis.axe) { ${AXE} }`);
   const violations = await page.evaluate(async () => {
-    // @ts-expect-error: put there above
     const found = await globalThis.axe.run(document, {
       resultTypes: ["violations"],
       rules: { "target-size": { enabled: true } },
     });
-    return found.violations.map((/** @type {any} */ one) => ({
+    return found.violations.map((one) => ({
       rule: one.id,
       nodes: one.nodes
         .slice(0, 3)
-        .map((/** @type {any} */ node) => `${node.html.slice(0, 200)} ${node.failureSummary}`),
+        .map((node) => `${node.html.slice(0, 200)} ${node.failureSummary}`),
     }));
   });
   assert.deepEqual(violations, [], where);

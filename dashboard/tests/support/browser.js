@@ -144,7 +144,6 @@ function inPage({ now, hurry }) {
       later(what, ms > 5000 ? ms / 50 : ms, ...more);
   }
   document.addEventListener("securitypolicyviolation", (event) => {
-    // @ts-expect-error: exposed by the test
     globalThis.__violation(`${event.violatedDirective} ${event.blockedURI} ${event.sample}`);
   });
 }
