@@ -22,7 +22,7 @@ import { visible } from "./text.js";
  * @returns {{kind: Group["kind"], name: string}}
  */
 export function operatorKey(key) {
-  const match = /^(contact|family|relay):([^]*)$/.exec(key);
+  const match = /^(contact|family|relay):(.*)$/s.exec(key);
   if (match === null) return { kind: "unknown", name: key };
   return { kind: /** @type {"contact" | "family" | "relay"} */ (match[1]), name: match[2] };
 }
