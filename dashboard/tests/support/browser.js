@@ -191,7 +191,14 @@ function watch(page, { server, problems, requests, expected, faults, files }) {
  */
 export async function ready(page) {
   await page.waitForFunction(
-    () => document.querySelector("main h1") !== null && document.querySelector(".loading") === null,
+    () =>
+      document.querySelector("main .view h1") !== null &&
+      document.querySelector("main .loading") === null &&
+      // What comes after the first figures: the trends and the list of files.
+      performance
+        .getEntriesByType("resource")
+        .filter((one) => /\/(?:latest|trends|files)\.json$/.test(one.name) && one.responseEnd > 0)
+        .length >= 3,
   );
 }
 
