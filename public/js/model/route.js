@@ -63,6 +63,14 @@ export function parseRoute(hash) {
 }
 
 /**
+ * @param {string} text
+ * @returns {string} without halves of characters, which no address can hold
+ */
+function wellFormed(text) {
+  return text.replace(/\p{Cs}/gu, "\ufffd");
+}
+
+/**
  * @param {ViewName} view
  * @param {{argument?: string, params?: Readonly<Record<string, string | null | undefined>>}} [more]
  * @returns {string} with its `#`
@@ -70,9 +78,9 @@ export function parseRoute(hash) {
 export function formatRoute(view, { argument = "", params = {} } = {}) {
   const query = new URLSearchParams();
   for (const [key, value] of Object.entries(params)) {
-    if (value !== null && value !== undefined && value !== "") query.set(key, value);
+    if (value !== null && value !== undefined && value !== "") query.set(key, wellFormed(value));
   }
-  const path = argument === "" ? view : `${view}/${encodeURIComponent(argument)}`;
+  const path = argument === "" ? view : `${view}/${encodeURIComponent(wellFormed(argument))}`;
   const tail = query.toString();
   return tail === "" ? `#/${path}` : `#/${path}?${tail}`;
 }

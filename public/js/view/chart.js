@@ -208,17 +208,68 @@ function figuresTable(chart, runs) {
 }
 
 /**
+ * What the scale reaches from and to: that of the published runs, as one that was held back is often
+ * far from all others, and would press them flat.
  * @param {Chart} chart
- * @param {number | null} low
- * @param {number | null} high
- * @returns {[number, number]} what the scale reaches from and to
+ * @param {readonly Run[]} runs
+ * @returns {[number, number]}
  */
-export function scaleRange(chart, low, high) {
-  if (low === null || high === null) return [0, chart.unit === "percent" ? 100 : 1];
-  const span = high - low || Math.max(high * 0.02, 1);
-  const top = high + span * 0.08;
-  const bottom = chart.fromZero ? 0 : Math.max(0, low - span * 0.12);
-  return [bottom, chart.unit === "percent" ? Math.min(top, 100.0001) : top];
+export function scaleRange(chart, runs) {
+  const any = runs.some((run) => run.published);
+  let low = Number.POSITIVE_INFINITY;
+  let high = Number.NEGATIVE_INFINITY;
+  for (const line of chart.lines) {
+    line.values.forEach((value, i) => {
+      if (value === null || (any && !runs[i].published)) return;
+      low = Math.min(low, value);
+      high = Math.max(high, value);
+    });
+  }
+  if (low > high) return [0, chart.unit === "percent" ? 100 : 1];
+  const least = chart.unit === "percent" ? 0.5 : Math.max(high * 0.02, 1);
+  const span = Math.max(high - low, least);
+  const top = high + span * 0.1;
+  const bottom = chart.fromZero ? 0 : Math.max(0, low - span * 0.15);
+  return [bottom, chart.unit === "percent" ? Math.min(top, 100) : top];
+}
+
+/**
+ * A value at the scale: short.
+ * @param {Chart["unit"]} unit
+ * @param {number} value
+ * @returns {string}
+ */
+function atScale(unit, value) {
+  if (unit === "percent") return `${Number(value.toFixed(2))} %`;
+  if (unit === "count") return Number.isInteger(value) ? whole(value) : "";
+  return value >= 1000
+    ? `${Number((value / 1000).toFixed(2))} s`
+    : `${Number(value.toFixed(1))} ms`;
+}
+
+const MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
+
+/**
+ * Times at the scale: the day, the hour where that is finer, and the year where it changes.
+ * @param {readonly number[]} splits seconds
+ * @param {number} step seconds
+ * @returns {string[]}
+ */
+export function timesAtScale(splits, step) {
+  let day = "";
+  let year = "";
+  return splits.map((seconds) => {
+    const date = new Date(seconds * 1000);
+    const month = MONTHS[date.getUTCMonth()];
+    const thisYear = String(date.getUTCFullYear());
+    const thisDay = step >= 28 * 86_400 ? month : `${date.getUTCDate()} ${month}`;
+    const parts = step < 86_400 ? [date.toISOString().slice(11, 16)] : [];
+    if (step >= 86_400 || thisDay !== day) parts.push(thisDay);
+    if (thisYear !== year && (year !== "" || step >= 86_400)) parts.push(thisYear);
+    day = thisDay;
+    year = thisYear;
+    return parts.join("\n");
+  });
 }
 
 /**
@@ -244,9 +295,13 @@ async function draw({ chart, runs, signal, plot, show, current }) {
   }
   if (signal.aborted) return;
   const { times, source } = places(runs);
+  const reach = scaleRange(chart, runs);
   const placeOf = new Map(source.map((run, place) => [run, place]));
+  // What was held back and is off the scale is marked, and not drawn.
+  const drawn = (/** @type {number | null} */ value, /** @type {Run} */ run) =>
+    value !== null && (run.published || (value >= reach[0] && value <= reach[1])) ? value : null;
   const spread = (/** @type {Line} */ line) =>
-    source.map((run) => (run < 0 ? null : line.values[run]));
+    source.map((run) => (run < 0 ? null : drawn(line.values[run], runs[run])));
   const size = () => ({
     width: Math.max(plot.clientWidth, 200),
     height: Math.round(Math.min(Math.max(plot.clientWidth * 0.4, 170), 300)),
@@ -266,17 +321,17 @@ async function draw({ chart, runs, signal, plot, show, current }) {
       tzDate: (seconds) => UPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
-      scales: { y: { range: (_, low, high) => scaleRange(chart, low, high) } },
+      scales: { y: { range: () => reach } },
       axes: [
-        { ...axis, space: rem * 4.5 },
+        {
+          ...axis,
+          space: rem * 4.5,
+          values: (_, splits, __, ___, step) => timesAtScale(splits, step),
+        },
         {
           ...axis,
           size: rem * 4,
-          values: (_, splits) =>
-            splits.map((v) => {
-              if (chart.unit === "percent") return `${Number(v.toFixed(2))} %`;
-              return chart.unit === "ms" ? ms(v) : whole(v);
-            }),
+          values: (_, splits) => splits.map((value) => atScale(chart.unit, value)),
         },
       ],
       series: [

@@ -361,6 +361,10 @@ export class Grid {
       for (const cell of row.cells) cell.set(item);
       return row.element;
     });
-    fill(this.printed, rows);
+    const heads = this.options.columns.map((column) =>
+      h("div", { class: `cell c-${column.key}`, role: "columnheader" }, column.label),
+    );
+    const head = h("div", { class: "grid-row grid-headrow", role: "row" }, heads);
+    fill(this.printed, head, rows);
   }
 }

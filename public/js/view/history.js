@@ -20,7 +20,7 @@ import { table } from "./table.js";
 const LISTED = 100;
 
 /** How many reports the table shows at first. */
-const REPORTS = 200;
+const REPORTS = 60;
 
 /**
  * @param {Context} context

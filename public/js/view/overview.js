@@ -5,10 +5,10 @@ import { age, failing, level, runBefore } from "../model/health.js";
 import { recentValues } from "../model/trends.js";
 import { causeWords, FAILING, STATUSES, statusWords } from "../words.js";
 import { fill, foreign, h, svg } from "./dom.js";
-import { ago, compact, MISSING, ms, percent, plural, timeElement, whole } from "./format.js";
+import { compact, duration, MISSING, ms, percent, plural, timeElement, whole } from "./format.js";
 import { relayLink } from "./links.js";
 import { statusElement } from "./marks.js";
-import { notice, part } from "./part.js";
+import { guarded, notice, part } from "./part.js";
 import { sparkline } from "./spark.js";
 
 /** @import { Metadata } from "../data/metadata.js" */
@@ -33,8 +33,16 @@ export function overviewView(context) {
     early: () => (report.head === null ? undefined : glance(context, report.head)),
   });
   const lists = h("div", null);
+  /** @type {Report | null} */
+  let listed = null;
   const update = () => {
-    if (report.value !== null) fill(lists, more(context, report.value));
+    const { value } = report;
+    if (value === null || value === listed) return;
+    listed = value;
+    fill(
+      lists,
+      guarded(() => more(context, value), "the list of failing relays"),
+    );
   };
   report.watch(update, signal);
   update();
@@ -240,7 +248,8 @@ function changeWords(card, before) {
   if (card.now === null || before === null) return [];
   const difference = card.now - before;
   const size = card.change(Math.abs(difference));
-  if (Math.abs(difference) < 0.005 || /^0(?:\.0+)?\b/.test(size)) {
+  // What would round to nothing is no change.
+  if (!/[1-9]/.test(size)) {
     return [h("span", { class: "change-same" }, "= as in the run before")];
   }
   const up = difference > 0;
@@ -272,7 +281,7 @@ function ageCard(context, metadata) {
   const update = () => {
     const now = context.now();
     const found = age(metadata, context.store.trends.value, now);
-    value.textContent = metadata.timestamp === null ? MISSING : ago(metadata.timestamp, now);
+    value.textContent = found.ms === null ? MISSING : duration(found.ms / 1000);
     const every = Math.round(found.everyMs / 360_000) / 10;
     fill(
       detail,

@@ -125,7 +125,7 @@ export function part({ resource, what, signal, render, early }) {
  * @param {string} what
  * @returns {Child | readonly Child[]}
  */
-function guarded(draw, what) {
+export function guarded(draw, what) {
   try {
     return draw();
   } catch (error) {

@@ -137,11 +137,11 @@ function relayTable(context, report) {
         h(
           "div",
           { class: "relay-export" },
-          saveButton("CSV", "text/csv;charset=utf-8", () => ({
+          saveButton("Save as CSV", "text/csv;charset=utf-8", () => ({
             name: `${stem()}.csv`,
             text: toCsv(shown),
           })),
-          saveButton("JSON", "application/json", () => ({
+          saveButton("Save as JSON", "application/json", () => ({
             name: `${stem()}.json`,
             text: toJson(shown, report.metadata, paramsOf()),
           })),
