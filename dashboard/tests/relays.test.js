@@ -131,10 +131,10 @@ describe("filters", () => {
 
   test("families and addresses are reached by links", async (t) => {
     const { page } = await open(t, { files, hash: "#/relays" });
-    for (const params of [
+    for (const params of /** @type {Record<string, string>[]} */ ([
       { operator: latest.failures_by_operator[0].operator },
       { address: latest.failures[0].exit_address },
-    ]) {
+    ])) {
       await visit(page, `#/relays?${new URLSearchParams(params)}`);
       await counts(page, shown(latest, params).length);
       const [value] = Object.values(params);

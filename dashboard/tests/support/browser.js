@@ -190,16 +190,20 @@ function watch(page, { server, problems, requests, expected, faults, files }) {
  * @param {Page} page
  */
 export async function ready(page) {
-  await page.waitForFunction(
-    () =>
+  await page.waitForFunction(async () => {
+    const came = performance
+      .getEntriesByType("resource")
+      .filter((one) => /\/(?:latest|trends|files)\.json$/.test(one.name));
+    if (came.length < 3) return false;
+    // What comes last is drawn in the frame after it.
+    const frame = () => new Promise((done) => requestAnimationFrame(done));
+    await frame();
+    await frame();
+    return (
       document.querySelector("main .view h1") !== null &&
-      document.querySelector("main .loading") === null &&
-      // What comes after the first figures: the trends and the list of files.
-      performance
-        .getEntriesByType("resource")
-        .filter((one) => /\/(?:latest|trends|files)\.json$/.test(one.name) && one.responseEnd > 0)
-        .length >= 3,
-  );
+      document.querySelector("main .loading") === null
+    );
+  });
 }
 
 /**
@@ -212,6 +216,51 @@ export async function visit(page, hash) {
     location.hash = to;
   }, hash);
   await ready(page);
+}
+
+/**
+ * What a view shows.
+ * @typedef {object} Seen
+ * @property {string} hash
+ * @property {string} text
+ * @property {string} title
+ * @property {number} headings how many of the first rank
+ * @property {string[]} bad messages that something cannot be shown or drawn
+ * @property {number} tooWide by how many pixels the page is wider than the window
+ */
+
+/**
+ * Goes to one view after the other, without a word to the test between them: many views are looked
+ * at in the time of a few.
+ * @param {Page} page
+ * @param {readonly string[]} hashes
+ * @returns {Promise<Seen[]>}
+ */
+export function tour(page, hashes) {
+  return page.evaluate(async (all) => {
+    /** @type {Seen[]} */
+    const seen = [];
+    const frame = () => new Promise((done) => requestAnimationFrame(done));
+    for (const hash of all) {
+      location.hash = hash;
+      const began = performance.now();
+      do {
+        await frame();
+        await frame();
+      } while (document.querySelector("main .loading") && performance.now() - began < 10_000);
+      const main = document.querySelector("main");
+      const root = document.documentElement;
+      seen.push({
+        hash,
+        text: main?.innerText ?? "",
+        title: document.title,
+        headings: document.querySelectorAll("h1").length,
+        bad: [...document.querySelectorAll(".notice-bad")].map((one) => one.textContent ?? ""),
+        tooWide: root.scrollWidth - root.clientWidth,
+      });
+    }
+    return seen;
+  }, hashes);
 }
 
 /** Every view but a relay's own page. */
