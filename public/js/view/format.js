@@ -29,14 +29,14 @@ export function compact(n) {
 }
 
 /**
- * A rate with as many decimals as tell it from 100 and 0: rounded down, so that 100 means all.
+ * A rate with as many decimals as tell it from its like: rounded down, so that 100 means all.
  * @param {number | null | undefined} n
  * @returns {string}
  */
 export function percent(n) {
   if (n === null || n === undefined) return MISSING;
   if (n === 100 || n === 0) return `${n} %`;
-  const decimals = n > 99 || n < 1 ? 2 : 1;
+  const decimals = n > 90 || n < 1 ? 2 : 1;
   const scale = 10 ** decimals;
   // Just above a whole step by a double's rounding is on it.
   return `${(Math.floor(n * scale + 1e-6) / scale).toFixed(decimals)} %`;

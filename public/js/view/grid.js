@@ -96,12 +96,18 @@ export class Grid {
     sizes.observe(this.element);
     const print = matchMedia("print");
     const onPrint = () => this.#print(print.matches);
+    const before = () => this.#print(true);
+    const after = () => this.#print(false);
     print.addEventListener("change", onPrint);
+    window.addEventListener("beforeprint", before);
+    window.addEventListener("afterprint", after);
     options.signal.addEventListener(
       "abort",
       () => {
         sizes.disconnect();
         print.removeEventListener("change", onPrint);
+        window.removeEventListener("beforeprint", before);
+        window.removeEventListener("afterprint", after);
         cancelAnimationFrame(this.#frame);
       },
       { once: true },

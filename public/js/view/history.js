@@ -20,7 +20,7 @@ import { table } from "./table.js";
 const LISTED = 100;
 
 /** How many reports the table shows at first. */
-const REPORTS = 60;
+const REPORTS = 120;
 
 /**
  * @param {Context} context
@@ -256,12 +256,25 @@ function changeList(title, text, list, name) {
       "li",
       null,
       h("span", { class: "relay-list-name" }, relayLink(relay, after === null ? name : null)),
-      before === null ? null : statusElement(before.status, before.provisional),
-      before !== null && after !== null ? h("span", { "aria-label": "then" }, "→") : null,
-      after === null ? null : statusElement(after.status, after.provisional),
+      h(
+        "span",
+        { class: "then-now" },
+        before === null ? null : statusElement(before.status, before.provisional),
+        before !== null && after !== null
+          ? [
+              h("span", { "aria-hidden": "true" }, "→"),
+              h("span", { class: "visually-hidden" }, ", now: "),
+            ]
+          : null,
+        after === null ? null : statusElement(after.status, after.provisional),
+      ),
     );
   };
-  const ul = h("ul", { class: "relay-list relay-list-long" }, list.slice(0, LISTED).map(item));
+  const ul = h(
+    "ul",
+    { class: "relay-list relay-list-long relay-list-2" },
+    list.slice(0, LISTED).map(item),
+  );
   const more =
     list.length > LISTED
       ? h(

@@ -165,11 +165,10 @@ function present(context, report, relay) {
     h(
       "div",
       { class: "columns columns-2" },
+      h("div", null, verdict(context, relay, details), checks(relay)),
       h(
         "div",
         null,
-        verdict(context, relay, details),
-        checks(relay),
         h(
           "section",
           { class: "card" },
@@ -208,8 +207,8 @@ function present(context, report, relay) {
           ]),
           history(context, relay.recent, report.metadata.timestamp),
         ),
+        about(context, report, relay, details),
       ),
-      h("div", null, about(context, report, relay, details)),
     ),
     attemptsPart(context, relay, details),
     vantagesPart(details),
