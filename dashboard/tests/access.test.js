@@ -111,7 +111,6 @@ describe("any window", () => {
 
   test("with letters twice as large everything is still there", async (t) => {
     const { page } = await open(t, { files, width: 640 });
-    await page.addStyleTag({ content: "" }).catch(() => {});
     await page.evaluate(() => {
       document.documentElement.style.fontSize = "200%";
     });
@@ -159,16 +158,17 @@ describe("media", () => {
       await page.emulateMedia({ media: "screen" });
       await visit(page, hash);
       await page.emulateMedia({ media: "print", colorScheme: "dark" });
+      await page.waitForFunction(
+        () => (document.querySelector("main")?.innerText ?? "").length > 200,
+      );
       const seen = await page.evaluate(() => ({
         nav: [...document.querySelectorAll("nav, input, select, button")].filter((one) =>
           one.checkVisibility(),
         ).length,
         background: getComputedStyle(document.body).backgroundColor,
-        text: document.querySelector("main")?.innerText ?? "",
       }));
       assert.equal(seen.nav, 0, `${hash}: controls on paper`);
       assert.match(seen.background, /rgba?\((?:255, 255, 255|0, 0, 0, 0)/, "paper is white");
-      assert.ok(seen.text.length > 200, hash);
     }
   });
 
