@@ -7,7 +7,7 @@ import { fill, foreign, freshId, h, svg } from "./dom.js";
 import { ms, percent, utc, whole } from "./format.js";
 import { table } from "./table.js";
 
-/** @import uPlot from "../../vendor/uplot/uPlot.esm.js" */
+/** @import uPlot from "../../vendor/uplot/uPlot.js" */
 /** @import { Run } from "../data/trends.js" */
 /** @import { Chart, Line } from "../model/trends.js" */
 
@@ -280,7 +280,7 @@ async function draw({ chart, runs, signal, plot, show, current }) {
   /** @type {typeof uPlot} */
   let UPlot;
   try {
-    UPlot = (await import("../../vendor/uplot/uPlot.esm.js")).default;
+    UPlot = (await import("../../vendor/uplot/uPlot.js")).default;
   } catch (error) {
     console.error(error);
     fill(
