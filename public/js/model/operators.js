@@ -119,7 +119,9 @@ export function mail(failing, timestamp, link) {
     lines.push(
       `* ${visible(relay.nickname, 40)} (${visible(relay.fingerprint, 60)}) at ${visible(relay.address, 60)}`,
     );
-    lines.push(`  ${cause}${relay.code === null ? "" : ` [${visible(relay.code, 60)}]`}`);
+    lines.push(
+      `  ${visible(cause, 100)}${relay.code === null ? "" : ` [${visible(relay.code, 60)}]`}`,
+    );
     if (relay.failingSince !== null && relay.failures > 1) {
       lines.push(`  Failing since ${day(relay.failingSince)}, ${relay.failures} runs in a row`);
     }
