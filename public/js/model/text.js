@@ -40,3 +40,13 @@ export function cut(text, limit) {
   const end = /[\ud800-\udbff]/.test(text[limit - 1]) ? limit - 1 : limit;
   return `${text.slice(0, end)}…`;
 }
+
+/**
+ * A relay's nickname, or words in its place.
+ * @param {string} nickname
+ * @param {number} [limit]
+ * @returns {string}
+ */
+export function nameOf(nickname, limit = 60) {
+  return nickname.trim() === "" ? "(no name)" : visible(nickname, limit);
+}

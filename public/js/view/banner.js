@@ -73,6 +73,9 @@ export function showBanner(box, { store, report, reportName, now }) {
   fill(box, notices);
 }
 
+/** More findings than the gate makes of one run. */
+const SHOWN = 14;
+
 /**
  * @param {readonly Finding[]} findings
  * @returns {HTMLElement}
@@ -82,13 +85,13 @@ function findingList(findings) {
     "ul",
     null,
     findings
-      .slice(0, 20)
+      .slice(0, SHOWN)
       .map(({ code, message }) =>
         h(
           "li",
           null,
           foreign(gateWords(code), { limit: 120 }),
-          message === null ? null : [" – ", foreign(message, { limit: 400 })],
+          message === null ? null : [" – ", foreign(message, { limit: 300 })],
         ),
       ),
   );

@@ -1,7 +1,8 @@
 // Links to relays: only what is a fingerprint becomes an address.
 
 import { formatRoute } from "../model/route.js";
-import { foreign, h } from "./dom.js";
+import { nameOf } from "../model/text.js";
+import { h } from "./dom.js";
 
 /**
  * A relay's page.
@@ -20,7 +21,7 @@ export function relayHref(fingerprint, report) {
  * @returns {HTMLElement}
  */
 export function relayLink(relay, report) {
-  const name = foreign(relay.nickname === "" ? "(no name)" : relay.nickname, { limit: 60 });
+  const name = h("bdi", { class: "foreign" }, nameOf(relay.nickname));
   return relay.valid
     ? h("a", { href: relayHref(relay.fingerprint, report) }, name)
     : h("span", null, name);

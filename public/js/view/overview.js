@@ -287,6 +287,10 @@ function ageCard(context, metadata) {
       detail,
       `a run about every ${every < 1 ? `${Math.round(every * 60)} minutes` : plural(every, "hour")}`,
     );
+    if (context.reportName !== null) {
+      fill(change, h("span", { class: "change-same" }, "an earlier report"));
+      return;
+    }
     const words = {
       fresh: ["change-good", "in time"],
       stale: ["change-bad", "overdue: runs are missing"],

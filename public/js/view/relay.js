@@ -3,6 +3,7 @@
 import { readDetails } from "../data/details.js";
 import { fingerprint as readFingerprint } from "../data/read.js";
 import { operatorKey } from "../model/operators.js";
+import { nameOf } from "../model/text.js";
 import {
   blameWords,
   CIRCUITS,
@@ -68,12 +69,12 @@ export function relayView(context) {
 function relayPage(context, report, wanted, heading) {
   const relay = report.relays.find((found) => found.valid && found.fingerprint === wanted);
   if (relay !== undefined) {
-    fill(heading, foreign(relay.nickname === "" ? "(no name)" : relay.nickname, { limit: 100 }));
+    fill(heading, foreign(nameOf(relay.nickname, 100)));
     return present(context, report, relay);
   }
   const absent = report.absent.find((found) => found.valid && found.fingerprint === wanted);
   if (absent !== undefined) {
-    fill(heading, foreign(absent.nickname === "" ? "(no name)" : absent.nickname, { limit: 100 }));
+    fill(heading, foreign(nameOf(absent.nickname, 100)));
     return [identity(wanted), absentPart(context, absent)];
   }
   return [

@@ -2,7 +2,7 @@
 
 import { toCsv, toJson } from "../model/export.js";
 import { choiceOf, DEFAULT_SORT, FILTERS, facets, NONE } from "../model/relays.js";
-import { visible } from "../model/text.js";
+import { nameOf, visible } from "../model/text.js";
 import { blameWords, causeWords, stateWords, statusWords } from "../words.js";
 import { saveButton } from "./buttons.js";
 import { indexOf } from "./context.js";
@@ -194,7 +194,7 @@ function columns(context) {
         return {
           element: link,
           set: (relay) => {
-            name.textContent = relay.nickname === "" ? "(no name)" : visible(relay.nickname, 60);
+            name.textContent = nameOf(relay.nickname);
             if (relay.valid) {
               link.setAttribute("href", relayHref(relay.fingerprint, context.reportName));
             } else link.removeAttribute("href");
