@@ -27,7 +27,7 @@ function strangers(page) {
       const shown = one.outerHTML.slice(0, 120);
       if (
         one.matches(
-          "iframe, object, embed, base, form[action], meta[http-equiv], template, portal, audio, video, math, foreignObject",
+          "iframe, object, embed, base, form[action], meta[http-equiv]:not([http-equiv=Content-Security-Policy]), template, portal, audio, video, math, foreignObject",
         )
       ) {
         found.push(shown);
