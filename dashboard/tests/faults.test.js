@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { open, ready, VIEWS, visit, withBrowser } from "./support/browser.js";
+import { open, ready, tour, VIEWS, visit, withBrowser } from "./support/browser.js";
 import { otherReports } from "./support/hostile.js";
 import { LAST_END, report } from "./support/report.js";
 import { site } from "./support/site.js";
@@ -59,11 +59,9 @@ for (const path of /** @type {Path[]} */ (Object.keys(SHOWN))) {
           hash,
         });
         assert.match(await messages(page), words);
-        for (const view of VIEWS) {
-          await visit(page, view);
+        for (const { hash: view, text } of await tour(page, VIEWS)) {
           const other = Object.entries(SHOWN).find(([one, to]) => one !== path && to.hash === view);
           if (other === undefined) continue;
-          const text = await page.locator("main").innerText();
           assert.ok(text.includes(other[1].there), `${view} does not work without ${path}`);
         }
         await visit(page, hash);
@@ -117,11 +115,10 @@ describe("the report", () => {
       const own = new Map(files);
       own.set("/latest.json", text);
       const { page } = await open(t, { files: own });
-      for (const view of VIEWS) {
-        await visit(page, view);
-        assert.ok((await page.locator("nav a").count()) >= VIEWS.length);
-        if (kind !== "older" && view === "#/overview") {
-          assert.match(await messages(page), /cannot be shown/i);
+      for (const { hash, links, notices } of await tour(page, VIEWS)) {
+        assert.ok(links >= VIEWS.length);
+        if (kind !== "older" && hash === "#/overview") {
+          assert.match(notices.join("\n"), /cannot be shown/i);
         }
       }
     });
@@ -191,28 +188,25 @@ describe("the report", () => {
     const own = new Map(files);
     own.set("/latest.json", JSON.stringify({ ...report({ relays: 0 }) }));
     const { page } = await open(t, { files: own });
-    for (const view of VIEWS) await visit(page, view);
+    for (const { hash, text } of await tour(page, VIEWS)) {
+      assert.ok(text.length > 50, hash);
+    }
   });
 });
 
 describe("everything at once", () => {
   test("nothing is published yet: the page says what will be here", async (t) => {
     const { page } = await open(t, { files: new Map() });
-    for (const view of VIEWS) {
-      await visit(page, view);
-      assert.ok((await page.locator("main").innerText()).length > 60, view);
-    }
+    for (const { hash, text } of await tour(page, VIEWS)) assert.ok(text.length > 60, hash);
     await visit(page, "#/about");
     assert.equal(await page.locator(".notice-bad").count(), 0, "about needs no data");
   });
 
   test("offline after loading, what was loaded stays", async (t) => {
     const { page, context } = await open(t, { files });
-    for (const view of VIEWS) await visit(page, view);
+    await tour(page, VIEWS);
+    await page.locator("main").waitFor();
     await context.setOffline(true);
-    for (const view of VIEWS) {
-      await visit(page, view);
-      assert.equal(await page.locator(".notice-bad").count(), 0, view);
-    }
+    for (const { hash, bad } of await tour(page, VIEWS)) assert.deepEqual(bad, [], hash);
   });
 });

@@ -336,57 +336,53 @@ describe("exports", () => {
 
 describe("a list of 10,000", () => {
   // The time between two frames says as much about the machine as about the page: another program
-  // that takes both cores for a moment makes a frame of 200 ms out of nothing. So what is held to
-  // a limit here is what the page itself does: how many elements it has, and the longest task that
-  // the browser charges to it, the best of three throws. The frames are the benchmark's.
-  test("scrolls from top to bottom with few elements and no long task", async (t) => {
-    const { page } = await open(t, { files: many.files, hash: "#/relays" });
+  // that takes both cores for a moment makes a frame of 200 ms out of nothing, and the Long Tasks API
+  // counts that in. So what is held to a limit here is what the page itself needs: how many
+  // elements it has, and the processor's time of its main thread for each step, the better of two
+  // throws. The frames as they are seen are the benchmark's.
+  test("scrolls from top to bottom with few elements and little work a frame", async (t) => {
+    const { page, context } = await open(t, { files: many.files, hash: "#/relays" });
     assert.ok((await count(page)) >= 10_000);
+    const session = await context.newCDPSession(page);
+    await session.send("Performance.enable", { timeDomain: "threadTicks" });
+    const worked = async () => {
+      const { metrics } = await session.send("Performance.getMetrics");
+      return (metrics.find((one) => one.name === "TaskDuration")?.value ?? Number.NaN) * 1000;
+    };
+    const steps = 40;
     const throws = [];
-    for (let turn = 0; turn < 3; turn += 1) {
-      throws.push(
-        await page.evaluate(async () => {
-          /** @type {number[]} */
-          const tasks = [];
-          const observer = new PerformanceObserver((list) => {
-            for (const one of list.getEntries()) tasks.push(one.duration);
-          });
-          observer.observe({ type: "longtask" });
+    for (let turn = 0; turn < 2; turn += 1) {
+      let most = 0;
+      let elements = 0;
+      let blank = 0;
+      for (let step = 0; step <= steps; step += 1) {
+        const before = await worked();
+        const seen = await page.evaluate(async (share) => {
           const box = document.querySelector(".grid");
           if (box === null) throw new Error("no grid");
           const frame = () => new Promise((done) => requestAnimationFrame(done));
-          let elements = 0;
-          let blank = 0;
-          for (let step = 0; step <= 100; step += 1) {
-            box.scrollTop = ((box.scrollHeight - box.clientHeight) * step) / 100;
-            await frame();
-            await frame();
-            elements = Math.max(elements, document.querySelectorAll("*").length);
-            // A row has to be where the reader looks.
-            const { left, top, height } = box.getBoundingClientRect();
-            const middle = document.elementFromPoint(left + 100, top + height / 2);
-            if (!middle?.closest(".grid-row")) blank += 1;
-          }
+          box.scrollTop = (box.scrollHeight - box.clientHeight) * share;
           await frame();
-          observer.disconnect();
-          const last = document.querySelector(
-            `.grid-row[aria-rowindex="${box.getAttribute("aria-rowcount")}"]`,
-          );
-          return { longest: Math.max(0, ...tasks), elements, blank, end: last !== null };
-        }),
-      );
+          await frame();
+          const { left, top, height } = box.getBoundingClientRect();
+          const middle = document.elementFromPoint(left + 100, top + height / 2);
+          return {
+            elements: document.querySelectorAll("*").length,
+            // A row has to be where the reader looks.
+            row: middle?.closest(".grid-row") !== null,
+          };
+        }, step / steps);
+        most = Math.max(most, (await worked()) - before);
+        elements = Math.max(elements, seen.elements);
+        if (!seen.row) blank += 1;
+      }
+      throws.push({ most, elements, blank });
     }
     t.diagnostic(JSON.stringify(throws));
-    assert.ok(
-      throws.every((one) => one.end),
-      "the last relay is reached",
-    );
-    assert.ok(
-      throws.every((one) => one.blank === 0),
-      "no blank stretch",
-    );
-    assert.ok(throws.every((one) => one.elements < 3000));
-    assert.ok(Math.min(...throws.map((one) => one.longest)) < 100);
+    assert.ok(throws.every((one) => one.blank === 0 && one.elements < 3000));
+    assert.ok(Math.min(...throws.map((one) => one.most)) < 100);
+    const rows = await page.locator(".grid").getAttribute("aria-rowcount");
+    assert.equal(await page.locator(`.grid-row[aria-rowindex="${rows}"]`).count(), 1);
   });
 
   test("is searched with every key, and the elements stay few", async (t) => {

@@ -112,6 +112,7 @@ export async function open(t, opening = {}) {
       await server.close();
     }
   });
+  await page.addInitScript(inspector);
   await page.goto(server.url + hash);
   if (opening.ready !== false) await ready(page);
   return { page, context, server, problems, requests };
@@ -146,6 +147,48 @@ function inPage({ now, hurry }) {
   document.addEventListener("securitypolicyviolation", (event) => {
     globalThis.__violation(`${event.violatedDirective} ${event.blockedURI} ${event.sample}`);
   });
+}
+
+/**
+ * Runs in the page before anything of it: puts there what finds elements and attributes that the
+ * pages never make, so that one of them came from the data.
+ */
+function inspector() {
+  globalThis.__strangers = () => {
+    /** @type {string[]} */
+    const found = [];
+    const own = new Set([location.origin, "https://metrics.torproject.org"]);
+    for (const one of document.querySelectorAll("*")) {
+      const shown = one.outerHTML.slice(0, 120);
+      if (
+        one.matches(
+          "iframe, object, embed, base, form[action], meta[http-equiv]:not([http-equiv=Content-Security-Policy]), template, portal, audio, video, math, foreignObject",
+        )
+      ) {
+        found.push(shown);
+      }
+      if (
+        one.matches("script, link") &&
+        !/^(?:\w|\.\/|\/)[^:]*$/.test(one.getAttribute("src") ?? one.getAttribute("href") ?? "")
+      ) {
+        found.push(shown);
+      }
+      if (one.localName === "style" || (one.localName === "img" && !one.hasAttribute("alt"))) {
+        found.push(shown);
+      }
+      for (const { name, value } of one.attributes) {
+        if (/^on|^srcdoc$|^formaction$/i.test(name)) found.push(`${name}: ${shown}`);
+        if (/^(?:href|src|action|xlink:href)$/.test(name) && !value.startsWith("#")) {
+          const { origin, protocol } = new URL(value, location.href);
+          if (!own.has(origin) && protocol !== "data:" && protocol !== "blob:") {
+            found.push(`${name}=${value.slice(0, 80)}`);
+          }
+          if (protocol === "data:" && !one.matches("img, image, link[rel=icon]")) found.push(shown);
+        }
+      }
+    }
+    return found;
+  };
 }
 
 /**
@@ -227,6 +270,9 @@ export async function visit(page, hash) {
  * @property {number} headings how many of the first rank
  * @property {string[]} bad messages that something cannot be shown or drawn
  * @property {number} tooWide by how many pixels the page is wider than the window
+ * @property {string[]} strangers elements and attributes that came from the data
+ * @property {number} links how many links the menu has
+ * @property {string[]} notices what the messages say
  */
 
 /**
@@ -257,6 +303,9 @@ export function tour(page, hashes) {
         headings: document.querySelectorAll("h1").length,
         bad: [...document.querySelectorAll(".notice-bad")].map((one) => one.textContent ?? ""),
         tooWide: root.scrollWidth - root.clientWidth,
+        strangers: __strangers(),
+        links: document.querySelectorAll("nav a").length,
+        notices: [...document.querySelectorAll(".notice")].map((one) => one.textContent ?? ""),
       });
     }
     return seen;
