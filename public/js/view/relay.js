@@ -4,26 +4,19 @@ import { readDetails } from "../data/details.js";
 import { fingerprint as readFingerprint } from "../data/read.js";
 import { operatorKey } from "../model/operators.js";
 import { nameOf } from "../model/text.js";
-import {
-  blameWords,
-  CIRCUITS,
-  causeWords,
-  FAILING,
-  stateWords,
-  statusWords,
-  VIAS,
-} from "../words.js";
+import { blameWords, causeWords, FAILING, stateWords, statusWords } from "../words.js";
+import { attemptsPart, hop, vantagesPart } from "./attempts.js";
 import { copyButton } from "./buttons.js";
 import { fill, foreign, h } from "./dom.js";
-import { bytes, country, MISSING, ms, percent, plural, timeElement, utc, whole } from "./format.js";
+import { facts } from "./facts.js";
+import { bytes, country, ms, percent, plural, timeElement, whole } from "./format.js";
 import { metricsLink } from "./links.js";
-import { ofMark, stateElement, statusElement, strip, stripWords } from "./marks.js";
+import { stateElement, statusElement } from "./marks.js";
 import { notice, part } from "./part.js";
-import { table } from "./table.js";
+import { history } from "./recent.js";
 
 /** @import { Absent, Relay, Report } from "../data/report.js" */
-/** @import { Attempt, Details, Query } from "../data/details.js" */
-/** @import { Run } from "../data/trends.js" */
+/** @import { Details } from "../data/details.js" */
 /** @import { Child } from "./dom.js" */
 /** @import { Context, View } from "./context.js" */
 
@@ -139,21 +132,6 @@ function absentPart(context, relay) {
 }
 
 /**
- * A list of names and values; those without a value are left out.
- * @param {readonly (readonly [string, Child | readonly Child[]])[]} entries
- * @returns {HTMLElement}
- */
-function facts(entries) {
-  return h(
-    "dl",
-    { class: "facts" },
-    entries
-      .filter(([, value]) => value !== null && value !== undefined && value !== "")
-      .map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value))),
-  );
-}
-
-/**
  * @param {Context} context
  * @param {Report} report
  * @param {Relay} relay
@@ -166,7 +144,7 @@ function present(context, report, relay) {
     h(
       "div",
       { class: "columns columns-2" },
-      h("div", null, verdict(context, relay, details), checks(relay)),
+      h("div", null, verdict(relay, details), checks(relay)),
       h(
         "div",
         null,
@@ -211,18 +189,17 @@ function present(context, report, relay) {
         about(context, report, relay, details),
       ),
     ),
-    attemptsPart(context, relay, details),
+    attemptsPart(relay, details),
     vantagesPart(details),
   ];
 }
 
 /**
- * @param {Context} context
  * @param {Relay} relay
  * @param {Details} details
  * @returns {HTMLElement}
  */
-function verdict(context, relay, details) {
+function verdict(relay, details) {
   const words = statusWords(relay.status);
   const cause = relay.code === null ? null : causeWords(relay.code);
   return h(
@@ -265,23 +242,13 @@ function verdict(context, relay, details) {
       ["When", timeElement(relay.timestamp, { seconds: true })],
       ["Resolve time", relay.latency === null ? null : ms(relay.latency)],
       ["Circuit built in", details.timing.circuit === null ? null : ms(details.timing.circuit)],
-      ["First hop", details.firstHop === null ? null : hop(context, details.firstHop)],
+      ["First hop", details.firstHop === null ? null : hop(details.firstHop)],
       [
         "Decided by attempt",
         details.attempt === null || details.attempt === 0 ? null : whole(details.attempt),
       ],
     ]),
   );
-}
-
-/**
- * A first hop: no exit mostly, so its page is Tor Metrics'.
- * @param {Context} _context
- * @param {string} fingerprint
- * @returns {Child[]}
- */
-function hop(_context, fingerprint) {
-  return [h("code", { class: "wrap" }, fingerprint), " ", metricsLink(fingerprint)];
 }
 
 /**
@@ -380,255 +347,5 @@ function about(context, report, relay, details) {
       { class: "hint" },
       "Name, contact and software are the operator’s own words; nobody has checked them.",
     ),
-  );
-}
-
-/**
- * The last runs as a strip, and as a table with their times where those are known.
- * @param {Context} context
- * @param {string} recent
- * @param {number | null} timestamp of the report, which the newest of them is
- * @returns {HTMLElement}
- */
-function history(context, recent, timestamp) {
-  if (recent === "") return h("p", { class: "hint" }, "There are no earlier runs.");
-  const made = strip(60);
-  made.element.classList.add("strip-large");
-  made.set(recent);
-  const box = h("div", null);
-  const details = h(
-    "details",
-    { class: "figures" },
-    h("summary", null, "The runs as a table"),
-    box,
-  );
-  details.addEventListener("toggle", () => {
-    if (!details.open || box.childElementCount > 0) return;
-    const times = runTimes(context.store.trends.value, recent.length, timestamp);
-    const rows = [...recent]
-      .map((char, i) => {
-        const mark = ofMark(char);
-        return [
-          times === null ? `${recent.length - 1 - i} before the last` : utc(times[i]),
-          mark.status === null ? "no result" : statusElement(mark.status, mark.provisional),
-        ];
-      })
-      .reverse();
-    fill(
-      box,
-      table({
-        caption: "The last runs, newest first",
-        hideCaption: true,
-        columns: [{ label: "Run", header: true }, { label: "Result" }],
-        rows,
-      }),
-    );
-  });
-  return h(
-    "div",
-    { class: "history" },
-    made.element,
-    h(
-      "p",
-      { class: "hint" },
-      `${stripWords(recent)}. The newest is at the right; low is working, high is failing, a gap is not reached, a dot is without a result.`,
-    ),
-    details,
-  );
-}
-
-/**
- * @param {readonly Run[] | null} runs
- * @param {number} count
- * @param {number | null} timestamp
- * @returns {number[] | null} the times of the last published runs up to this one; null where they
- *   are not all known
- */
-function runTimes(runs, count, timestamp) {
-  if (runs === null || timestamp === null) return null;
-  const known = runs.filter((run) => run.published && run.timestamp <= timestamp);
-  if (known.length < count || known.at(-1)?.timestamp !== timestamp) return null;
-  return known.slice(-count).map((run) => run.timestamp);
-}
-
-/**
- * @param {Context} context
- * @param {Relay} relay
- * @param {Details} details
- * @returns {HTMLElement}
- */
-function attemptsPart(context, relay, details) {
-  const { attempts } = details;
-  return h(
-    "section",
-    { class: "attempts" },
-    h("h2", null, attempts.length === 0 ? "Attempts" : `${plural(attempts.length, "attempt")}`),
-    attempts.length === 0
-      ? h(
-          "p",
-          null,
-          relay.status === "success"
-            ? "A single attempt, which succeeded: what is above says all of it."
-            : "The report has no attempts of this relay.",
-        )
-      : h(
-          "ol",
-          { class: "attempt-list" },
-          attempts.map((attempt) => h("li", null, attemptCard(context, attempt))),
-        ),
-  );
-}
-
-/**
- * @param {Context} context
- * @param {Attempt} attempt
- * @returns {HTMLElement}
- */
-function attemptCard(context, attempt) {
-  const { circuit, timing } = attempt;
-  const lasted =
-    attempt.started === null || attempt.ended === null
-      ? null
-      : ms(Math.max(attempt.ended - attempt.started, 0));
-  return h(
-    "article",
-    { class: "card attempt" },
-    h(
-      "h3",
-      null,
-      `Attempt ${attempt.number === null ? "" : whole(attempt.number)} `,
-      statusElement(attempt.status),
-    ),
-    facts([
-      [
-        "Round",
-        attempt.round === null
-          ? null
-          : attempt.round === 0
-            ? "first pass"
-            : `confirming round ${attempt.round}`,
-      ],
-      ["Started", timeElement(attempt.started, { seconds: true })],
-      ["Took", lasted],
-      ["First hop", attempt.firstHop === null ? null : hop(context, attempt.firstHop)],
-      [
-        "Circuit",
-        [
-          foreign(CIRCUITS.get(circuit.state ?? "") ?? circuit.state ?? MISSING, { limit: 60 }),
-          circuit.hops === null ? null : `, ${plural(circuit.hops, "relay")} reached`,
-          timing.circuit === null ? null : `, built in ${ms(timing.circuit)}`,
-        ],
-      ],
-      [
-        "Tor’s reason",
-        circuit.reason === null
-          ? null
-          : h(
-              "code",
-              null,
-              foreign([circuit.reason, circuit.remoteReason].filter(Boolean).join(" / "), {
-                limit: 120,
-              }),
-            ),
-      ],
-      ["Tor’s refusal", circuit.refusal === null ? null : foreign(circuit.refusal, { limit: 300 })],
-      [
-        "Cause",
-        attempt.code === null
-          ? null
-          : [
-              foreign(causeWords(attempt.code).label, { limit: 100 }),
-              " ",
-              h("code", null, foreign(attempt.code, { limit: 80 })),
-            ],
-      ],
-      [
-        "Fault lies with",
-        attempt.blame === null ? null : foreign(blameWords(attempt.blame).label, { limit: 60 }),
-      ],
-      ["In words", attempt.error === null ? null : foreign(attempt.error, { limit: 500 })],
-      [
-        "Came",
-        attempt.resolved === null
-          ? null
-          : h("code", null, foreign(attempt.resolved, { limit: 100 })),
-      ],
-    ]),
-    attempt.queries.length === 0
-      ? h("p", { class: "hint" }, "Nothing was asked: the circuit was not built.")
-      : attempt.queries.map((query, i) => queryBox(query, i === attempt.decidedBy)),
-  );
-}
-
-/**
- * @param {Query} query
- * @param {boolean} decided
- * @returns {HTMLElement}
- */
-function queryBox(query, decided) {
-  const answer = [
-    query.socksReply === null ? null : `SOCKS reply ${query.socksReply}`,
-    query.rcode,
-    query.addresses.length === 0 ? null : query.addresses.slice(0, 20).join(", "),
-    query.localError,
-  ].filter((text) => text !== null);
-  const closed = [query.streamReason, query.streamRemoteReason].filter((text) => text !== null);
-  return h(
-    "div",
-    { class: "query" },
-    h(
-      "h4",
-      null,
-      `Query by ${VIAS.get(query.via ?? "") ?? "another way"}`,
-      decided ? h("span", { class: "tag" }, "decided") : null,
-    ),
-    facts([
-      [
-        "Name",
-        query.name === null
-          ? null
-          : h("code", { class: "wrap" }, foreign(query.name, { limit: 300 })),
-      ],
-      ["Answer", answer.length === 0 ? "none" : foreign(answer.join("; "), { limit: 500 })],
-      [
-        "Stream closed with",
-        closed.length === 0 ? null : h("code", null, foreign(closed.join(" / "), { limit: 120 })),
-      ],
-      ["Resolve time", query.resolve === null ? null : ms(query.resolve)],
-      ["Waited locally", query.attach === null ? null : ms(query.attach)],
-    ]),
-  );
-}
-
-/**
- * @param {Details} details
- * @returns {HTMLElement | null}
- */
-function vantagesPart({ vantages }) {
-  if (vantages.length === 0) return null;
-  return h(
-    "section",
-    { class: "card" },
-    h("h2", null, "Seen from several places"),
-    table({
-      caption: "What each input found",
-      hideCaption: true,
-      columns: [
-        { label: "Run", header: true },
-        { label: "Result" },
-        { label: "Cause" },
-        { label: "Came" },
-        { label: "Resolve time", number: true },
-        { label: "When" },
-      ],
-      rows: vantages.map((vantage) => [
-        foreign(vantage.runId ?? MISSING, { limit: 100 }),
-        statusElement(vantage.status),
-        vantage.code === null ? "" : foreign(causeWords(vantage.code).label, { limit: 100 }),
-        vantage.resolved === null ? "" : foreign(vantage.resolved, { limit: 60 }),
-        ms(vantage.latency),
-        timeElement(vantage.timestamp, { seconds: true }),
-      ]),
-    }),
   );
 }

@@ -1,21 +1,20 @@
 // All relays: search, filters, sorting, export. What was chosen is in the address.
 
 import { toCsv, toJson } from "../model/export.js";
-import { choiceOf, DEFAULT_SORT, FILTERS, facets, NONE } from "../model/relays.js";
-import { nameOf, visible } from "../model/text.js";
-import { blameWords, causeWords, stateWords, statusWords } from "../words.js";
+import { choiceOf, DEFAULT_SORT, FILTERS } from "../model/relays.js";
+import { parseRoute } from "../model/route.js";
 import { saveButton } from "./buttons.js";
 import { indexOf } from "./context.js";
-import { fill, foreign, h } from "./dom.js";
-import { compact, country, MISSING, ms, percent, plural, whole } from "./format.js";
+import { h } from "./dom.js";
+import { plural, whole } from "./format.js";
 import { Grid } from "./grid.js";
 import { relayHref } from "./links.js";
-import { stateMark, statusMark, strip } from "./marks.js";
 import { part } from "./part.js";
+import { columns } from "./relay-columns.js";
+import { controls } from "./relay-filters.js";
 
 /** @import { Relay, Report } from "../data/report.js" */
 /** @import { Choice } from "../model/relays.js" */
-/** @import { GridColumn } from "./grid.js" */
 /** @import { Context, View } from "./context.js" */
 
 /** How long after the last key the address changes: browsers limit how often it may. */
@@ -59,7 +58,8 @@ export function relaysView(context) {
  */
 function relayTable(context, report) {
   const index = indexOf(report);
-  let choice = choiceOf(context.route.params);
+  // As the address is now: the report may have been loaded again since the view was made.
+  let choice = choiceOf(parseRoute(location.hash).params);
   /** @type {readonly Relay[]} */
   let shown = [];
   let timer = 0;
@@ -157,311 +157,6 @@ function relayTable(context, report) {
     update: (params) => {
       choice = choiceOf(params);
       draw();
-    },
-  };
-}
-
-/**
- * A cell with a text.
- * @param {(relay: Relay) => string} get
- * @returns {() => {element: HTMLElement, set: (relay: Relay) => void}}
- */
-function textCell(get) {
-  return () => {
-    const element = h("bdi", null);
-    return {
-      element,
-      set: (relay) => {
-        element.textContent = get(relay);
-      },
-    };
-  };
-}
-
-/**
- * @param {Context} context
- * @returns {GridColumn<Relay>[]}
- */
-function columns(context) {
-  return [
-    {
-      key: "name",
-      label: "Relay",
-      sort: "nickname",
-      make: () => {
-        const name = h("bdi", null);
-        const link = h("a", { class: "grid-link", tabindex: "-1" }, name);
-        return {
-          element: link,
-          set: (relay) => {
-            name.textContent = nameOf(relay.nickname);
-            if (relay.valid) {
-              link.setAttribute("href", relayHref(relay.fingerprint, context.reportName));
-            } else link.removeAttribute("href");
-          },
-        };
-      },
-    },
-    {
-      key: "fingerprint",
-      label: "Fingerprint",
-      sort: "fingerprint",
-      make: textCell((relay) => visible(relay.fingerprint, 60)),
-    },
-    {
-      key: "status",
-      label: "Status",
-      sort: "status",
-      make: () => {
-        const mark = statusMark();
-        return {
-          element: mark.element,
-          set: (relay) => mark.set(relay.status, relay.provisional),
-        };
-      },
-    },
-    {
-      key: "cause",
-      label: "Cause",
-      sort: "cause",
-      make: textCell((relay) =>
-        relay.code === null ? "" : visible(causeWords(relay.code).label, 80),
-      ),
-    },
-    {
-      key: "state",
-      label: "State",
-      sort: "state",
-      make: () => {
-        const mark = stateMark();
-        return { element: mark.element, set: (relay) => mark.set(relay.state ?? "") };
-      },
-    },
-    {
-      key: "failures",
-      label: "Failing",
-      title: "Runs in a row that found its DNS failing",
-      sort: "failures",
-      down: true,
-      make: textCell((relay) => (relay.failures === 0 ? "" : plural(relay.failures, "run"))),
-    },
-    {
-      key: "recent",
-      label: "Last 60 runs",
-      sort: null,
-      make: () => {
-        const made = strip(60);
-        return { element: made.element, set: (relay) => made.set(relay.recent) };
-      },
-    },
-    {
-      key: "rate",
-      label: "7 days",
-      title: "Successes among the tests of the last 7 days",
-      sort: "rate",
-      make: textCell((relay) => percent(relay.rate7)),
-    },
-    {
-      key: "latency",
-      label: "Resolve",
-      title: "Resolve time",
-      sort: "latency",
-      down: true,
-      make: textCell((relay) => ms(relay.latency)),
-    },
-    {
-      key: "weight",
-      label: "Weight",
-      title: "Consensus weight",
-      sort: "weight",
-      down: true,
-      make: textCell((relay) => compact(relay.weight)),
-    },
-    {
-      key: "country",
-      label: "Country",
-      sort: "country",
-      make: textCell((relay) => (relay.country === null ? MISSING : country(relay.country))),
-    },
-    {
-      key: "address",
-      label: "Address",
-      sort: "address",
-      make: textCell((relay) => visible(relay.address, 60)),
-    },
-  ];
-}
-
-/** What the narrow table, which has no heads of columns, can be sorted by. */
-const SORT_LABELS = Object.freeze({
-  "-failures": "failing longest first",
-  status: "status",
-  cause: "cause",
-  state: "state",
-  nickname: "name",
-  "-weight": "weight, heaviest first",
-  "-latency": "slowest first",
-  rate: "worst of 7 days first",
-  country: "country",
-  address: "address",
-  fingerprint: "fingerprint",
-});
-
-/**
- * Search and filters.
- * @param {Report} report
- * @param {(changed: Partial<Choice>) => void} change
- * @returns {{element: HTMLElement, set: (choice: Choice) => void}}
- */
-function controls(report, change) {
-  const values = facets(report.relays);
-  const search = h("input", {
-    type: "search",
-    id: "relay-search",
-    placeholder: "fingerprint, name, address, contact …",
-    autocomplete: "off",
-    autocapitalize: "off",
-    spellcheck: "false",
-    maxlength: 200,
-  });
-  search.addEventListener("input", () => change({ q: search.value.trim() }));
-  /** @type {Map<keyof Choice, HTMLSelectElement>} */
-  const selects = new Map();
-  const label = (/** @type {string} */ text, /** @type {HTMLElement} */ control) =>
-    h("label", { class: "field" }, h("span", { class: "field-label" }, text), control);
-  /**
-   * @param {keyof Choice} name
-   * @param {string} text
-   * @param {[string, string][]} options
-   * @returns {HTMLElement}
-   */
-  const select = (name, text, options) => {
-    const element = h(
-      "select",
-      null,
-      options.map(([value, words]) => h("option", { value }, visible(words, 60))),
-    );
-    element.addEventListener("change", () => change({ [name]: element.value }));
-    selects.set(name, element);
-    return label(text, element);
-  };
-  /**
-   * @param {ReadonlyMap<string, number>} map
-   * @param {(value: string) => string} words
-   * @returns {[string, string][]}
-   */
-  const options = (map, words) => [
-    ["", "any"],
-    ...[...map].map(
-      ([value, n]) => /** @type {[string, string]} */ ([value, `${words(value)} (${whole(n)})`]),
-    ),
-  ];
-  const orNone =
-    (/** @type {(value: string) => string} */ words) => (/** @type {string} */ value) =>
-      value === NONE ? "none" : words(value);
-  const statuses = options(values.status, (value) => statusWords(value).label);
-  statuses.splice(1, 0, ["failing", "all that fail"]);
-  const chosen = h("p", { class: "chosen", hidden: true });
-  const filters = h(
-    "div",
-    { class: "filters" },
-    select("status", "Status", statuses),
-    select(
-      "cause",
-      "Cause",
-      options(
-        values.cause,
-        orNone((value) => causeWords(value).label),
-      ),
-    ),
-    select(
-      "blame",
-      "Fault lies with",
-      options(
-        values.blame,
-        orNone((value) => blameWords(value).label),
-      ),
-    ),
-    select(
-      "state",
-      "State",
-      options(
-        values.state,
-        orNone((value) => stateWords(value).label),
-      ),
-    ),
-    select(
-      "flag",
-      "Flag",
-      options(values.flag, (value) => value),
-    ),
-    select(
-      "country",
-      "Country",
-      options(values.country, (value) => (value === NONE ? "unknown" : country(value))),
-    ),
-    select("ipv6", "IPv6", [
-      ["", "any"],
-      ["yes", "has an address"],
-      ["no", "has none"],
-      ["exit", "exits over IPv6"],
-      ["noexit", "does not exit over it"],
-    ]),
-    select("sort", "Sorted by", Object.entries(SORT_LABELS)),
-  );
-  const clear = h("button", { type: "reset", class: "button" }, "Clear");
-  const element = h(
-    "form",
-    { class: "controls", role: "search", "aria-label": "Relays" },
-    h(
-      "div",
-      { class: "search-row" },
-      h(
-        "label",
-        { class: "field field-search", for: "relay-search" },
-        h("span", { class: "field-label" }, "Search"),
-        search,
-      ),
-      clear,
-    ),
-    h("details", { class: "filter-box" }, h("summary", null, "Filters and order"), filters),
-    chosen,
-  );
-  const details = element.querySelector("details");
-  if (details !== null && matchMedia("(min-width: 48rem)").matches) details.open = true;
-  element.addEventListener("submit", (event) => event.preventDefault());
-  element.addEventListener("reset", (event) => {
-    event.preventDefault();
-    change(choiceOf({}));
-    search.focus();
-  });
-  return {
-    element,
-    set: (choice) => {
-      // The reader's own blanks stay while they type.
-      if (search.value.trim() !== choice.q) search.value = choice.q;
-      for (const [name, control] of selects) {
-        const value = choice[name];
-        if (![...control.options].some((option) => option.value === value)) {
-          control.append(
-            h("option", { value }, visible(name === "sort" ? value : `${value} (0)`, 60)),
-          );
-        }
-        control.value = value;
-      }
-      const anything = FILTERS.some((name) => choice[name] !== "");
-      clear.hidden = !anything && choice.sort === DEFAULT_SORT;
-      // These two come by links, and have no control of their own.
-      const parts = [
-        choice.operator === "" ? null : ["operator ", foreign(choice.operator, { limit: 100 })],
-        choice.address === "" ? null : ["address ", foreign(choice.address, { limit: 100 })],
-      ].filter((part) => part !== null);
-      chosen.hidden = parts.length === 0;
-      fill(
-        chosen,
-        "Only ",
-        parts.flatMap((part, i) => (i === 0 ? part : [" and ", ...part])),
-      );
     },
   };
 }
