@@ -1,6 +1,5 @@
 // Numbers, times and sizes as people read them. English and UTC, whatever the browser's own.
 
-import { visible } from "../model/text.js";
 import { h } from "./dom.js";
 
 const WHOLE = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
@@ -132,14 +131,6 @@ export function country(code) {
   if (code === null) return "unknown";
   const upper = code.toUpperCase();
   return REGIONS.of(upper) ?? upper;
-}
-
-/**
- * @param {string} fingerprint
- * @returns {string} its beginning, to be told apart by
- */
-export function shortFingerprint(fingerprint) {
-  return visible(fingerprint.slice(0, 8), 8);
 }
 
 /**

@@ -140,7 +140,7 @@ const KINDS = /** @type {(keyof typeof BARS)[]} */ (Object.keys(BARS));
  * @returns {{element: SVGSVGElement, set: (recent: string) => void}}
  */
 export function strip(runs) {
-  const paths = KINDS.map((kind) => svg("path", { class: `bar-${kind}` }));
+  const paths = KINDS.map((kind) => svg("path", { class: `kind-${kind}` }));
   const element = svg(
     "svg",
     {

@@ -139,7 +139,7 @@ function composition(context, metadata) {
       y: 0,
       width: Math.max(width - 1.5, 1).toFixed(2),
       height: 10,
-      class: `fill-${statusWords(status).kind}`,
+      class: `kind-${statusWords(status).kind}`,
     });
     x += width;
     return bar;

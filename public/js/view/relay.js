@@ -204,7 +204,7 @@ function verdict(relay, details) {
   const cause = relay.code === null ? null : causeWords(relay.code);
   return h(
     "section",
-    { class: `card verdict verdict-${words.kind}` },
+    { class: `card verdict kind-${words.kind}` },
     h("h2", null, statusElement(relay.status, relay.provisional)),
     h("p", null, words.meaning),
     relay.provisional

@@ -122,7 +122,13 @@ function relayTable(context, report) {
   );
   draw();
   const place = places.get(JSON.stringify(paramsOf()));
-  if (place !== undefined) requestAnimationFrame(() => grid.restore(place));
+  if (place !== undefined) {
+    requestAnimationFrame(() => {
+      grid.restore(place);
+      // Whoever came from a row goes on from there.
+      if (place.active >= 0) grid.element.focus({ preventScroll: true });
+    });
+  }
   const stem = () =>
     `exits_${report.metadata.timestamp === null ? "report" : new Date(report.metadata.timestamp).toISOString().slice(0, 16).replace(/:/g, "-")}`;
   return {
