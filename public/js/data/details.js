@@ -5,70 +5,11 @@ import { count, fingerprint, list, number, object, text, texts, time } from "./r
 
 /** @import { Fields } from "./read.js" */
 
-/**
- * @typedef {object} Timing
- * @property {number | null} circuit milliseconds, as all of these
- * @property {number | null} attach
- * @property {number | null} resolve
- */
-
-/**
- * @typedef {object} Query
- * @property {string | null} via
- * @property {string | null} name
- * @property {number | null} socksReply
- * @property {string | null} rcode
- * @property {string[]} addresses
- * @property {string | null} streamReason
- * @property {string | null} streamRemoteReason
- * @property {string | null} localError
- * @property {number | null} attach
- * @property {number | null} resolve
- */
-
-/**
- * @typedef {object} Attempt
- * @property {number | null} number
- * @property {number | null} round
- * @property {number | null} started
- * @property {number | null} ended
- * @property {string | null} firstHop a fingerprint
- * @property {string} status
- * @property {string | null} code
- * @property {string | null} blame
- * @property {string | null} error
- * @property {string | null} resolved
- * @property {{state: string | null, hops: number | null, reason: string | null,
- *   remoteReason: string | null, refusal: string | null}} circuit
- * @property {Query[]} queries
- * @property {number | null} decidedBy
- * @property {Timing} timing
- */
-
-/**
- * @typedef {object} Vantage
- * @property {string | null} runId
- * @property {string} status
- * @property {string | null} code
- * @property {string | null} resolved
- * @property {number | null} latency
- * @property {number | null} timestamp
- */
-
-/**
- * @typedef {object} Details
- * @property {string | null} query the name asked for in the deciding query
- * @property {string | null} expected
- * @property {string | null} firstHop
- * @property {number | null} attempt the number of the deciding attempt
- * @property {string | null} mode
- * @property {string | null} runId
- * @property {string | null} shard
- * @property {Timing} timing
- * @property {number | null} observed bytes a second
- * @property {Attempt[]} attempts
- * @property {Vantage[]} vantages
- */
+/** @typedef {import("./types.js").Timing} Timing */
+/** @typedef {import("./types.js").Query} Query */
+/** @typedef {import("./types.js").Attempt} Attempt */
+/** @typedef {import("./types.js").Vantage} Vantage */
+/** @typedef {import("./types.js").Details} Details */
 
 /**
  * @param {unknown} value

@@ -4,24 +4,8 @@ import { parse } from "./format.js";
 import { isArchiveName, isReportName } from "./names.js";
 import { count, list, object, percent, text, texts, time } from "./read.js";
 
-/**
- * @typedef {object} ListedReport
- * @property {number | null} total
- * @property {number | null} dnsRate
- * @property {boolean} published
- * @property {string[]} reasons
- */
-
-/**
- * A file beside latest.json.
- * @typedef {object} ListedFile
- * @property {string} name a name that a file of ours can have, so that it can be linked to
- * @property {"report" | "archive"} kind
- * @property {number | null} size bytes
- * @property {string | null} sha256
- * @property {number | null} timestamp milliseconds
- * @property {ListedReport | null} report null for an archive
- */
+/** @typedef {import("./types.js").ListedReport} ListedReport */
+/** @typedef {import("./types.js").ListedFile} ListedFile */
 
 /**
  * @param {string} source the file's text

@@ -14,76 +14,10 @@ import {
   time,
 } from "./read.js";
 
-/**
- * Percentiles in milliseconds.
- * @typedef {object} Percentiles
- * @property {number | null} count
- * @property {number | null} min
- * @property {number | null} p50
- * @property {number | null} p75
- * @property {number | null} p90
- * @property {number | null} p95
- * @property {number | null} p99
- * @property {number | null} max
- */
-
-/**
- * @typedef {object} Finding
- * @property {string} code
- * @property {string | null} message
- */
-
-/**
- * @typedef {object} Input
- * @property {string | null} name
- * @property {string | null} runId
- * @property {string | null} shard
- * @property {boolean | null} complete
- * @property {string | null} reason why it is not complete
- * @property {number | null} exits running exits in the consensus
- * @property {number | null} selected
- * @property {number | null} results
- */
-
-/**
- * @typedef {object} Metadata
- * @property {number | null} timestamp milliseconds, as all times here
- * @property {number | null} started
- * @property {number | null} durationSeconds
- * @property {number | null} consensusValidAfter
- * @property {string | null} runId
- * @property {string | null} mode
- * @property {string | null} domain
- * @property {string | null} expectedIp
- * @property {string | null} filter
- * @property {string | null} country
- * @property {number | null} total
- * @property {Map<string, number>} statuses results by status; those without any are not there
- * @property {number | null} tested
- * @property {number | null} successRate
- * @property {number | null} dnsRate
- * @property {number | null} reachRate
- * @property {number} unconfirmed
- * @property {number} notReached
- * @property {Map<string, number>} states
- * @property {Map<string, number>} codes
- * @property {Map<string, number>} blames
- * @property {Percentiles | null} resolve
- * @property {Percentiles | null} circuit
- * @property {number | null} failingPercent of the consensus weight
- * @property {number | null} unreachedPercent
- * @property {{timestamp: number | null, total: number | null, dnsRate: number | null} | null} previous
- * @property {{allowed: boolean | null, forced: boolean, reasons: Finding[], notes: Finding[],
- *   zoneCheck: {ok: boolean | null, error: string | null} | null,
- *   knownGood: {fingerprint: string | null, status: string | null} | null}} publish
- * @property {number} disagreements relays whose DNS several inputs saw differently
- * @property {number} rejected files that were found and not used
- * @property {number[]} missingShards
- * @property {Input[]} inputs
- * @property {string[]} torVersions
- * @property {string[]} scannerVersions
- * @property {string | null} aggregateVersion
- */
+/** @typedef {import("./types.js").Percentiles} Percentiles */
+/** @typedef {import("./types.js").Finding} Finding */
+/** @typedef {import("./types.js").Input} Input */
+/** @typedef {import("./types.js").Metadata} Metadata */
 
 /** The counts by status in the metadata, in the order of the format. */
 const STATUS_FIELDS = Object.freeze([

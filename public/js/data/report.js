@@ -20,63 +20,9 @@ import {
 /** @import { Metadata } from "./metadata.js" */
 /** @import { Fields } from "./read.js" */
 
-/**
- * A relay of a report. Texts are strangers' unless said otherwise; times are milliseconds.
- * @typedef {object} Relay
- * @property {string} fingerprint as the report has it; it need not be one
- * @property {boolean} valid whether it is a fingerprint
- * @property {string} nickname
- * @property {string} address
- * @property {string} status empty where the report has none
- * @property {string | null} code
- * @property {string | null} blame
- * @property {string | null} error
- * @property {string | null} state
- * @property {boolean} provisional whether the run ended before the failure was confirmed
- * @property {number | null} latency milliseconds
- * @property {string | null} resolved the address that came
- * @property {number} failures runs in a row that found its DNS failing
- * @property {number | null} failingSince
- * @property {number | null} lastSuccess
- * @property {number} unreachableRuns
- * @property {string} recent the last runs, a character each, newest last
- * @property {number | null} rate7
- * @property {number | null} rate30
- * @property {string} operator the operator's key; empty where there is none
- * @property {readonly string[]} flags
- * @property {string | null} contact
- * @property {string | null} platform
- * @property {number | null} weight consensus weight
- * @property {string | null} ipv6
- * @property {boolean | null} ipv6Exit
- * @property {string | null} country two lower-case letters
- * @property {number | null} timestamp
- * @property {Fields} raw the report's own entry
- */
-
-/**
- * A relay of earlier runs without a result in this one.
- * @typedef {object} Absent
- * @property {string} fingerprint
- * @property {boolean} valid
- * @property {string} nickname
- * @property {string} address
- * @property {string | null} state
- * @property {number | null} lastSeen
- * @property {number} failures
- * @property {number | null} failingSince
- * @property {number | null} lastSuccess
- * @property {string} recent
- */
-
-/**
- * @typedef {object} Report
- * @property {Metadata} metadata
- * @property {readonly Relay[]} relays
- * @property {readonly Absent[]} absent
- * @property {boolean} older whether it is from before there were formats
- * @property {readonly string[]} problems what is missing or damaged, a sentence each
- */
+/** @typedef {import("./types.js").Relay} Relay */
+/** @typedef {import("./types.js").Absent} Absent */
+/** @typedef {import("./types.js").Report} Report */
 
 /** How many runs `recent` holds. */
 export const RECENT_RUNS = 60;

@@ -4,26 +4,8 @@ import { parse } from "./format.js";
 import { percentiles, statusCounts } from "./metadata.js";
 import { count, counts, list, object, percent, text, texts, time } from "./read.js";
 
-/** @import { Percentiles } from "./metadata.js" */
 
-/**
- * The figures of one run.
- * @typedef {object} Run
- * @property {number} timestamp milliseconds
- * @property {string | null} runId
- * @property {boolean} published whether it replaced latest.json
- * @property {string[]} reasons what the gate found against it
- * @property {number | null} total
- * @property {Map<string, number>} statuses
- * @property {number | null} dnsRate
- * @property {number | null} reachRate
- * @property {number | null} failingPercent
- * @property {Map<string, number>} states
- * @property {Map<string, number>} codes
- * @property {Map<string, number>} blames
- * @property {Percentiles | null} resolve
- * @property {Percentiles | null} circuit
- */
+/** @typedef {import("./types.js").Run} Run */
 
 /**
  * @param {string} source the file's text

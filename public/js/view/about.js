@@ -4,6 +4,7 @@ import { FILES, LATEST, TRENDS } from "../data/names.js";
 import { LEVELS } from "../model/health.js";
 import { BLAMES, GATE, SELECTIONS, STATES, STATUSES } from "../words.js";
 import { foreign, h } from "./dom.js";
+import { facts } from "./facts.js";
 import { duration, MISSING, timeElement, whole } from "./format.js";
 import { stateElement, statusElement } from "./marks.js";
 import { part } from "./part.js";
@@ -11,6 +12,7 @@ import { table } from "./table.js";
 
 /** @import { Metadata } from "../data/metadata.js" */
 /** @import { Context, View } from "./context.js" */
+/** @import { Child } from "./dom.js" */
 
 /**
  * @param {Context} context
@@ -59,59 +61,32 @@ export function aboutView(context) {
       ),
       section(
         "What each status means",
-        h(
-          "dl",
-          { class: "words" },
-          [...STATUSES].map(([status, words]) =>
-            h(
-              "div",
-              null,
-              h("dt", null, statusElement(status), " ", h("code", null, status)),
-              h("dd", null, words.meaning),
-            ),
-          ),
+        wordList(
+          STATUSES,
+          ({ meaning }) => meaning,
+          (status) => statusElement(status),
         ),
       ),
       section(
         "What each state means",
         h("p", null, "A state is what the runs so far say together."),
-        h(
-          "dl",
-          { class: "words" },
-          [...STATES].map(([state, words]) =>
-            h(
-              "div",
-              null,
-              h("dt", null, stateElement(state), " ", h("code", null, state)),
-              h("dd", null, words.meaning),
-            ),
-          ),
+        wordList(
+          STATES,
+          ({ meaning }) => meaning,
+          (state) => stateElement(state),
         ),
       ),
       section(
         "Where a fault lies",
-        h(
-          "dl",
-          { class: "words" },
-          [...BLAMES].map(([blame, words]) =>
-            h(
-              "div",
-              null,
-              h("dt", null, words.label, " ", h("code", null, blame)),
-              h("dd", null, words.meaning),
-            ),
-          ),
+        wordList(
+          BLAMES,
+          ({ meaning }) => meaning,
+          (_, { label }) => label,
         ),
       ),
       section(
         "What the publish gate looks at",
-        h(
-          "dl",
-          { class: "words" },
-          [...GATE].map(([code, words]) =>
-            h("div", null, h("dt", null, h("code", null, code)), h("dd", null, words)),
-          ),
-        ),
+        wordList(GATE, (words) => words),
       ),
       section(
         "The answer on the overview",
@@ -199,6 +174,34 @@ function section(title, ...content) {
 }
 
 /**
+ * A list of the formats' values and their meanings.
+ * @template T
+ * @param {ReadonlyMap<string, T>} list
+ * @param {(words: T) => string} meaning
+ * @param {(value: string, words: T) => Child} [sign] what stands before the value
+ * @returns {HTMLElement}
+ */
+function wordList(list, meaning, sign) {
+  return h(
+    "dl",
+    { class: "words" },
+    [...list].map(([value, words]) =>
+      h(
+        "div",
+        null,
+        h(
+          "dt",
+          null,
+          sign === undefined ? null : [sign(value, words), " "],
+          h("code", null, value),
+        ),
+        h("dd", null, meaning(words)),
+      ),
+    ),
+  );
+}
+
+/**
  * @param {string} name
  * @param {string} words
  * @returns {HTMLElement}
@@ -213,12 +216,9 @@ function fileItem(name, words) {
  */
 function run(m) {
   const selection = m.filter === null ? null : (SELECTIONS.get(m.filter) ?? m.filter);
-  /** @type {[string, import("./dom.js").Child | readonly import("./dom.js").Child[]][]} */
+  /** @type {[string, Child | readonly Child[]][]} */
   const entries = [
-    [
-      "Run",
-      m.runId === null ? null : h("code", { class: "wrap" }, foreign(m.runId, { limit: 400 })),
-    ],
+    ["Run", m.runId === null ? null : h("code", null, foreign(m.runId, { limit: 400 }))],
     ["Ended", timeElement(m.timestamp, { seconds: true })],
     ["Started", timeElement(m.started, { seconds: true })],
     ["Took", m.durationSeconds === null ? null : duration(m.durationSeconds)],
@@ -241,10 +241,7 @@ function run(m) {
             { limit: 100 },
           ),
     ],
-    [
-      "Domain",
-      m.domain === null ? null : h("code", { class: "wrap" }, foreign(m.domain, { limit: 300 })),
-    ],
+    ["Domain", m.domain === null ? null : h("code", null, foreign(m.domain, { limit: 300 }))],
     [
       "Expected address",
       m.expectedIp === null ? null : h("code", null, foreign(m.expectedIp, { limit: 60 })),
@@ -269,13 +266,7 @@ function run(m) {
     ],
     ["aggregate", m.aggregateVersion === null ? null : foreign(m.aggregateVersion, { limit: 60 })],
   ];
-  const list = h(
-    "dl",
-    { class: "facts" },
-    entries
-      .filter(([, value]) => value !== null)
-      .map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value))),
-  );
+  const list = facts(entries);
   if (m.inputs.length === 0) return [list];
   return [
     list,

@@ -151,12 +151,7 @@ function queryBox(query, decided) {
       decided ? h("span", { class: "tag" }, "decided") : null,
     ),
     facts([
-      [
-        "Name",
-        query.name === null
-          ? null
-          : h("code", { class: "wrap" }, foreign(query.name, { limit: 300 })),
-      ],
+      ["Name", query.name === null ? null : h("code", null, foreign(query.name, { limit: 300 }))],
       ["Answer", answer.length === 0 ? "none" : foreign(answer.join("; "), { limit: 500 })],
       [
         "Stream closed with",

@@ -76,7 +76,7 @@ function lists(files) {
               h("span", { class: "visually-hidden" }, ` (download ${file.name})`),
             ),
             bytes(file.size),
-            h("code", { class: "wrap" }, file.sha256 ?? ""),
+            h("code", null, file.sha256 ?? ""),
           ]),
         }),
   ];

@@ -300,7 +300,7 @@ function about(context, report, relay, details) {
     h("h2", null, "The relay"),
     facts([
       ["Address", h("code", null, foreign(relay.address))],
-      ["IPv6", relay.ipv6 === null ? "none" : h("code", { class: "wrap" }, foreign(relay.ipv6))],
+      ["IPv6", relay.ipv6 === null ? "none" : h("code", null, foreign(relay.ipv6))],
       ["Exits over IPv6", relay.ipv6Exit === null ? null : relay.ipv6Exit ? "yes" : "no"],
       ["Country", relay.country === null ? "unknown" : country(relay.country)],
       [
@@ -336,9 +336,7 @@ function about(context, report, relay, details) {
       ],
       [
         "Run",
-        details.runId === null
-          ? null
-          : h("code", { class: "wrap" }, foreign(details.runId, { limit: 200 })),
+        details.runId === null ? null : h("code", null, foreign(details.runId, { limit: 200 })),
       ],
       ["Shard", details.shard === null ? null : foreign(details.shard, { limit: 20 })],
     ]),
