@@ -36,6 +36,7 @@ export const PUBLIC = resolve(HERE, "../public");
  * @property {Map<string, string | Buffer>} [files] for tests: documents by path, which come before
  *   the directories
  * @property {Map<string, Fault>} [faults] for tests: what is wrong with which path
+ * @property {string} [headers] for tests: the text of a `_headers` in place of the deployed one
  */
 
 /**
@@ -56,7 +57,9 @@ export const PUBLIC = resolve(HERE, "../public");
 export async function serve(options = {}) {
   const { pages = PUBLIC, data = pages, port = 0 } = options;
   const { files = new Map(), faults = new Map() } = options;
-  const rules = parseHeaders(await readFile(resolve(CLOUDFLARE, "_headers"), "utf8"));
+  const rules = parseHeaders(
+    options.headers ?? (await readFile(resolve(CLOUDFLARE, "_headers"), "utf8")),
+  );
   /** @type {string[]} */
   const asked = [];
   const server = createServer((request, response) => {
