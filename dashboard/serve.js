@@ -117,7 +117,7 @@ async function answer(from, request, response) {
     const body = kept ?? (file === null ? "" : await readFile(file));
     return misbehave(fault, response, headers, Buffer.from(body));
   }
-  if (kept !== undefined) return sendKept(Buffer.from(kept), headers, request, response);
+  if (kept !== undefined) return sendKept(kept, headers, request, response);
   const file = await within(from[wanted.where], wanted.name);
   if (file === null) return missing(from, path, request, response);
   return sendFile(file, headers, request, response);
@@ -221,14 +221,37 @@ async function sendFile(file, headers, request, response) {
 }
 
 /**
- * @param {Buffer} body
+ * What a document kept in memory is compressed, made once: a large one takes half a second, in which
+ * nothing else would be served.
+ * @type {Map<string | Buffer, Buffer>}
+ */
+const packed = new Map();
+
+/** How many are remembered. */
+const PACKED = 50;
+
+/**
+ * @param {string | Buffer} body
+ * @returns {Buffer}
+ */
+function pack(body) {
+  const known = packed.get(body);
+  if (known !== undefined) return known;
+  const made = gzipSync(body);
+  if (packed.size >= PACKED) packed.clear();
+  packed.set(body, made);
+  return made;
+}
+
+/**
+ * @param {string | Buffer} body
  * @param {Record<string, string>} headers
  * @param {IncomingMessage} request
  * @param {ServerResponse} response
  */
 function sendKept(body, headers, request, response) {
   const gzip = takesGzip(request);
-  const sent = gzip ? gzipSync(body) : body;
+  const sent = gzip ? pack(body) : Buffer.from(body);
   response.writeHead(200, {
     ...headers,
     ...(gzip ? { "Content-Encoding": "gzip" } : {}),
