@@ -4,7 +4,6 @@ import { parse } from "./format.js";
 import { percentiles, statusCounts } from "./metadata.js";
 import { count, counts, list, object, percent, text, texts, time } from "./read.js";
 
-
 /** @typedef {import("./types.js").Run} Run */
 
 /**

@@ -12,6 +12,7 @@ import { country, whole } from "./format.js";
 /** What the narrow table, which has no heads of columns, can be sorted by. */
 const SORT_LABELS = Object.freeze({
   "-failures": "failing longest first",
+  failures: "fewest failing runs first",
   status: "status",
   cause: "cause",
   state: "state",

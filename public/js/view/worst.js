@@ -44,14 +44,16 @@ export function more(context, report) {
       relays: fresh,
       none: "No exit began to fail in this run.",
       figure: (relay) => (relay.weight === null ? "" : `weight ${compact(relay.weight)}`),
-      all: { status: "failing", state: "suspect", sort: "-weight" },
+      sort: "failures",
+      all: "All that fail, newest first",
     }),
     relayList(context, {
       title: "Failing longest",
       relays: longest,
       none: "No exit failed in two runs in a row.",
       figure: (relay) => plural(relay.failures, "run"),
-      all: { status: "failing", sort: "-failures" },
+      sort: "-failures",
+      all: "All that fail, longest first",
     }),
   );
 }
@@ -119,10 +121,10 @@ function bar(share) {
 /**
  * @param {Context} context
  * @param {{title: string, relays: readonly Relay[], none: string,
- *   figure: (relay: Relay) => string, all: Record<string, string>}} list
+ *   figure: (relay: Relay) => string, sort: string, all: string}} list
  * @returns {HTMLElement}
  */
-function relayList(context, { title, relays, none, figure, all }) {
+function relayList(context, { title, relays, none, figure, sort, all }) {
   return h(
     "section",
     { class: "card" },
@@ -153,7 +155,7 @@ function relayList(context, { title, relays, none, figure, all }) {
       ? h(
           "p",
           { class: "more" },
-          h("a", { href: context.href("relays", { params: all }) }, `All ${whole(relays.length)}`),
+          h("a", { href: context.href("relays", { params: { status: "failing", sort } }) }, all),
         )
       : null,
   );
