@@ -48,32 +48,38 @@ async function messages(page) {
 
 for (const path of /** @type {Path[]} */ (Object.keys(SHOWN))) {
   describe(path, () => {
-    for (const [name, fault, words] of TOLD) {
-      test(`${name}: is said, the rest works, and trying again helps`, async (t) => {
-        const { hash, there } = SHOWN[path];
-        const own = new Map(files);
-        if (fault === null) own.delete(path);
-        const { page, server } = await open(t, {
-          files: own,
-          faults: fault === null ? {} : { [path]: fault },
-          hash,
+    test("what goes wrong is said, the rest works, and trying again helps", async (t) => {
+      const { hash, there } = SHOWN[path];
+      const opened = await open(t, { files, hash });
+      for (const [name, fault, words] of TOLD) {
+        await t.test(name, async () => {
+          const { page, server } = opened;
+          const own = new Map(files);
+          if (fault === null) own.delete(path);
+          await opened.again({
+            files: own,
+            faults: fault === null ? {} : { [path]: fault },
+            hash,
+          });
+          assert.match(await messages(page), words);
+          for (const { hash: view, text } of await tour(page, VIEWS)) {
+            const other = Object.entries(SHOWN).find(
+              ([one, to]) => one !== path && to.hash === view,
+            );
+            if (other === undefined) continue;
+            assert.ok(text.includes(other[1].there), `${view} does not work without ${path}`);
+          }
+          await visit(page, hash);
+          // The server is well again.
+          server.faults.clear();
+          server.files.set(path, files.get(path) ?? "");
+          await page.getByRole("button", { name: "Try again" }).first().click();
+          await page.locator("main", { hasText: there }).waitFor();
+          await ready(page);
+          assert.doesNotMatch(await messages(page), words);
         });
-        assert.match(await messages(page), words);
-        for (const { hash: view, text } of await tour(page, VIEWS)) {
-          const other = Object.entries(SHOWN).find(([one, to]) => one !== path && to.hash === view);
-          if (other === undefined) continue;
-          assert.ok(text.includes(other[1].there), `${view} does not work without ${path}`);
-        }
-        await visit(page, hash);
-        // The server is well again.
-        server.faults.clear();
-        server.files.set(path, files.get(path) ?? "");
-        await page.getByRole("button", { name: "Try again" }).first().click();
-        await page.locator("main", { hasText: there }).waitFor();
-        await ready(page);
-        assert.doesNotMatch(await messages(page), words);
-      });
-    }
+      }
+    });
 
     test("a server that never answers: is said after a while", async (t) => {
       const { hash } = SHOWN[path];
@@ -110,19 +116,20 @@ for (const path of /** @type {Path[]} */ (Object.keys(SHOWN))) {
 }
 
 describe("the report", () => {
-  for (const [name, { text, kind }] of otherReports()) {
-    test(`${name} in its place: every view stays usable`, async (t) => {
-      const own = new Map(files);
-      own.set("/latest.json", text);
-      const { page } = await open(t, { files: own });
-      for (const { hash, links, notices } of await tour(page, VIEWS)) {
-        assert.ok(links >= VIEWS.length);
-        if (kind !== "older" && hash === "#/overview") {
-          assert.match(notices.join("\n"), /cannot be shown/i);
+  test("something else in its place: every view stays usable", async (t) => {
+    const opened = await open(t, { files });
+    for (const [name, { text, kind }] of otherReports()) {
+      await t.test(name, async () => {
+        await opened.again({ files: new Map(files).set("/latest.json", text) });
+        for (const { hash, links, notices } of await tour(opened.page, VIEWS)) {
+          assert.ok(links >= VIEWS.length);
+          if (kind !== "older" && hash === "#/overview") {
+            assert.match(notices.join("\n"), /cannot be shown/i);
+          }
         }
-      }
-    });
-  }
+      });
+    }
+  });
 
   test("that broke off in the middle shows its figures meanwhile, and then says so", async (t) => {
     const { page } = await open(t, {

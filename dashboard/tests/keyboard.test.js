@@ -103,8 +103,10 @@ describe("keys", () => {
     for (const name of ["Trends", "Operators", "About"]) {
       await page.locator("nav").getByRole("link", { name, exact: true }).focus();
       await page.keyboard.press("Enter");
-      await page.waitForFunction((wanted) => document.activeElement?.textContent === wanted, name);
-      assert.equal(await page.evaluate(() => document.activeElement?.localName), "h1");
+      await page.waitForFunction((wanted) => {
+        const one = document.activeElement;
+        return one?.localName === "h1" && one.textContent === wanted;
+      }, name);
     }
   });
 

@@ -64,19 +64,15 @@ describe("the pages", () => {
   });
 
   test("one file of data is asked for before the first figures are seen", async (t) => {
+    // Half of the report is enough for its figures; the rest never comes.
     const { page, requests } = await open(t, {
       files,
       ready: false,
-      faults: { "/latest.json": "slow" },
+      faults: { "/latest.json": "hang-middle" },
     });
     const rate = String(latest.metadata.dns_success_rate_percent).slice(0, 4);
     await page.locator("main", { hasText: rate }).waitFor();
-    const first = requests.filter(isData);
-    assert.equal(first[0], "/latest.json");
-    assert.ok(
-      first.length <= 1 || !(await page.evaluate(() => document.querySelector(".loading"))),
-      `asked for ${first}`,
-    );
+    assert.deepEqual(requests.filter(isData), ["/latest.json"]);
   });
 
   test("without scripts the page says that it needs them, and where the data is", async (t) => {

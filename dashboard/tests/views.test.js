@@ -2,9 +2,8 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { open, ready, tour, VIEWS, visit, withBrowser } from "./support/browser.js";
+import { open, tour, VIEWS, visit, withBrowser } from "./support/browser.js";
 import { examples, lab } from "./support/published.js";
-import { datedName } from "./support/report.js";
 import { site } from "./support/site.js";
 
 /** @import { Page } from "playwright-core" */
@@ -49,18 +48,15 @@ describe("every view", () => {
 
   test("of the examples of aggregate", async (t) => {
     const all = await examples();
-    const { page, server } = await open(t, { files: new Map([["/latest.json", "{}"]]) });
-    for (const text of all.values()) {
+    const { files } = site({ relays: 20, runs: 20, others: 0, dated: 1 });
+    const opened = await open(t, { files });
+    for (const [name, text] of all) {
       /** @type {Report} */
       const report = JSON.parse(text);
-      const { files } = site({ relays: 20, runs: 20, others: 0, dated: 1 });
-      server.files.clear();
-      for (const [path, file] of files) server.files.set(path, file);
-      server.files.set("/latest.json", text);
-      server.files.set(`/${datedName(report.metadata.timestamp)}`, text);
-      await page.reload();
-      await ready(page);
-      await drawAll(page, report);
+      await t.test(name, async () => {
+        await opened.again({ files: new Map(files).set("/latest.json", text) });
+        await drawAll(opened.page, report);
+      });
     }
   });
 

@@ -66,6 +66,9 @@ export function theBrowser() {
  * @property {Server} server
  * @property {string[]} problems what went wrong so far; empty at the end of every test
  * @property {string[]} requests every path that the page asked this server for
+ * @property {(next: {files: ReadonlyMap<string, string>, faults?: Record<string, Fault>,
+ *   hash?: string}) => Promise<void>} again publishes something else and loads the page anew, which
+ *   takes a fraction of a new profile; at its end the page has been quiet so far
  */
 
 /**
@@ -95,7 +98,15 @@ export async function open(t, opening = {}) {
   const problems = [];
   /** @type {string[]} */
   const requests = [];
-  watch(page, { server, problems, requests, faults, files, expected });
+  /** @type {Set<string>} */
+  const missing = new Set();
+  /** @param {ReadonlyMap<string, string>} published @param {Record<string, Fault>} wrong */
+  const willFail = (published, wrong) => {
+    for (const path of Object.keys(wrong)) missing.add(path);
+    for (const path of DATA) if (!published.has(path)) missing.add(path);
+  };
+  willFail(files, faults);
+  watch(page, { server, problems, requests, missing, expected });
   await page.exposeBinding("__violation", (_, text) => {
     problems.push(`Content-Security-Policy: ${text}`);
   });
@@ -115,8 +126,28 @@ export async function open(t, opening = {}) {
   await page.addInitScript(inspector);
   await page.goto(server.url + hash);
   if (opening.ready !== false) await ready(page);
-  return { page, context, server, problems, requests };
+  return {
+    page,
+    context,
+    server,
+    problems,
+    requests,
+    async again({ files: published, faults: wrong = {}, hash: to = "" }) {
+      willFail(published, wrong);
+      server.files.clear();
+      server.faults.clear();
+      for (const [path, text] of published) server.files.set(path, text);
+      for (const [path, fault] of Object.entries(wrong)) server.faults.set(path, fault);
+      await page.goto(server.url + to);
+      await page.reload();
+      await ready(page);
+      assert.deepEqual(problems, [], "the page was quiet before");
+    },
+  };
 }
+
+/** The files that every view needs one of. */
+const DATA = ["/latest.json", "/trends.json", "/files.json"];
 
 /**
  * Runs in the page before anything of it.
@@ -194,15 +225,14 @@ function inspector() {
 /**
  * @param {Page} page
  * @param {{server: Server, problems: string[], requests: string[], expected?: RegExp,
- *   faults: Record<string, Fault>, files: ReadonlyMap<string, string>}} of
+ *   missing: ReadonlySet<string>}} of `missing`: paths about whose answers the browser itself will
+ *   complain
  */
-function watch(page, { server, problems, requests, expected, faults, files }) {
-  /** @type {(path: string) => boolean} whether the browser itself will complain about the answer */
-  const fails = (path) => path in faults || (/\.json$/.test(path) && !files.has(path));
+function watch(page, { server, problems, requests, expected, missing }) {
   page.on("console", (message) => {
     const { url } = message.location();
     const own = url.startsWith(server.url) ? `/${url.slice(server.url.length)}` : url;
-    if (/^Failed to load resource/.test(message.text()) && fails(own)) return;
+    if (/^Failed to load resource/.test(message.text()) && missing.has(own)) return;
     if (!["error", "warning", "assert"].includes(message.type())) return;
     if (expected?.test(message.text())) return;
     problems.push(`console: ${message.text()} (${own})`);
