@@ -171,8 +171,8 @@ function attemptsOf({ seed, index, run, who, status, provisional }) {
     return {
       number: number + 1,
       round: number === 2 ? 1 : 0,
-      started: iso(begun),
-      ended: iso(begun + took),
+      started: new Date(begun).toISOString(),
+      ended: new Date(begun + took).toISOString(),
       first_hop: fingerprint(seed, 2_000_000 + (hash(index, number) % 900)),
       status,
       error_code: why.code,

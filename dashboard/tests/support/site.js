@@ -43,26 +43,30 @@ export function trendOf({ metadata }) {
 /** @type {(value: number) => number} */
 const tenths = (value) => Math.round(value * 10) / 10;
 
-/** @type {(p50: number, count: number) => NonNullable<Report["metadata"]["resolve_ms"]>} */
-const spread = (p50, count) => ({
-  count,
-  min: tenths(p50 / 4),
-  p50: tenths(p50),
-  p75: tenths(p50 * 1.6),
-  p90: tenths(p50 * 3),
-  p95: tenths(p50 * 5),
-  p99: tenths(p50 * 20),
-  max: tenths(p50 * 60),
-});
+/** @typedef {NonNullable<Report["metadata"]["resolve_ms"]>} Percentiles */
+
+/**
+ * The times of a report, slower or faster.
+ * @param {Percentiles | null} times
+ * @param {number} factor
+ * @param {number} count
+ * @returns {Percentiles | null}
+ */
+function scaled(times, factor, count) {
+  if (times === null) return null;
+  const entries = Object.entries(times).map(([key, value]) => [key, tenths(value * factor)]);
+  return { ...Object.fromEntries(entries), count };
+}
 
 /**
  * An entry that no report stands behind.
  * @param {number} seed
  * @param {number} run
- * @param {number} relays
+ * @param {Report["metadata"]} like a report whose size and times it has, more or less
  * @returns {ReturnType<typeof trendOf>}
  */
-function invented(seed, run, relays) {
+function invented(seed, run, like) {
+  const relays = like.total_relays;
   /** @type {(name: string) => number} */
   const dice = (name) => unit(seed, name, run);
   const total = Math.round(relays * (0.95 + 0.05 * Math.sin(run / 200)) + dice("total") * 20);
@@ -120,26 +124,29 @@ function invented(seed, run, relays) {
       unknown: parts.timeout,
     }),
     // Now and then a run has no times at all.
-    resolve_ms: dice("none") < 0.005 ? null : spread(60 + 25 * Math.sin(run / 40), success),
-    circuit_ms: spread(400 + 100 * dice("ms"), tested),
+    resolve_ms:
+      dice("none") < 0.005
+        ? null
+        : scaled(like.resolve_ms, 0.9 + 0.2 * Math.sin(run / 40) + 0.1 * dice("r"), success),
+    circuit_ms: scaled(like.circuit_ms, 0.9 + 0.2 * dice("ms"), tested),
   };
 }
 
 /**
  * The trends, oldest first, ending with those of the reports.
  * @param {object} of
- * @param {Report[]} of.reports oldest first
+ * @param {Report[]} of.reports oldest first; one at least
  * @param {number} [of.runs] how many in all
  * @param {number} [of.seed]
  */
 export function trends({ reports, runs = 1460, seed = 1 }) {
-  const relays = reports.at(-1)?.metadata.total_relays ?? 3000;
+  const like = reports[reports.length - 1].metadata;
   const first = LAST_RUN - runs + 1;
   return {
     format: { name: "exit-validator/trends", version: 1 },
     runs: [
       ...Array.from({ length: Math.max(0, runs - reports.length) }, (_, at) =>
-        invented(seed, first + at, relays),
+        invented(seed, first + at, like),
       ),
       ...reports.map(trendOf),
     ],
