@@ -53,12 +53,12 @@ export function draw({ chart, runs, signal, plot, show, current }) {
     value !== null && (run.published || (value >= reach[0] && value <= reach[1])) ? value : null;
   const spread = (/** @type {Line} */ line) =>
     source.map((run) => (run < 0 ? null : drawn(line.values[run], runs[run])));
+  const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
   const size = () => ({
     width: Math.max(plot.clientWidth, 200),
-    height: Math.round(Math.min(Math.max(plot.clientWidth * 0.4, 170), 300)),
+    height: Math.round(Math.min(Math.max(plot.clientWidth * 0.4, 10.6 * rem), 19 * rem)),
   });
   let ink = inks(plot);
-  const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
   const font = `${Math.round(rem * 0.75)}px system-ui, sans-serif`;
   const axis = {
     stroke: () => ink.muted,
@@ -77,6 +77,7 @@ export function draw({ chart, runs, signal, plot, show, current }) {
         {
           ...axis,
           space: rem * 4.5,
+          size: rem * 3.2,
           values: (_, splits, __, ___, step) => timesAtScale(splits, step),
         },
         {
