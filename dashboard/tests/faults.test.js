@@ -61,7 +61,7 @@ for (const path of /** @type {Path[]} */ (Object.keys(SHOWN))) {
             faults: fault === null ? {} : { [path]: fault },
             hash,
           });
-          assert.match(await messages(page), words);
+          await page.locator(".notice", { hasText: words }).first().waitFor();
           for (const { hash: view, text } of await tour(page, VIEWS)) {
             const other = Object.entries(SHOWN).find(
               ([one, to]) => one !== path && to.hash === view,
@@ -110,7 +110,8 @@ for (const path of /** @type {Path[]} */ (Object.keys(SHOWN))) {
       document.format.version = 2;
       own.set(path, JSON.stringify(document));
       const { page } = await open(t, { files: own, hash });
-      assert.match(await messages(page), /version 2.*version 1[\s\S]*reload/i);
+      const said = page.locator(".notice", { hasText: /version 2.*version 1[\s\S]*reload/i });
+      await said.first().waitFor();
     });
   });
 }
@@ -170,8 +171,9 @@ describe("the report", () => {
     const own = new Map(files);
     own.set("/latest.json", JSON.stringify(report({ relays: 150, reasons })));
     const { page } = await open(t, { files: own });
-    const text = await messages(page);
-    for (const { message } of reasons) assert.ok(text.includes(message), text);
+    for (const { message } of reasons) {
+      await page.locator(".notice", { hasText: message }).first().waitFor();
+    }
   });
 
   test("that was held back after it, in the list of files, is said", async (t) => {
