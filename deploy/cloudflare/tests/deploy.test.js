@@ -6,7 +6,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { configuration, isPage } from "../tools/assemble.js";
+import { assemble, configuration, isPage } from "../tools/assemble.js";
 import { quiet, ROOT } from "./support/bundle.js";
 import { ACCOUNT, cloudflare, TOKEN } from "./support/cloudflare.js";
 
@@ -210,4 +210,24 @@ test("a page that is a link is copied, not linked", async () => {
   assert.equal(await readFile(join(output, "assets/linked.txt"), "utf8"), "text");
   await rm(join(home, "elsewhere.txt"));
   assert.equal(await readFile(join(output, "assets/linked.txt"), "utf8"), "text");
+});
+
+test("the dashboard is laid out whole, and says the policy of _headers of itself", async () => {
+  const own = join(ROOT, "../../public");
+  const laid = join(home, "dashboard");
+  await assemble(own, laid, { PAGES_PROJECT: "exit-validator", R2_BUCKET: "exit-reports" });
+  const assets = join(laid, "assets");
+  const page = await readFile(join(assets, "index.html"), "utf8");
+  const named = [...page.matchAll(/(?:href|src)="([a-z][^"#:]*\.(?:js|css|svg))"/g)].map(
+    ([, name]) => name,
+  );
+  assert.ok(named.includes("js/main.js"));
+  for (const name of [...named, "vendor/uplot/uPlot.js", "vendor/uplot/LICENSE"]) {
+    assert.ok((await readFile(join(assets, name))).length > 0, name);
+  }
+  const [, said] = /http-equiv="Content-Security-Policy"\s+content="([^"]*)"/.exec(page) ?? [];
+  const headers = await readFile(join(assets, "_headers"), "utf8");
+  const [, sent] = /Content-Security-Policy: (.*)/.exec(headers) ?? [];
+  // A page cannot say this one of itself.
+  assert.equal(`${said}; frame-ancestors 'none'`, sent);
 });

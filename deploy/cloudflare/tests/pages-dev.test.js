@@ -30,6 +30,8 @@ before(async () => {
   const output = join(home, "output");
   await mkdir(pages);
   await writeFile(join(pages, "index.html"), "<!doctype html><title>overview</title>");
+  await mkdir(join(pages, "js"));
+  await writeFile(join(pages, "js/main.js"), "export {};");
   await writeFile(join(pages, "latest.json"), "never deployed");
   spaces = await origin();
   await assemble(pages, output, {
@@ -106,6 +108,16 @@ test("static pages have the policy of _headers", async () => {
   assert.ok(!policy.includes("unsafe"));
   assert.equal(response.headers.get("X-Content-Type-Options"), "nosniff");
   assert.equal(response.headers.get("X-Served-From"), null);
+});
+
+test("a script is asked for again before it is used", async () => {
+  const response = await fetch(`${url}/js/main.js`);
+  assert.match(response.headers.get("Content-Type") ?? "", /javascript/);
+  assert.equal(response.headers.get("Cache-Control"), "no-cache");
+  const again = await fetch(`${url}/js/main.js`, {
+    headers: { "If-None-Match": response.headers.get("ETag") ?? "" },
+  });
+  assert.equal(again.status, 304);
 });
 
 test("what is no page and no data is 404, not the first page", async () => {

@@ -1,0 +1,12 @@
+// What the tests and the benchmark put into a page beside what is its own.
+
+declare var __notes: { useful: number; tasks: { start: number; end: number }[] };
+declare var __times: number[];
+declare var __strangers: () => string[];
+declare var __violation: (text: string) => void;
+declare var axe: {
+  run(
+    where: Document,
+    options: object,
+  ): Promise<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }>;
+};

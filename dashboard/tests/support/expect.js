@@ -1,0 +1,85 @@
+// What the pages ought to show, computed a second time and in the plainest way from the report as it
+// was written: none of the pages' own code is used. Performs no IO.
+
+import { FAILING } from "./report.js";
+
+/** @import { Report, Result } from "./report.js" */
+
+/**
+ * Whether a relay is among those that a choice shows.
+ * @param {Result} one
+ * @param {Readonly<Record<string, string>>} choice as in the address
+ * @returns {boolean}
+ */
+export function isShown(one, choice) {
+  /** @type {(wanted: string, value: string | null) => boolean} */
+  const same = (wanted, value) => (wanted === "-" ? value === null : value === wanted);
+  const { q = "", status, cause, blame, state, flag, country, ipv6, operator, address } = choice;
+  const text = [
+    one.exit_fingerprint,
+    one.exit_nickname,
+    one.exit_address,
+    one.relay.ipv6.address,
+    one.operator,
+    one.relay.contact,
+    one.error_code,
+    one.status,
+    one.relay.platform,
+    one.resolved_ip,
+  ];
+  const failed = one.status !== "success";
+  if (q.trim() !== "") {
+    for (const word of q.trim().toLowerCase().split(/\s+/)) {
+      if (!text.some((field) => field?.toLowerCase().includes(word))) return false;
+    }
+  }
+  if (status && !(status === "failing" ? FAILING.has(one.status) : one.status === status)) {
+    return false;
+  }
+  if (cause && !(failed && same(cause, one.error_code))) return false;
+  if (blame && !(failed && same(blame, one.blame))) return false;
+  if (state && !same(state, one.state)) return false;
+  if (flag && !one.relay.flags.includes(flag)) return false;
+  if (country && !same(country, one.relay.country)) return false;
+  if (ipv6 === "yes" && one.relay.ipv6.address === null) return false;
+  if (ipv6 === "no" && one.relay.ipv6.address !== null) return false;
+  if (ipv6 === "exit" && one.relay.ipv6.exit !== true) return false;
+  if (ipv6 === "noexit" && one.relay.ipv6.exit === true) return false;
+  if (operator && one.operator !== operator) return false;
+  return !(address && one.exit_address !== address);
+}
+
+/**
+ * The fingerprints of the relays that a choice shows, in the report's order.
+ * @param {Report} report
+ * @param {Readonly<Record<string, string>>} choice
+ * @returns {string[]}
+ */
+export function shown(report, choice) {
+  return report.results.filter((one) => isShown(one, choice)).map((one) => one.exit_fingerprint);
+}
+
+/**
+ * How two reports differ.
+ * @param {Report} before
+ * @param {Report} after
+ */
+export function difference(before, after) {
+  /** @type {(report: Report, test: (one: Result) => boolean) => Set<string>} */
+  const set = (report, test) =>
+    new Set(report.results.filter(test).map((one) => one.exit_fingerprint));
+  const all = () => true;
+  const fails = (/** @type {Result} */ one) => FAILING.has(one.status);
+  const [old, now] = [set(before, all), set(after, all)];
+  const [failedThen, failsNow] = [set(before, fails), set(after, fails)];
+  const worksNow = set(after, (one) => one.status === "success");
+  /** @type {(list: Set<string>, test: (one: string) => boolean) => string[]} */
+  const only = (list, test) => [...list].filter(test).sort();
+  return {
+    failing: only(failsNow, (one) => !failedThen.has(one)),
+    recovered: only(failedThen, (one) => worksNow.has(one)),
+    still: only(failsNow, (one) => failedThen.has(one)),
+    gone: only(old, (one) => !now.has(one)),
+    added: only(now, (one) => !old.has(one)),
+  };
+}

@@ -1,0 +1,264 @@
+// What the readers make of the files: the types of everything that the page shows. Never fetched by a
+// browser. Times are milliseconds since 1970; null is what the file does not say.
+
+import type { Fields } from "./read.js";
+
+/** Percentiles in milliseconds. */
+export interface Percentiles {
+  count: number | null;
+  min: number | null;
+  p50: number | null;
+  p75: number | null;
+  p90: number | null;
+  p95: number | null;
+  p99: number | null;
+  max: number | null;
+}
+
+export interface Finding {
+  code: string;
+  message: string | null;
+}
+
+export interface Input {
+  name: string | null;
+  runId: string | null;
+  shard: string | null;
+  complete: boolean | null;
+  /** Why it is not complete. */
+  reason: string | null;
+  /** Running exits in the consensus. */
+  exits: number | null;
+  selected: number | null;
+  results: number | null;
+}
+
+export interface Metadata {
+  /** Milliseconds, as all times here. */
+  timestamp: number | null;
+  started: number | null;
+  durationSeconds: number | null;
+  consensusValidAfter: number | null;
+  runId: string | null;
+  mode: string | null;
+  domain: string | null;
+  expectedIp: string | null;
+  filter: string | null;
+  country: string | null;
+  total: number | null;
+  /** Results by status; those without any are not there. */
+  statuses: Map<string, number>;
+  tested: number | null;
+  successRate: number | null;
+  dnsRate: number | null;
+  reachRate: number | null;
+  unconfirmed: number;
+  notReached: number;
+  states: Map<string, number>;
+  codes: Map<string, number>;
+  blames: Map<string, number>;
+  resolve: Percentiles | null;
+  circuit: Percentiles | null;
+  /** Of the consensus weight. */
+  failingPercent: number | null;
+  unreachedPercent: number | null;
+  previous: { timestamp: number | null; total: number | null; dnsRate: number | null } | null;
+  publish: {
+    allowed: boolean | null;
+    forced: boolean;
+    reasons: Finding[];
+    notes: Finding[];
+    zoneCheck: { ok: boolean | null; error: string | null } | null;
+    knownGood: { fingerprint: string | null; status: string | null } | null;
+  };
+  /** Relays whose DNS several inputs saw differently. */
+  disagreements: number;
+  /** Files that were found and not used. */
+  rejected: number;
+  missingShards: number[];
+  inputs: Input[];
+  torVersions: string[];
+  scannerVersions: string[];
+  aggregateVersion: string | null;
+}
+
+/** A relay of a report. Texts are strangers' unless said otherwise; times are milliseconds. */
+export interface Relay {
+  /** As the report has it; it need not be one. */
+  fingerprint: string;
+  /** Whether it is a fingerprint. */
+  valid: boolean;
+  nickname: string;
+  address: string;
+  /** Empty where the report has none. */
+  status: string;
+  code: string | null;
+  blame: string | null;
+  error: string | null;
+  state: string | null;
+  /** Whether the run ended before the failure was confirmed. */
+  provisional: boolean;
+  /** Milliseconds. */
+  latency: number | null;
+  /** The address that came. */
+  resolved: string | null;
+  /** Runs in a row that found its DNS failing. */
+  failures: number;
+  failingSince: number | null;
+  lastSuccess: number | null;
+  unreachableRuns: number;
+  /** The last runs, a character each, newest last. */
+  recent: string;
+  rate7: number | null;
+  rate30: number | null;
+  /** The operator's key; empty where there is none. */
+  operator: string;
+  flags: readonly string[];
+  contact: string | null;
+  platform: string | null;
+  /** Consensus weight. */
+  weight: number | null;
+  ipv6: string | null;
+  ipv6Exit: boolean | null;
+  /** Two lower-case letters. */
+  country: string | null;
+  timestamp: number | null;
+  /** The report's own entry. */
+  raw: Fields;
+}
+
+/** A relay of earlier runs without a result in this one. */
+export interface Absent {
+  fingerprint: string;
+  valid: boolean;
+  nickname: string;
+  address: string;
+  state: string | null;
+  lastSeen: number | null;
+  failures: number;
+  failingSince: number | null;
+  lastSuccess: number | null;
+  recent: string;
+}
+
+export interface Report {
+  metadata: Metadata;
+  relays: readonly Relay[];
+  absent: readonly Absent[];
+  /** Whether it is from before there were formats. */
+  older: boolean;
+  /** What is missing or damaged, a sentence each. */
+  problems: readonly string[];
+}
+
+export interface Timing {
+  /** Milliseconds, as all of these. */
+  circuit: number | null;
+  attach: number | null;
+  resolve: number | null;
+}
+
+export interface Query {
+  via: string | null;
+  name: string | null;
+  socksReply: number | null;
+  rcode: string | null;
+  addresses: string[];
+  streamReason: string | null;
+  streamRemoteReason: string | null;
+  localError: string | null;
+  attach: number | null;
+  resolve: number | null;
+}
+
+export interface Attempt {
+  number: number | null;
+  round: number | null;
+  started: number | null;
+  ended: number | null;
+  /** A fingerprint. */
+  firstHop: string | null;
+  status: string;
+  code: string | null;
+  blame: string | null;
+  error: string | null;
+  resolved: string | null;
+  circuit: {
+    state: string | null;
+    hops: number | null;
+    reason: string | null;
+    remoteReason: string | null;
+    refusal: string | null;
+  };
+  queries: Query[];
+  decidedBy: number | null;
+  timing: Timing;
+}
+
+export interface Vantage {
+  runId: string | null;
+  status: string;
+  code: string | null;
+  resolved: string | null;
+  latency: number | null;
+  timestamp: number | null;
+}
+
+export interface Details {
+  /** The name asked for in the deciding query. */
+  query: string | null;
+  expected: string | null;
+  firstHop: string | null;
+  /** The number of the deciding attempt. */
+  attempt: number | null;
+  mode: string | null;
+  runId: string | null;
+  shard: string | null;
+  timing: Timing;
+  /** Bytes a second. */
+  observed: number | null;
+  attempts: Attempt[];
+  vantages: Vantage[];
+}
+
+/** The figures of one run. */
+export interface Run {
+  /** Milliseconds. */
+  timestamp: number;
+  runId: string | null;
+  /** Whether it replaced latest.json. */
+  published: boolean;
+  /** What the gate found against it. */
+  reasons: string[];
+  total: number | null;
+  statuses: Map<string, number>;
+  dnsRate: number | null;
+  reachRate: number | null;
+  failingPercent: number | null;
+  states: Map<string, number>;
+  codes: Map<string, number>;
+  blames: Map<string, number>;
+  resolve: Percentiles | null;
+  circuit: Percentiles | null;
+}
+
+export interface ListedReport {
+  total: number | null;
+  dnsRate: number | null;
+  published: boolean;
+  reasons: string[];
+}
+
+/** A file beside latest.json. */
+export interface ListedFile {
+  /** A name that a file of ours can have, so that it can be linked to. */
+  name: string;
+  kind: "report" | "archive";
+  /** Bytes. */
+  size: number | null;
+  sha256: string | null;
+  /** Milliseconds. */
+  timestamp: number | null;
+  /** Null for an archive. */
+  report: ListedReport | null;
+}

@@ -1,0 +1,179 @@
+// The runs so far as figures over time. Performs no IO, and draws nothing.
+
+import { FAILING } from "../words.js";
+
+/** @import { Run } from "../data/trends.js" */
+
+const DAY = 24 * 3600 * 1000;
+
+/** The ranges that can be chosen. */
+export const RANGES = Object.freeze({
+  day: { label: "Day", ms: DAY },
+  week: { label: "Week", ms: 7 * DAY },
+  month: { label: "Month", ms: 30 * DAY },
+  year: { label: "Year", ms: 365 * DAY },
+  all: { label: "All", ms: Number.POSITIVE_INFINITY },
+});
+
+/** @typedef {keyof typeof RANGES} RangeName */
+
+export const DEFAULT_RANGE = "month";
+
+/**
+ * @param {string | undefined} name
+ * @returns {RangeName}
+ */
+export function rangeOf(name) {
+  return name !== undefined && Object.hasOwn(RANGES, name)
+    ? /** @type {RangeName} */ (name)
+    : DEFAULT_RANGE;
+}
+
+/**
+ * The runs of a range, which ends with the last run.
+ * @param {readonly Run[]} runs oldest first
+ * @param {RangeName} range
+ * @returns {readonly Run[]}
+ */
+export function within(runs, range) {
+  const last = runs.at(-1);
+  if (last === undefined) return runs;
+  const from = last.timestamp - RANGES[range].ms;
+  return runs.filter((run) => run.timestamp >= from);
+}
+
+/**
+ * One line of a chart.
+ * @typedef {object} Line
+ * @property {string} label
+ * @property {(number | null)[]} values
+ */
+
+/**
+ * @typedef {object} Chart
+ * @property {string} id
+ * @property {string} title
+ * @property {"percent" | "count" | "ms"} unit
+ * @property {readonly Line[]} lines
+ * @property {boolean} fromZero whether the scale begins at 0
+ */
+
+/** How many causes are drawn each for itself. */
+const CAUSES_DRAWN = 6;
+
+/** The rest of the causes. */
+export const OTHER = "other causes";
+
+/**
+ * @param {readonly Run[]} runs
+ * @param {(code: string) => string} label the words for a cause
+ * @returns {Chart[]}
+ */
+export function charts(runs, label) {
+  const line = (
+    /** @type {string} */ name,
+    /** @type {(run: Run) => number | null | undefined} */ value,
+  ) => ({ label: name, values: runs.map((run) => value(run) ?? null) });
+  return [
+    {
+      id: "rates",
+      title: "DNS success and reachability",
+      unit: "percent",
+      fromZero: false,
+      lines: [
+        line("DNS success", (run) => run.dnsRate),
+        line("Reachability", (run) => run.reachRate),
+      ],
+    },
+    {
+      id: "causes",
+      title: "Failures by cause",
+      unit: "count",
+      fromZero: true,
+      lines: causeLines(runs, label),
+    },
+    {
+      id: "times",
+      title: "Resolve time of the successes",
+      unit: "ms",
+      fromZero: true,
+      lines: [
+        line("median", (run) => run.resolve?.p50),
+        line("90 %", (run) => run.resolve?.p90),
+        line("95 %", (run) => run.resolve?.p95),
+        line("99 %", (run) => run.resolve?.p99),
+      ],
+    },
+    {
+      id: "relays",
+      title: "Relays",
+      unit: "count",
+      fromZero: false,
+      lines: [
+        line("with a result", (run) => run.total),
+        line("tested", testedOf),
+        line("working", (run) => run.statuses.get("success") ?? (run.total === null ? null : 0)),
+      ],
+    },
+    {
+      id: "bandwidth",
+      title: "Failing relays and their share of the bandwidth",
+      unit: "percent",
+      fromZero: true,
+      lines: [
+        line("of the bandwidth", (run) => run.failingPercent),
+        line("of the relays tested", (run) => (run.dnsRate === null ? null : 100 - run.dnsRate)),
+      ],
+    },
+  ];
+}
+
+/**
+ * @param {Run} run
+ * @returns {number | null} relays whose DNS was put to the test
+ */
+function testedOf(run) {
+  if (run.total === null) return null;
+  return ["success", ...FAILING].reduce((sum, name) => sum + (run.statuses.get(name) ?? 0), 0);
+}
+
+/**
+ * @param {readonly Run[]} runs
+ * @param {(code: string) => string} label
+ * @returns {Line[]} the causes that had most failures, then the rest in one
+ */
+function causeLines(runs, label) {
+  /** @type {Map<string, number>} */
+  const sums = new Map();
+  for (const run of runs) {
+    for (const [code, n] of run.codes) sums.set(code, (sums.get(code) ?? 0) + n);
+  }
+  const codes = [...sums].sort((a, b) => b[1] - a[1]).map(([code]) => code);
+  const drawn = codes.slice(0, CAUSES_DRAWN);
+  const rest = codes.slice(CAUSES_DRAWN);
+  const lines = drawn.map((code) => ({
+    label: label(code),
+    values: runs.map((run) => run.codes.get(code) ?? 0),
+  }));
+  if (rest.length > 0) {
+    lines.push({
+      label: OTHER,
+      values: runs.map((run) => rest.reduce((sum, code) => sum + (run.codes.get(code) ?? 0), 0)),
+    });
+  }
+  return lines;
+}
+
+/**
+ * The values of the last published runs, for a sparkline.
+ * @param {readonly Run[]} runs oldest first
+ * @param {(run: Run) => number | null} value
+ * @param {number} [most]
+ * @returns {(number | null)[]}
+ */
+export function recentValues(runs, value, most = 60) {
+  return runs
+    .filter((run) => run.published)
+    .slice(-most)
+    .map(value);
+}

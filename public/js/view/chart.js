@@ -1,0 +1,181 @@
+// A chart over time, drawn by uPlot: by mouse or touch the figures of the run under the pointer, by
+// keyboard those of one run after the other, and all of them in a table. Runs that the publish
+// gate held back are marked in all three.
+
+import { gateWords } from "../words.js";
+import { fill, foreign, freshId, h, svg } from "./dom.js";
+import { ms, percent, utc, whole } from "./format.js";
+import { table } from "./table.js";
+
+/** @import { Run } from "../data/trends.js" */
+/** @import { Chart } from "../model/trends.js" */
+
+/** Dashes by line, so that none is told by its colour alone. CSS pixels. */
+export const DASHES = [[], [8, 4], [2, 3], [12, 3, 2, 3], [4, 4], [1, 5], [14, 6]];
+
+/**
+ * @param {Chart["unit"]} unit
+ * @param {number | null} value
+ * @returns {string}
+ */
+export function inUnit(unit, value) {
+  if (unit === "percent") return percent(value);
+  return unit === "ms" ? ms(value) : whole(value);
+}
+
+/**
+ * @param {Run} run
+ * @returns {string} empty where it was published
+ */
+function heldWords(run) {
+  if (run.published) return "";
+  const why = run.reasons.map(gateWords).join("; ");
+  return why === "" ? "held back" : `held back: ${why}`;
+}
+
+/**
+ * A piece of the line, for the legend.
+ * @param {number} i
+ * @returns {SVGSVGElement}
+ */
+function swatch(i) {
+  const line = svg("path", { d: "M1 5h30", class: `line-${i + 1}` });
+  line.setAttribute("stroke-dasharray", DASHES[i].join(" "));
+  return svg("svg", { class: "swatch", viewBox: "0 0 32 10", "aria-hidden": "true" }, line);
+}
+
+/**
+ * @param {{chart: Chart, runs: readonly Run[], signal: AbortSignal}} options
+ * @returns {HTMLElement}
+ */
+export function chartFigure({ chart, runs, signal }) {
+  const titleId = freshId("chart");
+  const when = h("p", { class: "chart-when" });
+  const values = chart.lines.map(() => h("span", { class: "legend-value" }));
+  const plot = h("div", {
+    class: "plot",
+    tabindex: "0",
+    role: "slider",
+    "aria-labelledby": titleId,
+    "aria-valuemin": 0,
+    "aria-valuemax": Math.max(runs.length - 1, 0),
+    "aria-orientation": "horizontal",
+  });
+  let at = runs.length - 1;
+  const show = (/** @type {number} */ i) => {
+    at = Math.max(0, Math.min(i, runs.length - 1));
+    const run = runs[at];
+    if (run === undefined) return;
+    const held = heldWords(run);
+    fill(when, utc(run.timestamp), held === "" ? null : [" – ", h("strong", null, foreign(held))]);
+    const words = chart.lines.map((line, k) => {
+      const value = inUnit(chart.unit, line.values[at] ?? null);
+      values[k].textContent = value;
+      return `${line.label} ${value}`;
+    });
+    plot.setAttribute("aria-valuenow", String(at));
+    plot.setAttribute(
+      "aria-valuetext",
+      `${utc(run.timestamp)}: ${words.join(", ")}${held === "" ? "" : `; ${held}`}`,
+    );
+  };
+  show(at);
+  const anyHeld = runs.some((run) => !run.published);
+  const figure = h(
+    "section",
+    { class: "chart card" },
+    h("h2", { id: titleId }, chart.title),
+    when,
+    h(
+      "ul",
+      { class: "legend" },
+      chart.lines.map((line, i) =>
+        h(
+          "li",
+          null,
+          swatch(i),
+          h("span", { class: "legend-label" }, foreign(line.label, { limit: 80 })),
+          values[i],
+        ),
+      ),
+    ),
+    plot,
+    anyHeld
+      ? h(
+          "p",
+          { class: "hint" },
+          h("span", { class: "held-sign", "aria-hidden": "true" }),
+          " A run that the publish gate held back.",
+        )
+      : null,
+    figuresTable(chart, runs),
+  );
+  void drawn({ chart, runs, signal, plot, show, current: () => at });
+  return figure;
+}
+
+/**
+ * The same figures as a table, made when it is opened.
+ * @param {Chart} chart
+ * @param {readonly Run[]} runs
+ * @returns {HTMLElement}
+ */
+function figuresTable(chart, runs) {
+  const box = h("div", null);
+  const details = h(
+    "details",
+    { class: "figures" },
+    h(
+      "summary",
+      null,
+      "The figures as a table",
+      h("span", { class: "visually-hidden" }, ` (${chart.title})`),
+    ),
+    box,
+  );
+  details.addEventListener("toggle", () => {
+    if (!details.open || box.childElementCount > 0) return;
+    const rows = runs
+      .map((run, i) => [
+        utc(run.timestamp),
+        ...chart.lines.map((line) => inUnit(chart.unit, line.values[i] ?? null)),
+        run.published ? "published" : foreign(heldWords(run)),
+      ])
+      .reverse();
+    fill(
+      box,
+      table({
+        caption: `${chart.title}, newest first`,
+        hideCaption: true,
+        columns: [
+          { label: "Run", header: true },
+          ...chart.lines.map((line) => ({ label: line.label, number: true })),
+          { label: "Gate" },
+        ],
+        rows,
+      }),
+    );
+  });
+  return details;
+}
+
+/**
+ * Draws the lines, once the library is here.
+ * @param {Parameters<typeof import("./plot.js").draw>[0]} what
+ */
+async function drawn(what) {
+  try {
+    const { draw } = await import("./plot.js");
+    if (!what.signal.aborted) draw(what);
+  } catch (error) {
+    console.error(error);
+    fill(
+      what.plot,
+      h(
+        "p",
+        { class: "hint" },
+        "The drawing could not be loaded; the figures are in the table below. Reload the page to try again.",
+      ),
+    );
+  }
+}

@@ -1,0 +1,349 @@
+// One relay: what was asked, what came, how it went before, and what its operator should check.
+
+import { readDetails } from "../data/details.js";
+import { fingerprint as readFingerprint } from "../data/read.js";
+import { operatorKey } from "../model/operators.js";
+import { nameOf } from "../model/text.js";
+import { blameWords, causeWords, FAILING, stateWords, statusWords } from "../words.js";
+import { attemptsPart, hop, vantagesPart } from "./attempts.js";
+import { copyButton } from "./buttons.js";
+import { fill, foreign, h } from "./dom.js";
+import { facts } from "./facts.js";
+import { bytes, country, ms, percent, plural, timeElement, whole } from "./format.js";
+import { metricsLink } from "./links.js";
+import { stateElement, statusElement } from "./marks.js";
+import { notice, part } from "./part.js";
+import { history } from "./recent.js";
+
+/** @import { Absent, Relay, Report } from "../data/report.js" */
+/** @import { Details } from "../data/details.js" */
+/** @import { Child } from "./dom.js" */
+/** @import { Context, View } from "./context.js" */
+
+/**
+ * @param {Context} context
+ * @returns {View}
+ */
+export function relayView(context) {
+  const wanted = readFingerprint(context.route.argument);
+  const heading = h("h1", null, "Relay");
+  const content =
+    wanted === null
+      ? notice(
+          "bad",
+          "This is not a relay’s fingerprint.",
+          "A fingerprint is 40 hexadecimal digits.",
+        )
+      : part({
+          resource: context.report,
+          what: "the report",
+          signal: context.signal,
+          render: (report) => relayPage(context, report, wanted, heading),
+        });
+  return {
+    title: wanted === null ? "Relay" : `Relay ${wanted.slice(0, 8)}`,
+    element: h(
+      "div",
+      { class: "view view-relay" },
+      h("p", { class: "crumbs" }, h("a", { href: context.href("relays") }, "Relays")),
+      heading,
+      content,
+    ),
+  };
+}
+
+/**
+ * @param {Context} context
+ * @param {Report} report
+ * @param {string} wanted
+ * @param {HTMLElement} heading
+ * @returns {Child[]}
+ */
+function relayPage(context, report, wanted, heading) {
+  const relay = report.relays.find((found) => found.valid && found.fingerprint === wanted);
+  if (relay !== undefined) {
+    fill(heading, foreign(nameOf(relay.nickname, 100)));
+    return present(context, report, relay);
+  }
+  const absent = report.absent.find((found) => found.valid && found.fingerprint === wanted);
+  if (absent !== undefined) {
+    fill(heading, foreign(nameOf(absent.nickname, 100)));
+    return [identity(wanted), absentPart(context, absent)];
+  }
+  return [
+    identity(wanted),
+    notice(
+      "info",
+      "This report has no such relay.",
+      h(
+        "p",
+        null,
+        "It is no exit, was not running, or has been gone for more than 30 days. Look at ",
+        metricsLink(wanted),
+        ".",
+      ),
+    ),
+  ];
+}
+
+/**
+ * @param {string} fingerprint
+ * @returns {HTMLElement}
+ */
+function identity(fingerprint) {
+  return h(
+    "div",
+    { class: "identity" },
+    h("code", { class: "fingerprint" }, fingerprint),
+    h(
+      "div",
+      { class: "identity-links" },
+      copyButton("Copy", () => fingerprint, { description: "Copy the fingerprint" }),
+      metricsLink(fingerprint),
+    ),
+  );
+}
+
+/**
+ * @param {Context} context
+ * @param {Absent} relay
+ * @returns {HTMLElement}
+ */
+function absentPart(context, relay) {
+  return h(
+    "section",
+    { class: "card" },
+    h("h2", null, "Not in this run"),
+    h(
+      "p",
+      null,
+      "The relay had no result in this run. What earlier runs found waits here for up to 30 days, and goes on when it is back.",
+    ),
+    facts([
+      ["Last seen", timeElement(relay.lastSeen)],
+      ["Address then", foreign(relay.address)],
+      ["State then", stateElement(relay.state)],
+      ["Failing", relay.failures === 0 ? "no" : `${plural(relay.failures, "run")} in a row`],
+      ["Failing since", relay.failingSince === null ? null : timeElement(relay.failingSince)],
+      ["Last worked", timeElement(relay.lastSuccess)],
+    ]),
+    history(context, relay.recent, null),
+  );
+}
+
+/**
+ * @param {Context} context
+ * @param {Report} report
+ * @param {Relay} relay
+ * @returns {Child[]}
+ */
+function present(context, report, relay) {
+  const details = readDetails(relay.raw);
+  return [
+    identity(relay.fingerprint),
+    h(
+      "div",
+      { class: "columns columns-2" },
+      h("div", null, verdict(relay, details), checks(relay)),
+      h(
+        "div",
+        null,
+        h(
+          "section",
+          { class: "card" },
+          h("h2", null, "Its last runs"),
+          facts([
+            [
+              "State",
+              [
+                stateElement(relay.state),
+                " ",
+                h("span", { class: "hint" }, stateWords(relay.state).meaning),
+              ],
+            ],
+            ["Failing", relay.failures === 0 ? null : `${plural(relay.failures, "run")} in a row`],
+            ["Failing since", relay.failingSince === null ? null : timeElement(relay.failingSince)],
+            [
+              "Last worked",
+              relay.lastSuccess === null
+                ? "never, as far as is known"
+                : timeElement(relay.lastSuccess),
+            ],
+            [
+              "Not reached",
+              relay.unreachableRuns === 0
+                ? null
+                : `${plural(relay.unreachableRuns, "run")} in a row`,
+            ],
+            [
+              "Worked in 7 days",
+              relay.rate7 === null ? null : `${percent(relay.rate7)} of the tests`,
+            ],
+            [
+              "Worked in 30 days",
+              relay.rate30 === null ? null : `${percent(relay.rate30)} of the tests`,
+            ],
+          ]),
+          history(context, relay.recent, report.metadata.timestamp),
+        ),
+        about(context, report, relay, details),
+      ),
+    ),
+    attemptsPart(relay, details),
+    vantagesPart(details),
+  ];
+}
+
+/**
+ * @param {Relay} relay
+ * @param {Details} details
+ * @returns {HTMLElement}
+ */
+function verdict(relay, details) {
+  const words = statusWords(relay.status);
+  const cause = relay.code === null ? null : causeWords(relay.code);
+  return h(
+    "section",
+    { class: `card verdict kind-${words.kind}` },
+    h("h2", null, statusElement(relay.status, relay.provisional)),
+    h("p", null, words.meaning),
+    relay.provisional
+      ? h("p", null, "The run ended before this failure was confirmed, so it does not count yet.")
+      : null,
+    facts([
+      [
+        "Cause",
+        cause === null
+          ? null
+          : [foreign(cause.label), " ", h("code", null, foreign(relay.code ?? "", { limit: 80 }))],
+      ],
+      ["That is", cause?.meaning],
+      [
+        "Fault lies with",
+        relay.blame === null
+          ? null
+          : [
+              foreign(blameWords(relay.blame).label, { limit: 60 }),
+              " ",
+              h("span", { class: "hint" }, blameWords(relay.blame).meaning),
+            ],
+      ],
+      ["In the scanner’s words", relay.error === null ? null : foreign(relay.error)],
+      ["Asked for", details.query === null ? null : h("code", null, foreign(details.query))],
+      [
+        "Expected",
+        details.mode === "nxdomain"
+          ? "any definite answer"
+          : details.expected === null
+            ? null
+            : h("code", null, foreign(details.expected)),
+      ],
+      ["Came", relay.resolved === null ? "nothing" : h("code", null, foreign(relay.resolved))],
+      ["When", timeElement(relay.timestamp, { seconds: true })],
+      ["Resolve time", relay.latency === null ? null : ms(relay.latency)],
+      ["Circuit built in", details.timing.circuit === null ? null : ms(details.timing.circuit)],
+      ["First hop", details.firstHop === null ? null : hop(details.firstHop)],
+      [
+        "Decided by attempt",
+        details.attempt === null || details.attempt === 0 ? null : whole(details.attempt),
+      ],
+    ]),
+  );
+}
+
+/**
+ * @param {Relay} relay
+ * @returns {HTMLElement | null}
+ */
+function checks(relay) {
+  if (relay.status === "success") return null;
+  const { check } = causeWords(relay.code);
+  if (check.length === 0) {
+    return FAILING.includes(relay.status)
+      ? null
+      : h(
+          "section",
+          { class: "card" },
+          h("h2", null, "What the operator should check"),
+          h("p", null, "Nothing, by this run alone: the fault lies elsewhere, or cannot be told."),
+        );
+  }
+  return h(
+    "section",
+    { class: "card" },
+    h("h2", null, "What the operator should check"),
+    h(
+      "ul",
+      { class: "checks" },
+      check.map((text) => h("li", null, text)),
+    ),
+    h("p", { class: "hint" }, "The next run shows whether a change has helped."),
+  );
+}
+
+/**
+ * @param {Context} context
+ * @param {Report} report
+ * @param {Relay} relay
+ * @param {Details} details
+ * @returns {HTMLElement}
+ */
+function about(context, report, relay, details) {
+  const { kind, name } = operatorKey(relay.operator);
+  const same =
+    relay.operator === ""
+      ? 0
+      : report.relays.filter((other) => other.operator === relay.operator).length;
+  return h(
+    "section",
+    { class: "card" },
+    h("h2", null, "The relay"),
+    facts([
+      ["Address", h("code", null, foreign(relay.address))],
+      ["IPv6", relay.ipv6 === null ? "none" : h("code", null, foreign(relay.ipv6))],
+      ["Exits over IPv6", relay.ipv6Exit === null ? null : relay.ipv6Exit ? "yes" : "no"],
+      ["Country", relay.country === null ? "unknown" : country(relay.country)],
+      [
+        "Flags",
+        relay.flags.length === 0
+          ? null
+          : relay.flags
+              .slice(0, 30)
+              .flatMap((flag) => [h("span", { class: "tag" }, foreign(flag, { limit: 40 })), " "]),
+      ],
+      ["Consensus weight", relay.weight === null ? null : whole(relay.weight)],
+      ["Observed bandwidth", details.observed === null ? null : `${bytes(details.observed)}/s`],
+      ["Software", relay.platform === null ? null : foreign(relay.platform, { limit: 300 })],
+      ["Contact", relay.contact === null ? "none" : foreign(relay.contact, { class: "contact" })],
+      [
+        "Operator",
+        relay.operator === ""
+          ? null
+          : [
+              foreign(kind === "relay" ? "this relay alone" : name, { limit: 250 }),
+              kind === "family" ? " (a family without a contact)" : null,
+              same > 1
+                ? [
+                    " – ",
+                    h(
+                      "a",
+                      { href: context.href("relays", { params: { operator: relay.operator } }) },
+                      `${plural(same, "relay")} of this operator`,
+                    ),
+                  ]
+                : null,
+            ].flat(),
+      ],
+      [
+        "Run",
+        details.runId === null ? null : h("code", null, foreign(details.runId, { limit: 200 })),
+      ],
+      ["Shard", details.shard === null ? null : foreign(details.shard, { limit: 20 })],
+    ]),
+    h(
+      "p",
+      { class: "hint" },
+      "Name, contact and software are the operator’s own words; nobody has checked them.",
+    ),
+  );
+}

@@ -1,0 +1,168 @@
+// All relays: search, filters, sorting, export. What was chosen is in the address.
+
+import { toCsv, toJson } from "../model/export.js";
+import { choiceOf, DEFAULT_SORT, FILTERS } from "../model/relays.js";
+import { parseRoute } from "../model/route.js";
+import { saveButton } from "./buttons.js";
+import { indexOf } from "./context.js";
+import { h } from "./dom.js";
+import { plural, whole } from "./format.js";
+import { Grid } from "./grid.js";
+import { relayHref } from "./links.js";
+import { part } from "./part.js";
+import { columns } from "./relay-columns.js";
+import { controls } from "./relay-filters.js";
+
+/** @import { Relay, Report } from "../data/report.js" */
+/** @import { Choice } from "../model/relays.js" */
+/** @import { Context, View } from "./context.js" */
+
+/** How long after the last key the address changes: browsers limit how often it may. */
+const ADDRESS_MS = 300;
+
+/** Where somebody was in a list, by its address: for the way back from a relay's page. */
+const places = new Map();
+
+/**
+ * @param {Context} context
+ * @returns {View}
+ */
+export function relaysView(context) {
+  /** @type {((params: Readonly<Record<string, string>>) => void) | null} */
+  let update = null;
+  return {
+    title: "Relays",
+    element: h(
+      "div",
+      { class: "view view-relays" },
+      h("h1", null, "Relays"),
+      part({
+        resource: context.report,
+        what: "the report",
+        signal: context.signal,
+        render: (report) => {
+          const list = relayTable(context, report);
+          update = list.update;
+          return list.element;
+        },
+      }),
+    ),
+    update: (route) => update?.(route.params),
+  };
+}
+
+/**
+ * @param {Context} context
+ * @param {Report} report
+ * @returns {{element: HTMLElement, update: (params: Readonly<Record<string, string>>) => void}}
+ */
+function relayTable(context, report) {
+  const index = indexOf(report);
+  // As the address is now: the report may have been loaded again since the view was made.
+  let choice = choiceOf(parseRoute(location.hash).params);
+  /** @type {readonly Relay[]} */
+  let shown = [];
+  let timer = 0;
+  let frame = 0;
+  const count = h("p", { class: "relay-count", role: "status" });
+  const grid = new Grid({
+    label: "Relays",
+    columns: columns(context),
+    open: (/** @type {Relay} */ relay) => {
+      if (relay.valid) location.hash = relayHref(relay.fingerprint, context.reportName);
+    },
+    sort: (sort) => choose({ ...choice, sort }),
+    empty: "No relay fits. Take a filter away, or search for less.",
+    signal: context.signal,
+  });
+  const form = controls(report, (changed) => choose({ ...choice, ...changed }));
+
+  const paramsOf = () => {
+    /** @type {Record<string, string>} */
+    const params = {};
+    for (const name of FILTERS) if (choice[name] !== "") params[name] = choice[name];
+    if (choice.sort !== DEFAULT_SORT) params.sort = choice.sort;
+    return params;
+  };
+  const draw = () => {
+    shown = index.select(choice);
+    grid.setItems(shown, choice.sort);
+    const all = report.relays.length;
+    count.textContent =
+      shown.length === all
+        ? plural(all, "relay")
+        : `${whole(shown.length)} of ${plural(all, "relay")}`;
+    form.set(choice);
+  };
+  const address = () => {
+    const params = paramsOf();
+    context.replace(
+      context.reportName === null ? params : { ...params, report: context.reportName },
+    );
+  };
+  const choose = (/** @type {Choice} */ next) => {
+    choice = next;
+    cancelAnimationFrame(frame);
+    frame = requestAnimationFrame(draw);
+    clearTimeout(timer);
+    timer = window.setTimeout(address, ADDRESS_MS);
+  };
+  const keep = () => {
+    if (places.size > 50) places.clear();
+    places.set(JSON.stringify(paramsOf()), grid.place());
+  };
+  context.signal.addEventListener(
+    "abort",
+    () => {
+      clearTimeout(timer);
+      cancelAnimationFrame(frame);
+      keep();
+    },
+    { once: true },
+  );
+  draw();
+  const place = places.get(JSON.stringify(paramsOf()));
+  if (place !== undefined) {
+    requestAnimationFrame(() => {
+      grid.restore(place);
+      // Whoever came from a row goes on from there.
+      if (place.active >= 0) grid.element.focus({ preventScroll: true });
+    });
+  }
+  const stem = () =>
+    `exits_${report.metadata.timestamp === null ? "report" : new Date(report.metadata.timestamp).toISOString().slice(0, 16).replace(/:/g, "-")}`;
+  return {
+    element: h(
+      "div",
+      { class: "relays" },
+      form.element,
+      h(
+        "div",
+        { class: "relay-bar" },
+        count,
+        h(
+          "div",
+          { class: "relay-export" },
+          saveButton("Save as CSV", "text/csv;charset=utf-8", () => ({
+            name: `${stem()}.csv`,
+            text: toCsv(shown),
+          })),
+          saveButton("Save as JSON", "application/json", () => ({
+            name: `${stem()}.json`,
+            text: toJson(shown, report.metadata, paramsOf()),
+          })),
+        ),
+      ),
+      grid.box,
+      h(
+        "p",
+        { class: "hint screen-only" },
+        "In the table: arrow keys, Page Up and Down, Home and End move, Enter opens a relay. The strip is the last 60 runs, the newest at the right: low is working, high is failing, a gap is not reached, a dot is without a result.",
+      ),
+    ),
+    update: (params) => {
+      choice = choiceOf(params);
+      draw();
+    },
+  };
+}

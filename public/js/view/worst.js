@@ -1,0 +1,162 @@
+// Why relays fail, and which: the newest and the longest.
+
+import { byCause } from "../model/causes.js";
+import { causeWords, FAILING } from "../words.js";
+import { foreign, h, svg } from "./dom.js";
+import { compact, plural, whole } from "./format.js";
+import { relayLink } from "./links.js";
+import { statusElement } from "./marks.js";
+import { notice } from "./part.js";
+
+/** @import { Relay, Report } from "../data/report.js" */
+/** @import { Context } from "./context.js" */
+
+/** How many relays a list here names. */
+const LISTED = 8;
+
+/**
+ * What needs the relays: causes and the worst.
+ * @param {Context} context
+ * @param {Report} report
+ * @returns {HTMLElement}
+ */
+export function more(context, report) {
+  const failingNow = report.relays.filter((relay) => FAILING.includes(relay.status));
+  if (report.relays.length === 0) {
+    return notice(
+      "info",
+      "This report has no relays.",
+      "Nothing was tested, or the file is damaged.",
+    );
+  }
+  const longest = [...failingNow]
+    .filter((relay) => relay.failures > 1)
+    .sort((a, b) => b.failures - a.failures || (b.weight ?? 0) - (a.weight ?? 0));
+  const fresh = failingNow
+    .filter((relay) => relay.failures <= 1)
+    .sort((a, b) => (b.weight ?? 0) - (a.weight ?? 0));
+  return h(
+    "div",
+    { class: "columns" },
+    causesCard(context, report),
+    relayList(context, {
+      title: "Newly failing",
+      relays: fresh,
+      none: "No exit began to fail in this run.",
+      figure: (relay) => (relay.weight === null ? "" : `weight ${compact(relay.weight)}`),
+      sort: "failures",
+      all: "All that fail, newest first",
+    }),
+    relayList(context, {
+      title: "Failing longest",
+      relays: longest,
+      none: "No exit failed in two runs in a row.",
+      figure: (relay) => plural(relay.failures, "run"),
+      sort: "-failures",
+      all: "All that fail, longest first",
+    }),
+  );
+}
+
+/**
+ * @param {Context} context
+ * @param {Report} report
+ * @returns {HTMLElement}
+ */
+function causesCard(context, report) {
+  const causes = byCause(report.relays).filter((cause) => cause.counts);
+  const most = Math.max(1, ...causes.map((cause) => cause.relays));
+  return h(
+    "section",
+    { class: "card", "aria-labelledby": "why" },
+    h("h2", { id: "why" }, "Why they fail"),
+    causes.length === 0
+      ? h("p", null, "No exit’s DNS failed.")
+      : h(
+          "ul",
+          { class: "bars" },
+          causes
+            .slice(0, LISTED)
+            .map((cause) =>
+              h(
+                "li",
+                null,
+                h(
+                  "a",
+                  { href: context.href("causes", { argument: cause.code ?? "" }) },
+                  foreign(causeWords(cause.code).label, { limit: 80 }),
+                ),
+                h("span", { class: "count" }, whole(cause.relays)),
+                bar(cause.relays / most),
+              ),
+            ),
+        ),
+    h(
+      "p",
+      { class: "more" },
+      h("a", { href: context.href("causes") }, "All causes, and what to do"),
+    ),
+  );
+}
+
+/**
+ * @param {number} share 0 to 1
+ * @returns {SVGSVGElement}
+ */
+function bar(share) {
+  return svg(
+    "svg",
+    { class: "bar", viewBox: "0 0 100 4", preserveAspectRatio: "none", "aria-hidden": "true" },
+    svg("rect", { x: 0, y: 0, width: 100, height: 4, class: "bar-ground" }),
+    svg("rect", {
+      x: 0,
+      y: 0,
+      width: Math.max(share * 100, 0.5).toFixed(2),
+      height: 4,
+      class: "bar-fill",
+    }),
+  );
+}
+
+/**
+ * @param {Context} context
+ * @param {{title: string, relays: readonly Relay[], none: string,
+ *   figure: (relay: Relay) => string, sort: string, all: string}} list
+ * @returns {HTMLElement}
+ */
+function relayList(context, { title, relays, none, figure, sort, all }) {
+  return h(
+    "section",
+    { class: "card" },
+    h(
+      "h2",
+      null,
+      title,
+      relays.length > 0 ? h("span", { class: "badge" }, whole(relays.length)) : null,
+    ),
+    relays.length === 0
+      ? h("p", null, none)
+      : h(
+          "ul",
+          { class: "relay-list" },
+          relays
+            .slice(0, LISTED)
+            .map((relay) =>
+              h(
+                "li",
+                null,
+                h("span", { class: "relay-list-name" }, relayLink(relay, context.reportName)),
+                statusElement(relay.status, relay.provisional),
+                h("span", { class: "count" }, figure(relay)),
+              ),
+            ),
+        ),
+    relays.length > LISTED
+      ? h(
+          "p",
+          { class: "more" },
+          h("a", { href: context.href("relays", { params: { status: "failing", sort } }) }, all),
+        )
+      : null,
+  );
+}

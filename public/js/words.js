@@ -1,0 +1,552 @@
+// Every status, state, cause, blame and finding of the gate in plain words, and what to do about
+// it. The lists are those of docs/formats/error-codes.md and report.md; a value that is not in
+// them is shown as it stands. Decides nothing.
+
+/**
+ * What a status means for the relay's DNS: it works; it was tested and failed; it was not
+ * reached, so nothing is known; or the fault is ours.
+ * @typedef {"ok" | "fail" | "unreached" | "fault" | "unknown"} Kind
+ */
+
+/**
+ * @typedef {object} StatusWords
+ * @property {string} label
+ * @property {Kind} kind
+ * @property {string} meaning
+ */
+
+/** @type {ReadonlyMap<string, StatusWords>} in the order of the formats */
+export const STATUSES = new Map([
+  [
+    "success",
+    {
+      label: "Works",
+      kind: "ok",
+      meaning:
+        "The expected answer came. (When names that do not exist are asked for: a definite answer of the exit’s resolver.)",
+    },
+  ],
+  [
+    "wrong_ip",
+    {
+      label: "Wrong answer",
+      kind: "fail",
+      meaning:
+        "An address other than the expected one came, on any attempt: a later right answer does not wipe out a wrong one.",
+    },
+  ],
+  [
+    "dns_fail",
+    {
+      label: "Cannot resolve",
+      kind: "fail",
+      meaning: "The exit answered that it could not resolve the name.",
+    },
+  ],
+  [
+    "timeout",
+    {
+      label: "No answer",
+      kind: "fail",
+      meaning: "The query was sent on a built circuit and nothing came back in time.",
+    },
+  ],
+  [
+    "circuit_fail",
+    {
+      label: "Not reached",
+      kind: "unreached",
+      meaning:
+        "The circuit did not build, or died before an answer came. That says nothing about the relay’s DNS.",
+    },
+  ],
+  [
+    "error",
+    {
+      label: "Local fault",
+      kind: "fault",
+      meaning: "The tor on the scanning host failed us. That says nothing about the relay.",
+    },
+  ],
+  [
+    "exception",
+    {
+      label: "Scanner fault",
+      kind: "fault",
+      meaning: "A fault of the scanner itself. That says nothing about the relay.",
+    },
+  ],
+]);
+
+/** The statuses that count against a relay's DNS. */
+export const FAILING = Object.freeze(["wrong_ip", "dns_fail", "timeout"]);
+
+/**
+ * @param {string} status
+ * @returns {StatusWords}
+ */
+export function statusWords(status) {
+  return (
+    STATUSES.get(status) ?? {
+      label: status === "" ? "No status" : status,
+      kind: "unknown",
+      meaning: "A status that this page does not know; a newer program wrote it.",
+    }
+  );
+}
+
+/**
+ * @typedef {object} StateWords
+ * @property {string} label
+ * @property {Kind} kind
+ * @property {string} meaning
+ */
+
+/** @type {ReadonlyMap<string, StateWords>} */
+export const STATES = new Map([
+  [
+    "confirmed",
+    { label: "Confirmed", kind: "fail", meaning: "The last two tests or more failed." },
+  ],
+  [
+    "suspect",
+    { label: "Suspect", kind: "fail", meaning: "The last test failed, the one before did not." },
+  ],
+  [
+    "flapping",
+    {
+      label: "Flapping",
+      kind: "fail",
+      meaning:
+        "The verdict changed at least four times within the last twelve tests, and the last six do not agree.",
+    },
+  ],
+  [
+    "recovered",
+    {
+      label: "Recovered",
+      kind: "ok",
+      meaning: "The last test was a success, and one of the four before it failed.",
+    },
+  ],
+  [
+    "healthy",
+    {
+      label: "Healthy",
+      kind: "ok",
+      meaning: "The last test was a success, and so were those shortly before it.",
+    },
+  ],
+  [
+    "unreachable",
+    {
+      label: "Unreachable",
+      kind: "unreached",
+      meaning: "No circuit reached it in the last three runs that tried, or in any so far.",
+    },
+  ],
+]);
+
+/**
+ * @param {string | null} state
+ * @returns {StateWords}
+ */
+export function stateWords(state) {
+  if (state === null) {
+    return { label: "None yet", kind: "unknown", meaning: "No run has tested or reached it yet." };
+  }
+  return (
+    STATES.get(state) ?? {
+      label: state,
+      kind: "unknown",
+      meaning: "A state that this page does not know; a newer program wrote it.",
+    }
+  );
+}
+
+/**
+ * @typedef {object} CauseWords
+ * @property {string} label
+ * @property {string} meaning
+ * @property {readonly string[]} check what the relay's operator should look at; empty where there is
+ *   nothing that they could do
+ */
+
+const RESOLVER_BASICS = Object.freeze([
+  "Look up a name on the relay’s host: “dig +tries=1 +time=2 example.org”, once for each server in /etc/resolv.conf.",
+  "Run a caching resolver on the host itself (unbound, for instance) and name only 127.0.0.1 in /etc/resolv.conf.",
+  "Let tor read the change: reload it, or restart it where ServerDNSResolvConfFile is set.",
+]);
+
+const OURS = Object.freeze(/** @type {string[]} */ ([]));
+
+/** @type {ReadonlyMap<string, CauseWords>} */
+export const CAUSES = new Map([
+  [
+    "UNEXPECTED_ADDRESS",
+    {
+      label: "A wrong public address came",
+      meaning: "The exit’s resolver gave a public address other than the expected one.",
+      check: [
+        "Find out which resolver the host uses. Providers and filtering services that send unknown names to a page of their own must not be used by an exit.",
+        "Look for a firewall or router that answers DNS in the resolver’s place (port 53 redirected).",
+        ...RESOLVER_BASICS.slice(1),
+      ],
+    },
+  ],
+  [
+    "PRIVATE_ADDRESS",
+    {
+      label: "A private address came",
+      meaning:
+        "The exit’s resolver gave an address that is private, local or otherwise not public. Tor refuses such an answer, so the address itself is often not known.",
+      check: [
+        "Switch off blocking in the resolver: block lists (Pi-hole, AdGuard, a “family” or “security” resolver) answer with 0.0.0.0 or 127.0.0.1.",
+        "Look for a captive portal or a router that answers in the resolver’s place.",
+        ...RESOLVER_BASICS.slice(1),
+      ],
+    },
+  ],
+  [
+    "NXDOMAIN",
+    {
+      label: "“No such name” for a name that exists",
+      meaning:
+        "The resolver’s permanent error: no such name, refused, or no such record. Tor does not tell them apart.",
+      check: [
+        "See whether the resolver refuses this host: an access list (allow-query, access-control), a licence, a quota of queries.",
+        "Switch off filtering of new or unknown domains in the resolver.",
+        ...RESOLVER_BASICS,
+      ],
+    },
+  ],
+  [
+    "NO_ADDRESS",
+    {
+      label: "The name has no address of this family",
+      meaning: "The name resolves, but not in the address family asked for.",
+      check: [
+        "See whether the resolver drops AAAA or A records (DNS64, filter-aaaa and the like).",
+        ...RESOLVER_BASICS.slice(1),
+      ],
+    },
+  ],
+  [
+    "SERVFAIL",
+    {
+      label: "The resolver failed at once",
+      meaning:
+        "The resolver’s passing error, and it came at once: SERVFAIL, a cut answer without TCP, or an answer that cannot be read.",
+      check: [
+        "Read the resolver’s log. DNSSEC fails when the host’s clock is wrong or its trust anchor is old.",
+        "See whether the resolver may send queries out (UDP and TCP port 53) and has not run out of sockets or memory.",
+        ...RESOLVER_BASICS,
+      ],
+    },
+  ],
+  [
+    "RESOLVER_TIMEOUT",
+    {
+      label: "The resolver was silent",
+      meaning: "The exit gave up waiting: its resolver is silent, too slow, or not configured.",
+      check: [
+        "See whether the servers in /etc/resolv.conf still exist and answer; an old one of a former provider is the usual cause.",
+        "See whether a limit on queries (by the provider, or by the firewall’s connection tracking) is reached under load.",
+        ...RESOLVER_BASICS,
+      ],
+    },
+  ],
+  [
+    "RESOLVE_FAILED",
+    {
+      label: "The exit could not resolve",
+      meaning:
+        "The exit answered that it could not resolve, but whether for good or for now could not be learned.",
+      check: RESOLVER_BASICS,
+    },
+  ],
+  [
+    "EXIT_ENDED_STREAM",
+    {
+      label: "The exit ended the lookup",
+      meaning: "The exit ended the lookup without an answer of either kind.",
+      check: [
+        "Read tor’s log on the relay for warnings about DNS, and for limits (memory, MaxMemInQueues, descriptors).",
+        ...RESOLVER_BASICS,
+      ],
+    },
+  ],
+  [
+    "TIMEOUT",
+    {
+      label: "Nothing came back in time",
+      meaning: "Nothing came back in time, neither an answer nor the exit’s own giving up.",
+      check: [
+        "See whether the host is overloaded: CPU, bandwidth, tor’s log (“Your computer is too slow to handle this many circuit creation requests”).",
+        ...RESOLVER_BASICS,
+      ],
+    },
+  ],
+  [
+    "CIRCUIT_TIMEOUT",
+    {
+      label: "The circuit was not built in time",
+      meaning: "The circuit was not built in time.",
+      check: [
+        "Where it lasts for several runs: see whether the ORPort can be reached from other networks, and whether the host is overloaded.",
+      ],
+    },
+  ],
+  [
+    "CIRCUIT_FIRST_HOP_FAILED",
+    {
+      label: "The first hop failed",
+      meaning: "The first relay of the circuit could not be reached, or refused.",
+      check: OURS,
+    },
+  ],
+  [
+    "CIRCUIT_EXIT_UNREACHABLE",
+    {
+      label: "The first hop could not reach the exit",
+      meaning: "The first relay of the circuit was reached and could not reach the exit.",
+      check: [
+        "Where it lasts for several runs: see whether the ORPort can be reached from other networks; some firewalls and providers block other relays’ addresses.",
+      ],
+    },
+  ],
+  [
+    "CIRCUIT_DESTROYED",
+    {
+      label: "The circuit died before an answer",
+      meaning: "The circuit was built and died before an answer came.",
+      check: [
+        "Where it lasts for several runs: see whether tor restarts, runs out of memory, or the host’s network breaks connections.",
+      ],
+    },
+  ],
+  [
+    "CIRCUIT_FAILED",
+    {
+      label: "The circuit failed in another way",
+      meaning:
+        "The circuit failed in a way that is not known to mean any of the others; the reasons that tor gave are kept with the attempt.",
+      check: OURS,
+    },
+  ],
+  [
+    "NO_DESCRIPTOR",
+    {
+      label: "No descriptor",
+      meaning:
+        "Tor has no descriptor of the relay, or it left the consensus after it was selected.",
+      check: ["Read tor’s log on the relay: does it publish its descriptor?"],
+    },
+  ],
+  ...socks(),
+  [
+    "SOCKS_FAILED",
+    {
+      label: "The local SOCKS port failed",
+      meaning: "Tor’s SOCKS port could not be reached, or broke off without a reply.",
+      check: OURS,
+    },
+  ],
+  [
+    "DNS_PORT_FAILED",
+    {
+      label: "The local DNSPort failed",
+      meaning: "Tor’s DNSPort could not be reached, or did not answer as DNS.",
+      check: OURS,
+    },
+  ],
+  [
+    "STREAM_NOT_SEEN",
+    {
+      label: "The lookup was never seen",
+      meaning: "The local tor never showed the stream of our lookup.",
+      check: OURS,
+    },
+  ],
+  [
+    "ATTACH_REFUSED",
+    {
+      label: "The lookup could not be attached",
+      meaning: "The local tor refused to attach our lookup to the circuit.",
+      check: OURS,
+    },
+  ],
+  [
+    "STREAM_FAILED",
+    {
+      label: "The lookup ended in another way",
+      meaning:
+        "The stream closed in a way that is not known to mean any of the others; the reasons that tor gave are kept with the attempt.",
+      check: OURS,
+    },
+  ],
+  [
+    "LAUNCH_REFUSED",
+    {
+      label: "The circuit was not launched",
+      meaning: "The local tor refused to launch the circuit for a reason of its own.",
+      check: OURS,
+    },
+  ],
+  [
+    "TOR_LOST",
+    {
+      label: "The local tor was lost",
+      meaning: "The local tor died or its control port went silent in the middle of the attempt.",
+      check: OURS,
+    },
+  ],
+  [
+    "EXCEPTION",
+    { label: "A fault of the scanner", meaning: "A fault of the scanner.", check: OURS },
+  ],
+]);
+
+/**
+ * The SOCKS replies: all of them the local tor's word.
+ * @returns {[string, CauseWords][]}
+ */
+function socks() {
+  return [
+    ["SOCKS_GENERAL_FAILURE", "SOCKS reply 1: general failure."],
+    ["SOCKS_NOT_ALLOWED", "SOCKS reply 2: not allowed."],
+    ["SOCKS_NETWORK_UNREACHABLE", "SOCKS reply 3: network unreachable."],
+    [
+      "SOCKS_HOST_UNREACHABLE",
+      "SOCKS reply 4 without the closing event of the stream that would tell what it means.",
+    ],
+    ["SOCKS_CONNECTION_REFUSED", "SOCKS reply 5: connection refused."],
+    ["SOCKS_TTL_EXPIRED", "SOCKS reply 6: time to live expired."],
+    ["SOCKS_COMMAND_NOT_SUPPORTED", "SOCKS reply 7: command not supported."],
+    ["SOCKS_ADDRESS_TYPE_NOT_SUPPORTED", "SOCKS reply 8: address type not supported."],
+    ["SOCKS_UNKNOWN_REPLY", "A SOCKS reply that RFC 1928 does not assign."],
+  ].map(([code, meaning]) => [
+    code,
+    {
+      label: `The local tor said no (${code.slice(6).toLowerCase().replaceAll("_", " ")})`,
+      meaning,
+      check: OURS,
+    },
+  ]);
+}
+
+/**
+ * @param {string | null} code null where a relay that is no success has none
+ * @returns {CauseWords}
+ */
+export function causeWords(code) {
+  if (code === null) {
+    return { label: "No cause given", meaning: "The report names no cause.", check: [] };
+  }
+  return (
+    CAUSES.get(code) ?? {
+      label: code,
+      meaning: "A cause that this page does not know; a newer program wrote it.",
+      check: [],
+    }
+  );
+}
+
+/**
+ * @typedef {object} BlameWords
+ * @property {string} label
+ * @property {string} meaning
+ */
+
+/** @type {ReadonlyMap<string, BlameWords>} */
+export const BLAMES = new Map([
+  ["resolver", { label: "The exit’s resolver", meaning: "The DNS resolver that the exit uses." }],
+  ["exit", { label: "The exit", meaning: "The exit relay, apart from its resolver." }],
+  ["first_hop", { label: "The first hop", meaning: "The first relay of the circuit." }],
+  ["scanner", { label: "Our host", meaning: "The scanning host, its tor, or its network." }],
+  ["zone", { label: "Our zone", meaning: "The DNS zone that the test names are in." }],
+  [
+    "unknown",
+    {
+      label: "Not known",
+      meaning:
+        "The evidence does not tell, for instance whether the first hop or the exit broke the link between them.",
+    },
+  ],
+]);
+
+/**
+ * @param {string | null} blame
+ * @returns {BlameWords}
+ */
+export function blameWords(blame) {
+  if (blame === null) return { label: "Not named", meaning: "The report names nobody." };
+  return (
+    BLAMES.get(blame) ?? {
+      label: blame,
+      meaning: "A value that this page does not know; a newer program wrote it.",
+    }
+  );
+}
+
+/** What can close the publish gate. @type {ReadonlyMap<string, string>} */
+export const GATE = new Map([
+  ["incomplete_run", "the run did not end, or did not reach every relay"],
+  ["missing_shard", "a part of the exits is missing"],
+  ["too_few_relays", "too few relays for a run of the whole network"],
+  ["relay_count", "the number of relays is too far from the previous report’s"],
+  ["dns_success_rate", "the DNS success rate is too far from the previous report’s"],
+  ["selection_changed", "other relays were asked for than in the previous report"],
+  ["settings_changed", "the mode, the domain or the expected address changed"],
+  ["circuit_failures", "so many circuits failed that the fault is more likely ours"],
+  ["scanner_faults", "too many results are faults of the scanner or of its tor"],
+  ["one_kind", "many relays fail, and all in one way, as when our own zone is down"],
+  ["zone_check", "our own zone did not answer as it must"],
+  ["known_good", "the exit known to be good failed"],
+  ["older_than_previous", "the previous report is of a later run"],
+  ["from_the_future", "the run ended in the future, by the host’s clock"],
+]);
+
+/**
+ * @param {string} code
+ * @returns {string}
+ */
+export function gateWords(code) {
+  return GATE.get(code) ?? code;
+}
+
+/** The ways a query was asked. @type {ReadonlyMap<string, string>} */
+export const VIAS = new Map([
+  ["socks", "SOCKS RESOLVE"],
+  ["dns_port_a", "DNSPort, A"],
+  ["dns_port_aaaa", "DNSPort, AAAA"],
+]);
+
+/** What became of a circuit. @type {ReadonlyMap<string, string>} */
+export const CIRCUITS = new Map([
+  ["refused", "not launched"],
+  ["pending", "not built in time"],
+  ["failed", "failed"],
+  ["built", "built"],
+  ["died", "built, then died"],
+  ["lost", "lost with the local tor"],
+]);
+
+/** The characters of `recent`, lower case. @type {ReadonlyMap<string, string>} */
+export const MARKS = new Map([
+  ["s", "success"],
+  ["w", "wrong_ip"],
+  ["d", "dns_fail"],
+  ["t", "timeout"],
+  ["c", "circuit_fail"],
+  ["e", "error"],
+  ["x", "exception"],
+]);
+
+/** Which relays a run asked for. @type {ReadonlyMap<string, string>} */
+export const SELECTIONS = new Map([
+  ["exits", "exits"],
+  ["all-exits", "exits, also those flagged bad"],
+  ["bad-exits", "exits that are flagged bad"],
+  ["named", "relays named by the operator"],
+]);
