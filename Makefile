@@ -2,11 +2,12 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test bench build chutney need node ops
+.PHONY: help demo test serve bench build chutney need node ops chromium
 
 help:
 	@echo 'make demo   the main job, on a private Tor network on this machine; no account needed'
 	@echo 'make test   formatting, lints, and every test: what CI runs'
+	@echo 'make serve  the dashboard on this machine, over the reports of DATA, public/ or the demo'
 	@echo 'make bench  the benchmarks, each beside its reference'
 	@echo 'make chutney  the whole job on a network of the chutney in CHUTNEY_PATH'
 	@echo 'make build  the programs, optimised, in target/release'
@@ -27,22 +28,35 @@ build: need
 demo: build
 	target/release/lab demo
 
+# The first of these that has a report.
+DATA ?= $(firstword $(patsubst %/latest.json,%,$(wildcard public/latest.json .demo/public/latest.json)) public)
+serve:
+	@tools/need node=nodejs
+	node dashboard/serve.js --data '$(DATA)'
+
 # For the tests of what installs, schedules and serves.
 ops: node
 	@tools/need shellcheck=shellcheck caddy=caddy systemd-analyze=systemd python3=python3 git=git unshare=util-linux nsenter=util-linux pgrep=procps faketime=faketime
 
-test: need node ops
+# For the dashboard's tests. Where the package only fetches a snap, the second line says what to do.
+chromium: node
+	@node dashboard/lib/chromium.js >/dev/null 2>&1 || tools/need chromium=chromium
+	@node dashboard/lib/chromium.js >/dev/null
+
+test: need node ops chromium
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) test --workspace --locked
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked --quiet
 	cd deploy/cloudflare && npm ci --no-progress --no-audit --no-fund && npm test
+	cd dashboard && npm ci --no-progress --no-audit --no-fund && npm test
 	deploy/tests/ops/run
 	python3 -B deploy/chutney/test_network.py
 
 chutney: build
 	deploy/chutney/dry_run
 
-bench: build
+bench: build node chromium
 	@tools/need rclone=rclone python3=python3
 	$(CARGO) bench --workspace --locked
+	cd dashboard && npm ci --no-progress --no-audit --no-fund && npm run bench

@@ -123,7 +123,8 @@ async fn scans(
     report(programs, results, &scans[0], true).await?;
     report(programs, results, &scans[2], false).await?;
     say(&format!(
-        "\nEvery verdict of {} scans is the truth. The scans' results and the reports are in {}.",
+        "\nEvery verdict of {} scans is the truth. The scans' results and the reports are in {}.\n\
+         To look at the reports in a browser: make serve",
         scans.len(),
         results.display()
     ));
