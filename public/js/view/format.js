@@ -35,6 +35,7 @@ export function compact(n) {
 export function percent(n) {
   if (n === null || n === undefined) return MISSING;
   if (n === 100 || n === 0) return `${n} %`;
+  if (n > 0 && n < 0.01) return "under 0.01 %";
   const decimals = n > 90 || n < 1 ? 2 : 1;
   const scale = 10 ** decimals;
   // Just above a whole step by a double's rounding is on it.

@@ -93,36 +93,15 @@ function reportTable(reports) {
       hideCaption: true,
       columns: [
         { label: "Run", header: true },
+        // Where a narrow screen still shows it.
+        { label: "Look at it" },
         { label: "Relays", number: true },
         { label: "DNS success", number: true },
         { label: "Gate" },
         { label: "Size", number: true },
-        { label: "Look at it" },
       ],
       rows: some.map((file) => [
         timeElement(file.timestamp),
-        whole(file.report?.total),
-        percent(file.report?.dnsRate),
-        file.report === null
-          ? ""
-          : file.report.published
-            ? file.report.reasons.length === 0
-              ? "published"
-              : h(
-                  "span",
-                  null,
-                  "published by force: ",
-                  foreign(file.report.reasons.map(gateWords).join("; "), { limit: 300 }),
-                )
-            : h(
-                "span",
-                null,
-                h("strong", null, "held back"),
-                file.report.reasons.length === 0
-                  ? null
-                  : [": ", foreign(file.report.reasons.map(gateWords).join("; "), { limit: 300 })],
-              ),
-        bytes(file.size),
         h(
           "span",
           { class: "row-links" },
@@ -151,6 +130,28 @@ function reportTable(reports) {
             h("span", { class: "visually-hidden" }, ` of ${utc(file.timestamp)}`),
           ),
         ),
+        whole(file.report?.total),
+        percent(file.report?.dnsRate),
+        file.report === null
+          ? ""
+          : file.report.published
+            ? file.report.reasons.length === 0
+              ? "published"
+              : h(
+                  "span",
+                  null,
+                  "published by force: ",
+                  foreign(file.report.reasons.map(gateWords).join("; "), { limit: 300 }),
+                )
+            : h(
+                "span",
+                null,
+                h("strong", null, "held back"),
+                file.report.reasons.length === 0
+                  ? null
+                  : [": ", foreign(file.report.reasons.map(gateWords).join("; "), { limit: 300 })],
+              ),
+        bytes(file.size),
       ]),
     });
   const box = h("div", null, rows(reports.slice(0, REPORTS)));
