@@ -21,7 +21,7 @@ pub const ASKED: &[Key] = &[
 ];
 
 const fn asked(name: &'static str, default: DefaultValue, about: &'static str) -> Key {
-    key(name, Group::Asked, &[Scanner], default, about)
+    key(name, Group::Asked, &[Scanner, Aggregate], default, about)
 }
 
 pub const EXITS: &[Key] = &[key(
