@@ -157,7 +157,7 @@ closed_list! {
         DnsPortFailed = "DNS_PORT_FAILED",
         /// Tor never showed the stream of our lookup.
         StreamNotSeen = "STREAM_NOT_SEEN",
-        /// Tor refused to attach our lookup to the circuit.
+        /// Tor refused to attach our lookup to the circuit, or another controller of the same tor took it to a circuit of its own.
         AttachRefused = "ATTACH_REFUSED",
         /// The stream closed in a way that is not known to mean any of the others; the reasons
         /// that tor gave are kept with the attempt.
