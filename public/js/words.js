@@ -372,7 +372,7 @@ export const CAUSES = new Map([
     "ATTACH_REFUSED",
     {
       label: "The lookup could not be attached",
-      meaning: "The local tor refused to attach our lookup to the circuit.",
+      meaning: "The local tor refused our lookup, or another program took it elsewhere.",
       check: OURS,
     },
   ],
