@@ -28,6 +28,11 @@ pub fn clock() -> Instant {
     Instant::now()
 }
 
+/// The wrapper.
+pub fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("run_dns_validation")
+}
+
 /// Waits until something is so.
 #[track_caller]
 pub fn until(what: &str, mut so: impl FnMut() -> bool) {
@@ -163,9 +168,11 @@ impl Host {
 
     /// The wrapper, with this host's configuration and nothing else in its environment.
     pub fn wrapper(&self, arguments: &[&str]) -> Command {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let mut command = Command::new(script.join("run_dns_validation"));
+        // A shell cannot trap what was ignored when it began, as SIGINT is in a background job.
+        let mut command = Command::new("env");
         command
+            .args(["--default-signal=INT"])
+            .arg(script())
             .arg("--config")
             .arg(self.config())
             .args(arguments)

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::host::{Host, SECRET, Stores, until};
+use crate::host::{Host, SECRET, Stores, script, until};
 use crate::network::programs;
 use crate::reader::look;
 
@@ -208,7 +208,7 @@ pub fn the_check() {
 
 /// A place that any user can reach, with the programs and the script.
 fn for_anybody(place: &Path) -> PathBuf {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("run_dns_validation");
+    let script = script();
     let names =
         ["scanner", "aggregate", "upload", "settings", "lab"].map(|name| programs().join(name));
     for path in names.iter().chain([&script]) {

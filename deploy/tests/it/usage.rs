@@ -3,14 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
-use crate::host::{Host, SECRET, Stores};
-
-fn script() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("run_dns_validation");
-    fs::read_to_string(path).unwrap()
-}
+use crate::host::{Host, SECRET, Stores, script};
 
 pub fn wrong_arguments() {
     let host = Host::new();
@@ -72,7 +66,7 @@ pub fn wrong_settings() {
 }
 
 pub fn every_exit_code_is_told() {
-    let script = script();
+    let script = fs::read_to_string(script()).unwrap();
     let (help, code) = script.split_once("\nHELP\n}").unwrap();
     let used = code.lines().flat_map(|line| {
         ["fail ", "refuse ", "verdict ", "try "]
@@ -113,7 +107,7 @@ pub fn the_environment_goes_before_the_file() {
 
     // Without a file, the environment is enough.
     let command = host.wrapper(&[]);
-    let bare = std::process::Command::new(command.get_program())
+    let bare = std::process::Command::new(script())
         .args(["--only", "retain"])
         .env_clear()
         .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
