@@ -197,6 +197,33 @@ pub fn a_stage_that_takes_too_long() {
     released(&mut host, &stores);
 }
 
+pub fn a_program_that_somebody_kills() {
+    let mut host = Host::new();
+    // As the kernel does for want of memory.
+    host.replace(
+        "scanner",
+        "case \"$1\" in --check-settings) exec \"$REAL\" \"$@\" ;; esac\nkill -KILL $$",
+    );
+    host.run(&[]).with(10).saying(&["scan: failed with status 137"]);
+}
+
+pub fn a_check_that_is_ended() {
+    let mut host = Host::new();
+    host.replace(
+        "scanner",
+        "case \"$1\" in --check-settings) exec \"$REAL\" \"$@\" ;; esac\n\
+         : >held\nexec sleep 100",
+    );
+    let mut running = host.start(&["--check"]);
+    until("it tries tor", || {
+        assert!(!running.is_over());
+        host.path("held").exists()
+    });
+    running.signal(Signal::TERM);
+    running.end().with(143);
+    until("what it had started is gone", || processes(&host.state()).is_empty());
+}
+
 pub fn no_tor() {
     let mut host = Host::new();
     host.run(&[]).with(0);

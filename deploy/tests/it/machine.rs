@@ -1,5 +1,6 @@
 //! What the machine does to a run: its disk, its clock, its users.
 
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -72,17 +73,21 @@ pub fn too_little_room() {
     assert!(host.log().contains("making room first"), "{}", host.log());
 }
 
-/// A PATH where the clock's keeper answers this.
-fn with_keeper(host: &Host, answer: &str) -> std::ffi::OsString {
+/// A PATH with this in the place of a program.
+fn with_program(host: &Host, name: &str, script: &str) -> OsString {
     let bin = host.path("bin");
     fs::create_dir_all(&bin).unwrap();
-    let keeper = bin.join("timedatectl");
-    fs::write(&keeper, format!("#!/bin/sh\necho {answer}\n")).unwrap();
-    fs::set_permissions(&keeper, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(bin.join(name), format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755)).unwrap();
     let mut path = bin.into_os_string();
     path.push(":");
     path.push(std::env::var_os("PATH").unwrap());
     path
+}
+
+/// A PATH where the clock's keeper answers this.
+fn with_keeper(host: &Host, answer: &str) -> OsString {
+    with_program(host, "timedatectl", &format!("echo {answer}"))
 }
 
 pub fn a_clock_behind_the_last_report() {
@@ -175,6 +180,17 @@ pub fn nobody_else_holds_the_lock() {
     }
     // Only what is running holds it: the file itself is no lock.
     host.run(&["--only", "retain"]).with(0);
+}
+
+pub fn a_lock_that_cannot_be_taken() {
+    let host = Host::new();
+    host.run(&["--only", "retain"]).with(0);
+    // What flock answers where the file system has no locks.
+    let path = with_program(&host, "flock", "exit 71");
+    let output = host.wrapper(&[]).env("PATH", path).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(5), "{said}");
+    assert!(said.contains("cannot take the lock"), "{said}");
 }
 
 pub fn the_check() {

@@ -65,6 +65,8 @@ fn trials() -> Vec<Trial> {
             an_unfinished_scan_is_gone_on_with,
             a_stage_that_takes_too_long,
             no_tor,
+            a_program_that_somebody_kills,
+            a_check_that_is_ended,
             keys_stay_with_the_upload,
         },
         machine::{
@@ -74,6 +76,7 @@ fn trials() -> Vec<Trial> {
             a_clock_that_jumps_during_the_scan,
             directories_that_others_can_write_to,
             nobody_else_holds_the_lock,
+            a_lock_that_cannot_be_taken,
             the_check,
         },
         usage::{
@@ -82,6 +85,7 @@ fn trials() -> Vec<Trial> {
             every_exit_code_is_told,
             programs_that_are_missing,
             the_environment_goes_before_the_file,
+            relative_places_are_those_of_the_caller,
         },
     });
     trials

@@ -117,3 +117,14 @@ pub fn the_environment_goes_before_the_file() {
         .unwrap();
     assert_eq!(bare.status.code(), Some(0), "{}", String::from_utf8_lossy(&bare.stderr));
 }
+
+pub fn relative_places_are_those_of_the_caller() {
+    let mut host = Host::new();
+    host.set("LOG_DIR", "logs here");
+    host.configure();
+    std::os::unix::fs::symlink(crate::network::programs(), host.path("programs")).unwrap();
+    let mut wrapper = host.wrapper(&["--only", "retain"]);
+    let output = wrapper.env("PROGRAM_DIR", "programs").output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(fs::read_dir(host.path("logs here")).unwrap().count(), 1);
+}
