@@ -57,6 +57,7 @@ before(async () => {
   put(join(directory, "404.html"), "<!doctype html><title>Not found</title>");
   put(join(directory, "about.html"), "<!doctype html><title>about</title>");
   put(join(directory, "js/app.js"), "export {};\n");
+  put(join(directory, "favicon.svg"), "<svg/>\n");
   // What is there and for nobody.
   for (const name of [
     ".latest.json.tmp",
@@ -258,8 +259,10 @@ describe("data, as the function answers", () => {
 });
 
 describe("pages, as Cloudflare Pages answers", () => {
-  /** The headers of _headers, as it writes them. */
+  /** The headers of _headers for every path, as it writes them. */
   const policy = readFileSync(join(REPOSITORY, "deploy/cloudflare/_headers"), "utf8")
+    .split(/^\/\*$/m)[1]
+    .split(/^\/.*$/m)[0]
     .split("\n")
     .map((line) => /^ {2}([A-Za-z-]+): (.*)$/.exec(line))
     .filter((match) => match !== null)
@@ -281,7 +284,14 @@ describe("pages, as Cloudflare Pages answers", () => {
       assert.equal(headers.get("Access-Control-Allow-Origin"), null);
     }
     const { headers, body } = await served("/");
-    assert.equal(headers.get("Cache-Control"), "public, max-age=0, must-revalidate");
+    assert.equal(headers.get("Cache-Control"), "no-cache");
+    for (const [path, kept] of [
+      ["/js/app.js", "no-cache"],
+      ["/favicon.svg", "public, max-age=86400"],
+      ["/about", "public, max-age=0, must-revalidate"],
+    ]) {
+      assert.equal((await served(String(path))).headers.get("Cache-Control"), kept, String(path));
+    }
     assert.match(String(body), /overview/);
     const again = await served("/", { headers: { "If-None-Match": headers.get("ETag") ?? "" } });
     assert.equal(again.status, 304);

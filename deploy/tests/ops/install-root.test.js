@@ -171,8 +171,9 @@ test("killed at any moment, it leaves whole programs, and is finished by the nex
       // A group of its own, so that what it started dies with it.
       { stdio: "ignore", detached: true },
     );
-    await new Promise((resolve) => setTimeout(resolve, delay));
+    // It may be over before the delay is.
     const ended = once(child, "close");
+    await new Promise((resolve) => setTimeout(resolve, delay));
     if (child.exitCode === null) {
       process.kill(-Number(child.pid), delay % 40 === 0 ? "SIGKILL" : "SIGTERM");
     }
