@@ -30,23 +30,29 @@ async function walk(page) {
   const unseen = [];
   for (;;) {
     await page.keyboard.press("Tab");
-    const stop = await page.evaluate(() => {
+    const stop = await page.evaluate(async () => {
       const one = document.activeElement;
       if (!(one instanceof Element) || one === document.body || one.hasAttribute("data-stop")) {
         return null;
       }
       one.setAttribute("data-stop", "");
-      const style = getComputedStyle(one);
-      // A link that fills its card has the ring around the card.
-      const around = getComputedStyle(one, "::after");
-      const ring =
-        style.boxShadow !== "none" ||
-        [style, around].some(
-          (look) => look.outlineStyle !== "none" && Number.parseFloat(look.outlineWidth) >= 2,
-        );
-      const box = one.getBoundingClientRect();
-      const seen = box.width > 0 && box.bottom > 0 && box.top < innerHeight;
-      return { shown: ring && seen, name: one.outerHTML.slice(0, 120) };
+      const shows = () => {
+        const style = getComputedStyle(one);
+        // A link that fills its card has the ring around the card.
+        const around = getComputedStyle(one, "::after");
+        const ring =
+          style.boxShadow !== "none" ||
+          [style, around].some(
+            (look) => look.outlineStyle !== "none" && Number.parseFloat(look.outlineWidth) >= 2,
+          );
+        const box = one.getBoundingClientRect();
+        return ring && box.width > 0 && box.bottom > 0 && box.top < innerHeight;
+      };
+      // Scrolling to it, and a chart above it that has just come, take a frame or some.
+      for (let frame = 0; frame < 60 && !shows(); frame += 1) {
+        await new Promise((resolve) => requestAnimationFrame(resolve));
+      }
+      return { shown: shows(), name: one.outerHTML.slice(0, 120) };
     });
     if (stop === null) break;
     stops += 1;
