@@ -25,10 +25,7 @@ const MODE: u32 = 0o644;
 /// Any error of creating, writing, syncing or renaming. `path` is then untouched and nothing is
 /// left beside it.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let directory = directory_of(path);
-    let file = write_beside(directory, bytes)?;
-    file.persist(path).map_err(|failed| failed.error)?;
-    sync_directory(directory)
+    replace_with(path, |file| file.write_all(bytes))
 }
 
 /// As [`replace`], for what only its owner may read: mode 600.
@@ -71,10 +68,7 @@ pub fn replace_with<E: From<io::Error>>(
 /// [`io::ErrorKind::AlreadyExists`] where `path` exists, which is then untouched; otherwise as
 /// [`replace`].
 pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let directory = directory_of(path);
-    let file = write_beside(directory, bytes)?;
-    file.persist_noclobber(path).map_err(|failed| failed.error)?;
-    sync_directory(directory)
+    create_with(path, |file| file.write_all(bytes))
 }
 
 /// Makes `path`, which must not exist yet, of what `write` writes into the file it is given. `write`
@@ -94,13 +88,6 @@ pub fn create_with<E: From<io::Error>>(
     finish(&file)?;
     file.persist_noclobber(path).map_err(|failed| failed.error)?;
     Ok(sync_directory(directory)?)
-}
-
-fn write_beside(directory: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
-    let mut file = begin(directory)?;
-    file.write_all(bytes)?;
-    finish(&file)?;
-    Ok(file)
 }
 
 fn begin(directory: &Path) -> io::Result<NamedTempFile> {

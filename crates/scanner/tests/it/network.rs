@@ -162,10 +162,18 @@ pub fn a_tor_that_another_scan_uses_is_refused() {
     running.end().with(0);
     assert_eq!(tor.state(), state);
     lab.check(&first, &lab.steady());
-    // A scan that was killed keeps nobody out.
+    // A scan that was killed keeps nobody out: what refused it is gone with its process.
+    let (_dir, third) = analysis();
+    let mut command = steady(&lab, &third);
+    command.arg(tor.flag());
+    let mut running = start(command);
+    running.until("there are results", || results(&third) > 2);
+    running.signal(Signal::KILL);
+    running.end();
     let mut command = steady(&lab, &second);
     command.arg(tor.flag());
     run(command).with(0);
+    lab.check(&second, &lab.steady());
 }
 
 /// Interrupts a scan in the middle, looks at what is left, and has it resumed.
