@@ -2,17 +2,19 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test serve bench build chutney need node ops chromium
+.PHONY: help demo test bare deny serve bench build chutney need node ops chromium
 
 help:
 	@echo 'make demo   the main job, on a private Tor network on this machine; no account needed'
 	@echo 'make test   formatting, lints, and every test: what CI runs'
+	@echo 'make bare   demo and test on a bare machine: a minimal Debian root (SUITE=trixie: the next Debian)'
+	@echo 'make deny   licences, sources and advisories of everything that is linked in (needs cargo-deny)'
 	@echo 'make serve  the dashboard on this machine, over the reports of DATA, public/ or the demo'
 	@echo 'make bench  the benchmarks, each beside its reference'
 	@echo 'make chutney  the whole job on a network of the chutney in CHUTNEY_PATH'
 	@echo 'make build  the programs, optimised, in target/release'
 
-# What the machine must have besides the Rust toolchain. tor-geoipdb comes with tor on Debian.
+# What the machine must have besides the Rust toolchain.
 need:
 	@command -v $(CARGO) >/dev/null || { echo 'make: please install Rust 1.95 or later: https://rustup.rs' >&2; exit 1; }
 	@tools/need tor=tor tor-gencert=tor setpriv=util-linux cc=build-essential
@@ -36,12 +38,14 @@ serve:
 
 # For the tests of what installs, schedules and serves.
 ops: node
-	@tools/need shellcheck=shellcheck caddy=caddy systemd-analyze=systemd python3=python3 git=git unshare=util-linux nsenter=util-linux pgrep=procps faketime=faketime
+	@tools/need shellcheck=shellcheck systemd-analyze=systemd python3=python3 git=git unshare=util-linux nsenter=util-linux setpriv=util-linux pgrep=procps faketime=faketime /usr/share/tor/geoip=tor-geoipdb
+	@tools/unpack caddy=caddy
 
 # For the dashboard's tests. Where the package only fetches a snap, the second line says what to do.
 chromium: node
 	@node dashboard/lib/chromium.js >/dev/null 2>&1 || tools/need chromium=chromium
 	@node dashboard/lib/chromium.js >/dev/null
+	@tools/unpack fonts-dejavu=fonts-dejavu-core fonts-liberation=fonts-liberation fonts-roboto=fonts-roboto-unhinted
 
 test: need node ops chromium
 	$(CARGO) fmt --all --check
@@ -52,6 +56,14 @@ test: need node ops chromium
 	cd dashboard && npm ci --no-progress --no-audit --no-fund && npm test
 	deploy/tests/ops/run
 	python3 -B deploy/chutney/test_network.py
+
+SUITE ?= bookworm
+bare:
+	tools/bare --suite $(SUITE)
+
+# Not a part of `make test`: the list of advisories has to be fetched.
+deny:
+	cargo deny --workspace --all-features check
 
 chutney: build
 	deploy/chutney/dry_run

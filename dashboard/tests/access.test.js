@@ -6,11 +6,10 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { describe, test } from "node:test";
 import { open, ready, tour, VIEWS, visit, withBrowser } from "./support/browser.js";
+import { ANY_FONTS } from "./support/fonts.js";
 import { site } from "./support/site.js";
 
 /** @import { Page } from "playwright-core" */
-
-withBrowser();
 
 const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
@@ -65,6 +64,8 @@ async function fits(page, where) {
 }
 
 describe("axe-core", () => {
+  withBrowser();
+
   for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
     for (const width of [320, 1280]) {
       test(`${colorScheme}, ${width} wide`, async (t) => {
@@ -90,7 +91,26 @@ describe("axe-core", () => {
   });
 });
 
+describe("any fonts", () => {
+  for (const fonts of ANY_FONTS.slice(1)) {
+    describe(fonts, () => {
+      withBrowser(fonts);
+
+      test("axe-core, 320 wide", async (t) => {
+        const { page } = await open(t, { files, width: 320 });
+        for (const hash of PAGES) {
+          await visit(page, hash);
+          await axe(page, `${hash} ${fonts}`);
+          await fits(page, `${hash} ${fonts}`);
+        }
+      });
+    });
+  }
+});
+
 describe("any window", () => {
+  withBrowser();
+
   test("nothing has to be scrolled sideways, from 320 px to 4K", async (t) => {
     const { page } = await open(t, { files });
     for (const [width, height] of [
@@ -130,6 +150,8 @@ describe("any window", () => {
 });
 
 describe("media", () => {
+  withBrowser();
+
   test("with reduced motion nothing moves", async (t) => {
     const { page } = await open(t, { files, context: { reducedMotion: "reduce" } });
     for (const hash of PAGES) {

@@ -7,6 +7,7 @@ import { after, before } from "node:test";
 import { chromium as playwright } from "playwright-core";
 import { chromium, flags } from "../../lib/chromium.js";
 import { serve } from "../../serve.js";
+import { ANY_FONTS, fontsAlone } from "./fonts.js";
 import { SPRUNG } from "./hostile.js";
 import { LAST_END } from "./report.js";
 
@@ -24,13 +25,24 @@ const PATIENCE_MS = 15_000;
 /** @type {Browser | undefined} */
 let browser;
 
-/** Starts the browser before the tests of the file that calls this, and ends it after them. */
-export function withBrowser() {
+/**
+ * Starts the browser before the tests of the file or suite that calls this, and ends it after them.
+ * @param {string} [fonts] the only fonts that it sees
+ */
+export function withBrowser(fonts = ANY_FONTS[0]) {
+  /** @type {Awaited<ReturnType<typeof fontsAlone>> | undefined} */
+  let seen;
   before(async () => {
-    browser = await playwright.launch({ executablePath: await chromium(), args: flags() });
+    seen = await fontsAlone(fonts);
+    browser = await playwright.launch({
+      executablePath: await chromium(),
+      args: flags(),
+      env: { ...process.env, ...seen.env },
+    });
   });
   after(async () => {
     await browser?.close();
+    await seen?.remove();
   });
 }
 

@@ -9,7 +9,7 @@ import { after, before, describe, test } from "node:test";
 import { gunzipSync } from "node:zlib";
 import { example, exampleFiles } from "../../cloudflare/tests/support/reports.js";
 import { worker } from "../../cloudflare/tests/support/worker.js";
-import { ask, caddy } from "./support/caddy.js";
+import { ask, CADDY, caddy } from "./support/caddy.js";
 import { put, REPOSITORY, run } from "./support/checkout.js";
 
 const DATED = "dns_health_2026-11-23_03-15-30.json";
@@ -331,7 +331,7 @@ describe("pages, as Cloudflare Pages answers", () => {
 });
 
 test("as Caddy itself writes it", () => {
-  const { code, out, err } = run("caddy", ["fmt", join(REPOSITORY, "deploy/caddy/Caddyfile")]);
+  const { code, out, err } = run(CADDY, ["fmt", join(REPOSITORY, "deploy/caddy/Caddyfile")]);
   const written = readFileSync(join(REPOSITORY, "deploy/caddy/Caddyfile"), "utf8");
   assert.ok(out === written, `caddy fmt would change it: ${err}`);
   assert.equal(code, 0);

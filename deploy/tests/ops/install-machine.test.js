@@ -47,8 +47,11 @@ describe("on a machine of its own", { skip: !isRoot && "needs root" }, () => {
   /** @type {import("./support/checkout.js").Ended} */
   let accountsBefore;
 
-  const accounts = () =>
-    run("sh", ["-c", "cat /etc/passwd /etc/group /etc/shadow; ls /usr/local/lib"]);
+  const accounts = () => {
+    const seen = run("sh", ["-euc", "cat /etc/passwd /etc/group /etc/shadow; ls /usr/local/lib"]);
+    assert.equal(seen.code, 0, seen.err);
+    return seen;
+  };
 
   before(() => {
     accountsBefore = accounts();

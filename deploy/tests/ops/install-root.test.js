@@ -234,7 +234,13 @@ test("pages come without data, and data stays", () => {
 });
 
 test("the pages that are installed are those of the repository", () => {
-  const { out } = run("git", ["-C", REPOSITORY, "ls-files", "public"]);
+  // Git refuses a checkout that somebody else owns, unless it is told that this one is meant.
+  const { code, out, err } = run("git", [
+    ...["-C", REPOSITORY, "-c", `safe.directory=${REPOSITORY.replace(/\/$/, "")}`],
+    ...["ls-files", "public"],
+  ]);
+  assert.equal(code, 0, err);
+  assert.match(out, /^public\/index\.html$/m);
   const tracked = out.split("\n").filter((line) => line !== "");
   rmSync(join(source.path, "public"), { recursive: true });
   mkdirSync(join(source.path, "public"));

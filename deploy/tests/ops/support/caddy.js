@@ -2,11 +2,15 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, request as httpRequest } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { REPOSITORY } from "./checkout.js";
+
+/** Where `tools/unpack` puts it; where there is no apt-get, the machine's own. */
+const UNPACKED = join(REPOSITORY, ".unpacked/caddy/usr/bin/caddy");
+export const CADDY = existsSync(UNPACKED) ? UNPACKED : "caddy";
 
 /** A port that was free just now. */
 async function freePort() {
@@ -67,7 +71,7 @@ export async function caddy(directory) {
     // The port may be taken between the two; then another one is tried.
     for (let tries = 1; ; tries += 1) {
       const port = await freePort();
-      const server = spawn("caddy", ["run", "--config", config, "--adapter", "caddyfile"], {
+      const server = spawn(CADDY, ["run", "--config", config, "--adapter", "caddyfile"], {
         stdio: ["ignore", "ignore", "pipe"],
         env: {
           PATH: process.env.PATH,
