@@ -20,7 +20,7 @@ import { LAST_END } from "./report.js";
 export const NOW = LAST_END + 3600 * 1000;
 
 /** How long a page may take for anything, on a machine that is busy. */
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 60_000;
 
 /** @type {Browser | undefined} */
 let browser;
@@ -187,6 +187,13 @@ function inPage({ now, hurry }) {
     globalThis.setTimeout = (what, ms = 0, ...more) =>
       later(what, ms > 5000 ? ms / 50 : ms, ...more);
   }
+  // To another view; done when the page has heard of it, whose own listener is the first.
+  globalThis.__go = async (hash) => {
+    if (location.hash === hash) return;
+    const heard = new Promise((done) => addEventListener("hashchange", done, { once: true }));
+    location.hash = hash;
+    await heard;
+  };
   document.addEventListener("securitypolicyviolation", (event) => {
     globalThis.__violation(`${event.violatedDirective} ${event.blockedURI} ${event.sample}`);
   });
@@ -297,9 +304,7 @@ export async function ready(page) {
  * @param {string} hash from `#` on
  */
 export async function visit(page, hash) {
-  await page.evaluate((to) => {
-    location.hash = to;
-  }, hash);
+  await page.evaluate((to) => __go(to), hash);
   await ready(page);
 }
 
@@ -330,12 +335,12 @@ export function tour(page, hashes) {
     const seen = [];
     const frame = () => new Promise((done) => requestAnimationFrame(done));
     for (const hash of all) {
-      location.hash = hash;
+      await __go(hash);
       const began = performance.now();
       do {
         await frame();
         await frame();
-      } while (document.querySelector("main .loading") && performance.now() - began < 10_000);
+      } while (document.querySelector("main .loading") && performance.now() - began < 60_000);
       const main = document.querySelector("main");
       const root = document.documentElement;
       seen.push({

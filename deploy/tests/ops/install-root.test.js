@@ -150,14 +150,13 @@ test("a program that runs while it is upgraded goes on to its end", async () => 
   running.stdout.on("data", (chunk) => {
     said += chunk;
   });
-  // It has begun to read its script when it sleeps.
-  await new Promise((resolve) => setTimeout(resolve, 200));
+  await once(running.stdout, "data");
   source.version("2");
   install();
   writeFileSync(flag, "");
   const [code] = await once(running, "close");
   assert.equal(code, 0);
-  assert.equal(said, "scanner 1 to the end\n");
+  assert.equal(said, "begun\nscanner 1 to the end\n");
   assert.equal(run(join(root, LIB, "scanner"), ["--version"]).out, "scanner 2\n");
 });
 

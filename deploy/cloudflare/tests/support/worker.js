@@ -1,11 +1,13 @@
 // The function in the real Workers runtime, with R2 as miniflare simulates it, and the faults that
-// R2 does not show by itself.
+// R2 does not show by itself. Its deadline for a store is the function's own, which a busy machine keeps;
+// a request for what never comes can shorten it.
 
 import { Miniflare } from "miniflare";
 import { COMPATIBILITY_DATE } from "../../tools/assemble.js";
 import { bundle } from "./bundle.js";
 
-// Stands before the function and spoils its bucket as a request's x-test-r2 header says.
+// Stands before the function and spoils its bucket as a request's x-test-r2 header says, and
+// shortens its deadline for a store as x-test-deadline says.
 const HARNESS = `
 import worker from "./function.js";
 
@@ -31,9 +33,13 @@ const known = ({ size, httpEtag, uploaded }) => ({ size, httpEtag, uploaded });
 export default {
   fetch(request, env, context) {
     const fault = request.headers.get("x-test-r2");
-    if (fault === null) return worker.fetch(request, env, context);
-    const get = async (key) => spoilt[fault](await env.REPORTS.get(key));
-    return worker.fetch(request, { ...env, REPORTS: { get } }, context);
+    const deadline = request.headers.get("x-test-deadline");
+    const here = { ...env };
+    if (deadline !== null) here.STORE_DEADLINE_MS = deadline;
+    if (fault !== null) {
+      here.REPORTS = { get: async (key) => spoilt[fault](await env.REPORTS.get(key)) };
+    }
+    return worker.fetch(request, here, context);
   },
 };
 `;
@@ -43,8 +49,9 @@ let bundled;
 
 /**
  * @typedef {object} Worker
- * @property {(path: string, how?: {method?: string, headers?: Record<string, string>, r2?: string})
- *   => Promise<Response>} ask `r2` is a fault of the bucket
+ * @property {(path: string, how?: {method?: string, headers?: Record<string, string>, r2?: string,
+ *   deadline?: number}) => Promise<Response>} ask `r2` is a fault of the bucket, `deadline` how many
+ *   milliseconds a store has
  * @property {(name: string, body: string | Uint8Array) => Promise<string>} put into the bucket;
  *   gives its entity tag
  * @property {(name: string) => Promise<void>} remove from the bucket
@@ -85,10 +92,11 @@ export async function worker(variables, { bucket = true } = {}) {
   const r2 = async () => miniflare.getR2Bucket("REPORTS");
   return {
     url,
-    ask(path, { method = "GET", headers = {}, r2: fault } = {}) {
+    ask(path, { method = "GET", headers = {}, r2: fault, deadline } = {}) {
       // Encoded on the way, an answer's length would be another.
       const all = { "Accept-Encoding": "identity", ...headers };
       if (fault !== undefined) Object.assign(all, { "x-test-r2": fault });
+      if (deadline !== undefined) Object.assign(all, { "x-test-deadline": String(deadline) });
       return fetch(`${url.origin}${path}`, { method, headers: all, redirect: "manual" });
     },
     async put(name, body) {

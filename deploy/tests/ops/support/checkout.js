@@ -54,7 +54,7 @@ function program(name, version) {
 case "$1" in
 --version) echo "${name} ${version}" ;;
 check) if grep -n WRONG "$2"; then exit 2; fi; [ -r "$2" ] ;;
-wait) while [ ! -e "$2" ]; do sleep 0.05; done; echo "${name} ${version} to the end" ;;
+wait) echo begun; while [ ! -e "$2" ]; do sleep 0.05; done; echo "${name} ${version} to the end" ;;
 esac
 `;
 }
