@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use std::{env, fs};
 
 use aggregate::gate::Thresholds;
-use aggregate::history::History;
+use aggregate::history::{History, Standing};
 use aggregate::merge;
 use aggregate::previous::{self, Base};
 use aggregate::publish;
@@ -138,11 +138,8 @@ fn archive(dir: &Path, reports: u32, relays: u32) {
         let ids = vec![input.facts.run_id.clone()];
         let joined = merge::join(vec![input]).unwrap();
         let time = report::ended(&joined.inputs);
-        let base = match &previous {
-            Some(bytes) => Base::of_report(previous::parse(bytes).unwrap(), &ids, time),
-            None => Base::none("the first".to_owned()),
-        };
-        let past = history.past(joined.relays.keys().copied(), &ids, time).unwrap();
+        let known = history.look_back(&ids, time, &[], true).unwrap();
+        let (base, past) = known.into_base(None);
         let context = Context {
             now: time,
             thresholds: &thresholds,
@@ -152,7 +149,8 @@ fn archive(dir: &Path, reports: u32, relays: u32) {
             files: &[],
         };
         let report = report::build(joined, base, Some(&past), Default::default(), context);
-        history.add(&report).unwrap();
+        history.enter(&report).unwrap();
+        history.settle(&report.metadata.run_id, Standing::Published, &[]).unwrap();
         let bytes = publish::json("the report", &report).unwrap();
         fs::write(output.join(publish::dated_name(time)), &bytes).unwrap();
         size += bytes.len() as u64;
@@ -203,7 +201,8 @@ fn fill(history: &Path, runs: u32, relays: u32) -> Vec<u8> {
             files: &[],
         };
         let report = report::build(joined, base, None, Default::default(), context);
-        history.add(&report).unwrap();
+        history.enter(&report).unwrap();
+        history.settle(&report.metadata.run_id, Standing::Published, &[]).unwrap();
         // The chain of reports matters to the last one only: its streaks go back a month.
         if run + 120 >= runs {
             previous = Some(serde_json::to_vec(&report).unwrap());

@@ -70,7 +70,8 @@ impl Exit {
                  aggregate is publishing"
             }
             Self::History => {
-                "the history cannot be read or kept; where a report was asked for, it is published"
+                "the history cannot be read or kept; a report that was asked for is written, and the \
+                 log says whether the gate let it through"
             }
             Self::Shards => "`runs` printed what is there, and a shard is missing",
             Self::Damaged => {

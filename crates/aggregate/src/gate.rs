@@ -13,7 +13,7 @@ use record::{
     ReportedRelay, Status, ZoneCheck,
 };
 
-use crate::stats;
+use crate::{publish, stats};
 
 /// Where the gate closes. The defaults are documented in `docs/formats/report.md`.
 #[derive(Debug, Clone, PartialEq)]
@@ -297,7 +297,9 @@ fn far_in_rate(before: f64, now: f64, limits: &Thresholds) -> bool {
     (before - now).abs() > limits.success_rate_points
 }
 
-const fn is_change(code: GateCode) -> bool {
+/// Whether a code is merely a change from the previous report.
+#[must_use]
+pub const fn is_change(code: GateCode) -> bool {
     matches!(
         code,
         GateCode::RelayCount
@@ -321,7 +323,7 @@ fn settled(metadata: &Metadata, circumstances: &Circumstances<'_>) -> bool {
         .filter_map(|file| Some((file, file.report.as_ref()?)))
         .filter(|(_, report)| report.run_id != metadata.run_id)
         .collect();
-    earlier.sort_by(|a, b| (b.0.timestamp, &b.0.name).cmp(&(a.0.timestamp, &a.0.name)));
+    earlier.sort_by_cached_key(|(file, _)| std::cmp::Reverse(publish::order(file)));
     // A run may have been aggregated several times: its newest report speaks for it.
     earlier.dedup_by(|a, b| a.1.run_id == b.1.run_id);
     let needed = usize::try_from(needed).unwrap_or(usize::MAX);

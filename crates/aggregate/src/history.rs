@@ -1,83 +1,43 @@
-//! The history: one row for each relay and run, in an SQLite database. Owns the database's layout
-//! (`docs/formats/history.md`) and everything that is read from it or written to it; decides
-//! nothing about relays.
+//! The history: the memory of all verdicts, one row for each relay and run, in an SQLite database.
+//! Owns everything that is read from it or written to it; decides nothing about relays. Its layout
+//! is [`layout`]'s (`docs/formats/history.md`), what a report goes on from [`memory`]'s.
 //!
-//! Rows are clustered by relay and then run, so that a relay's last runs lie together: a report
-//! reads the last rows of each of its relays, and a relay's story is one range. Runs and relays
-//! are small integers in them. A run is added in one transaction, with SQLite's rollback journal
-//! and full syncing: a kill or a full disk leaves the database as it was before.
+//! Rows are clustered by run and then relay: a run is added, forgotten and folded as one range. A
+//! run is added in one transaction, with SQLite's rollback journal and full syncing: a kill or a
+//! full disk leaves the database as it was before.
+//!
+//! A run is entered when it is read, and settled when what becomes of it is in place: what a kill
+//! leaves between the two is put right by [`crate::reconcile`].
 
 pub mod export;
+mod layout;
+mod memory;
+mod prune;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv4Addr};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, TimeDelta, Utc};
-use record::{
-    ABSENT_MARK, Fingerprint, Previous, PreviousSource, RECENT_RUNS, Report, ReportedRelay, Streak,
-    TrendEntry, of_recent_mark, recent_mark,
-};
+use chrono::{DateTime, Utc};
+use record::{Fingerprint, Report, ReportedRelay, TrendEntry, of_recent_mark, recent_mark};
 use rusqlite::{
     Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
 };
+use serde::{Deserialize, Serialize};
 
-use crate::previous::{Base, Known};
-use crate::report::{self, Past, PastRelay};
-use crate::streak;
+use crate::report;
 
-/// The version of the layout that this program writes, in SQLite's `user_version`.
-pub const LAYOUT: i64 = 1;
-
-/// SQLite's `application_id` of a history: "exit" in ASCII.
-pub const APPLICATION_ID: i64 = 0x6578_6974;
+pub use layout::{APPLICATION_ID, LAYOUT};
+pub use memory::Memory;
 
 /// How long to wait for another program that is writing, in milliseconds.
 const BUSY_MS: u64 = 10_000;
-
-/// How many runs before it a report without a previous report is rebuilt from: a year of six-hourly
-/// runs would make the first report slow, and a streak of three months is long enough.
-const REPLAYED_RUNS: usize = 360;
-
-const SCHEMA: &str = "
-CREATE TABLE run (
-    run       INTEGER PRIMARY KEY,
-    run_id    TEXT NOT NULL UNIQUE,
-    ended     INTEGER NOT NULL,
-    published INTEGER NOT NULL CHECK (published IN (0, 1)),
-    trend     TEXT NOT NULL
-);
-CREATE INDEX run_by_end ON run (ended);
-CREATE TABLE run_input (
-    input TEXT PRIMARY KEY,
-    run   INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE relay (
-    relay       INTEGER PRIMARY KEY,
-    fingerprint BLOB NOT NULL UNIQUE CHECK (length(fingerprint) = 20),
-    nickname    TEXT NOT NULL,
-    address     TEXT NOT NULL
-);
-CREATE TABLE code (
-    code INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE
-);
-CREATE TABLE result (
-    relay      INTEGER NOT NULL,
-    run        INTEGER NOT NULL,
-    mark       TEXT NOT NULL,
-    code       INTEGER,
-    resolve_ms INTEGER,
-    circuit_ms INTEGER,
-    PRIMARY KEY (relay, run)
-) WITHOUT ROWID;
-";
 
 /// A history.
 #[derive(Debug)]
 pub struct History {
     connection: Connection,
     path: PathBuf,
+    layout: i64,
 }
 
 /// Why the history could not be used.
@@ -85,8 +45,8 @@ pub struct History {
 pub enum HistoryError {
     /// SQLite's error: the disk is full, the file is damaged, another program holds it.
     #[error(
-        "cannot {doing} the history {path:?}: {source}; if it is damaged, move it away: the next \
-         run begins a new one"
+        "cannot {doing} the history {path:?}: {source}; if it is damaged, move it away and run \
+         `aggregate history rebuild`"
     )]
     Sqlite {
         /// What was being done.
@@ -115,9 +75,21 @@ pub enum HistoryError {
         /// The layout found.
         found: i64,
     },
+    /// Written by an older program, and opened only to look.
+    #[error(
+        "the history {path:?} has the older layout {found}; the next report that is published \
+         brings it to layout {LAYOUT}"
+    )]
+    Older {
+        /// The database.
+        path: PathBuf,
+        /// The layout found.
+        found: i64,
+    },
     /// Something in it cannot be.
     #[error(
-        "the history {path:?} holds {what}, which cannot be; move it away: the next run begins a new one"
+        "the history {path:?} holds {what}, which cannot be; move it away and run \
+         `aggregate history rebuild`"
     )]
     Damaged {
         /// The database.
@@ -129,7 +101,29 @@ pub enum HistoryError {
 
 type Result<T> = std::result::Result<T, HistoryError>;
 
-/// What adding a run did.
+/// What became of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    /// It was read, and its report is not in place yet.
+    Entered = 0,
+    /// The gate held it back: it counts for nothing.
+    Held = 1,
+    /// It counts, and never was `latest.json`: it came late, or it was held back for a change that
+    /// later runs confirmed.
+    Counted = 2,
+    /// Its report replaced `latest.json`.
+    Published = 3,
+}
+
+impl Standing {
+    fn of(number: i64) -> Option<Self> {
+        [Self::Entered, Self::Held, Self::Counted, Self::Published]
+            .into_iter()
+            .find(|standing| *standing as i64 == number)
+    }
+}
+
+/// What entering a run did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Added {
     /// It was new.
@@ -139,7 +133,7 @@ pub enum Added {
     /// It, or parts of it, were there with other content, for instance before the run was resumed
     /// or before the gate was forced: that was replaced.
     Replaced,
-    /// It was there as it was published, and this report of it was held back: nothing changed.
+    /// It was there and counts, and this report of it was held back: nothing changed.
     Kept,
 }
 
@@ -156,6 +150,51 @@ impl Added {
     }
 }
 
+/// Why a run must not take the place of one that counts.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Clash {
+    /// It shares inputs with it, and lacks others.
+    #[error(
+        "the run {run_id} was published with an input of this one and with others that are not \
+         here; name all of its inputs, or none"
+    )]
+    Part {
+        /// The run that counts.
+        run_id: String,
+    },
+    /// It has fewer relays.
+    #[error(
+        "the run {run_id} was published with {published} relays and has {found} now: results are \
+         missing from its directory"
+    )]
+    Fewer {
+        /// The run that counts.
+        run_id: String,
+        /// Its relays.
+        published: u32,
+        /// The relays found now.
+        found: u32,
+    },
+}
+
+/// What a run asked for: the gate compares it with the next one's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Asked {
+    mode: record::Mode,
+    domain: String,
+    expected_ip: Option<std::net::IpAddr>,
+    selection: record::ReportSelection,
+}
+
+/// A run whose report was not in place when the program ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsettled {
+    /// Its run id.
+    pub run_id: String,
+    /// What is to become of it, as the gate said.
+    pub meant: Standing,
+}
+
 /// One of a relay's runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoryRun {
@@ -163,8 +202,8 @@ pub struct StoryRun {
     pub ended: DateTime<Utc>,
     /// Its run id.
     pub run_id: String,
-    /// Whether it was published.
-    pub published: bool,
+    /// Whether it counts.
+    pub counted: bool,
     /// The mark of the result, as in `recent`.
     pub mark: char,
     /// The error code.
@@ -188,11 +227,8 @@ pub struct Story {
     pub runs: Vec<StoryRun>,
 }
 
-/// The runs that a report looks back on.
-struct Window {
-    /// The runs' numbers, with their ends, oldest first.
-    runs: Vec<(i64, DateTime<Utc>)>,
-}
+/// The place of a run in time.
+type Position = (i64, String);
 
 impl History {
     /// Opens the history at `path`, and begins one where there is none.
@@ -204,7 +240,7 @@ impl History {
         Self::with(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)
     }
 
-    /// Opens a history that exists, for reading.
+    /// Opens a history that exists, and has this program's layout.
     ///
     /// # Errors
     ///
@@ -215,7 +251,7 @@ impl History {
     }
 
     /// Opens a history that exists and changes nothing, not even by rolling back what a killed
-    /// writer left: that is then an error.
+    /// writer left: that is then an error. One of an older layout tells its runs' times alone.
     ///
     /// # Errors
     ///
@@ -226,8 +262,8 @@ impl History {
 
     fn with(path: &Path, flags: OpenFlags) -> Result<Self> {
         let sqlite = |source| HistoryError::Sqlite { doing: "open", path: path.to_owned(), source };
-        let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
+        let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            .map_err(sqlite)?;
         connection.busy_timeout(std::time::Duration::from_millis(BUSY_MS)).map_err(sqlite)?;
         connection
             .execute_batch(
@@ -236,36 +272,9 @@ impl History {
                  PRAGMA cell_size_check = ON;",
             )
             .map_err(sqlite)?;
-        // One transaction, so that two programs that both find no history make one.
-        let transaction = connection
-            .transaction_with_behavior(if flags.contains(OpenFlags::SQLITE_OPEN_CREATE) {
-                TransactionBehavior::Immediate
-            } else {
-                TransactionBehavior::Deferred
-            })
-            .map_err(sqlite)?;
-        let pragma = |name: &str| {
-            transaction.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(sqlite)
-        };
-        let tables: i64 = transaction
-            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-            .map_err(sqlite)?;
-        match (pragma("application_id")?, pragma("user_version")?) {
-            (0, 0) if tables == 0 => {
-                transaction.execute_batch(SCHEMA).map_err(sqlite)?;
-                transaction
-                    .pragma_update(None, "application_id", APPLICATION_ID)
-                    .and_then(|()| transaction.pragma_update(None, "user_version", LAYOUT))
-                    .map_err(sqlite)?;
-            }
-            (APPLICATION_ID, LAYOUT) => {}
-            (APPLICATION_ID, found) => {
-                return Err(HistoryError::Newer { path: path.to_owned(), found });
-            }
-            _ => return Err(HistoryError::Foreign { path: path.to_owned() }),
-        }
-        transaction.commit().map_err(sqlite)?;
-        Ok(Self { connection, path: path.to_owned() })
+        let mut history = Self { connection, path: path.to_owned(), layout: LAYOUT };
+        layout::prepare(&mut history, flags)?;
+        Ok(history)
     }
 
     fn sqlite(&self, doing: &'static str) -> impl Fn(rusqlite::Error) -> HistoryError + use<> {
@@ -277,106 +286,9 @@ impl History {
         HistoryError::Damaged { path: self.path.clone(), what: what.into() }
     }
 
-    /// The published runs that ended before `time` and share no id with `run_ids`.
-    fn window(&self, time: DateTime<Utc>, run_ids: &[String], most: usize) -> Result<Window> {
-        let doing = self.sqlite("read");
-        let own = own_runs(&self.connection, run_ids).map_err(&doing)?;
-        let mut statement = self
-            .connection
-            .prepare(
-                "SELECT run, ended FROM run WHERE published = 1 AND ended < ?1
-                 ORDER BY ended DESC, run DESC",
-            )
-            .map_err(&doing)?;
-        let rows = statement
-            .query_map([time.timestamp()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))
-            .map_err(&doing)?;
-        let mut runs = Vec::new();
-        for row in rows {
-            let (run, ended) = row.map_err(&doing)?;
-            if !own.contains(&run) {
-                runs.push((run, self.time(ended)?));
-            }
-            if runs.len() == most {
-                break;
-            }
-        }
-        runs.reverse();
-        Ok(Window { runs })
-    }
-
     fn time(&self, seconds: i64) -> Result<DateTime<Utc>> {
         DateTime::from_timestamp(seconds, 0)
             .ok_or_else(|| self.damaged(format!("the time {seconds}")))
-    }
-
-    /// What the history says of `relays` before the run with these ids, which ended at `time`.
-    ///
-    /// # Errors
-    ///
-    /// [`HistoryError`].
-    pub fn past(
-        &self,
-        relays: impl IntoIterator<Item = Fingerprint>,
-        run_ids: &[String],
-        time: DateTime<Utc>,
-    ) -> Result<Past> {
-        let doing = self.sqlite("read");
-        // A month of runs every ten minutes, and the last 60 however old they are.
-        let window = self.window(time, run_ids, 4500)?;
-        let month = time - TimeDelta::days(30);
-        let week = time - TimeDelta::days(7);
-        let older = window.runs.len().saturating_sub(RECENT_RUNS);
-        let kept = window.runs.partition_point(|(_, ended)| *ended <= month).min(older);
-        let runs = &window.runs[kept..];
-        let position: HashMap<i64, usize> =
-            runs.iter().enumerate().map(|(position, (run, _))| (*run, position)).collect();
-        let in_month = runs.partition_point(|(_, ended)| *ended <= month);
-        let in_week = runs.partition_point(|(_, ended)| *ended <= week);
-        let recent_from = runs.len().saturating_sub(RECENT_RUNS);
-        let Some(first) = runs.iter().map(|(run, _)| *run).min() else {
-            return Ok(Past::default());
-        };
-
-        let mut numbers = self
-            .connection
-            .prepare("SELECT relay FROM relay WHERE fingerprint = ?1")
-            .map_err(&doing)?;
-        let mut rows = self
-            .connection
-            .prepare("SELECT run, mark FROM result WHERE relay = ?1 AND run >= ?2")
-            .map_err(&doing)?;
-        let mut past = Past::default();
-        let mut marks = vec![ABSENT_MARK; runs.len()];
-        for fingerprint in relays {
-            let number = numbers
-                .query_row([fingerprint.as_bytes()], |row| row.get::<_, i64>(0))
-                .optional()
-                .map_err(&doing)?;
-            let Some(number) = number else { continue };
-            marks.fill(ABSENT_MARK);
-            let mut found = rows.query([number, first]).map_err(&doing)?;
-            while let Some(row) = found.next().map_err(&doing)? {
-                let run = row.get::<_, i64>(0).map_err(&doing)?;
-                if let Some(position) = position.get(&run) {
-                    marks[*position] = self.mark(row, 1)?;
-                }
-            }
-            let mut relay = PastRelay::default();
-            for (position, mark) in marks.iter().enumerate().skip(in_month.min(in_week)) {
-                if let Some((status, provisional)) = of_recent_mark(*mark) {
-                    let effect = streak::effect(status, provisional);
-                    relay.month.add(effect);
-                    if position >= in_week {
-                        relay.week.add(effect);
-                    }
-                }
-            }
-            let recent: String = marks[recent_from..].iter().collect();
-            recent.trim_start_matches(ABSENT_MARK).clone_into(&mut relay.recent);
-            past.relays.insert(fingerprint, relay);
-        }
-        Ok(past)
     }
 
     fn mark(&self, row: &rusqlite::Row<'_>, column: usize) -> Result<char> {
@@ -389,89 +301,86 @@ impl History {
         }
     }
 
-    /// What a run goes on from where there is no previous report: the streaks that the published
-    /// runs before it give, the last 360 of them.
+    fn transaction(&mut self) -> rusqlite::Result<Transaction<'_>> {
+        self.connection.transaction_with_behavior(TransactionBehavior::Immediate)
+    }
+
+    /// Whether it knows nothing beside the runs with these ids.
     ///
     /// # Errors
     ///
     /// [`HistoryError`].
-    pub fn base(&self, run_ids: &[String], time: DateTime<Utc>, note: String) -> Result<Base> {
+    pub fn is_empty_but_for(&self, run_ids: &[String]) -> Result<bool> {
         let doing = self.sqlite("read");
-        let window = self.window(time, run_ids, REPLAYED_RUNS)?;
-        let Some(first) = window.runs.iter().map(|(run, _)| *run).min() else {
-            return Ok(Base::none(note));
-        };
-        let position: HashMap<i64, usize> =
-            window.runs.iter().enumerate().map(|(position, (run, _))| (*run, position)).collect();
-        let mut relays = self
+        let own = own_runs(&self.connection, run_ids).map_err(&doing)?;
+        let known: i64 = self
             .connection
-            .prepare("SELECT relay, fingerprint, nickname, address FROM relay")
+            .query_row(
+                "SELECT (SELECT count(*) FROM run) + (SELECT count(*) FROM point WHERE point = 0)",
+                [],
+                |row| row.get(0),
+            )
             .map_err(&doing)?;
-        let mut results = self
-            .connection
-            .prepare("SELECT run, mark FROM result WHERE relay = ?1 AND run >= ?2")
-            .map_err(&doing)?;
-        let mut known = BTreeMap::new();
-        let mut rows = relays.query([]).map_err(&doing)?;
-        while let Some(row) = rows.next().map_err(&doing)? {
-            let number: i64 = row.get(0).map_err(&doing)?;
-            let fingerprint = Fingerprint::from_bytes(row.get(1).map_err(&doing)?);
-            let address: String = row.get(3).map_err(&doing)?;
-            let mut marks = BTreeMap::new();
-            let mut found = results.query([number, first]).map_err(&doing)?;
-            while let Some(row) = found.next().map_err(&doing)? {
-                let run = row.get::<_, i64>(0).map_err(&doing)?;
-                if let Some(position) = position.get(&run) {
-                    marks.insert(*position, self.mark(row, 1)?);
-                }
-            }
-            let Some(last) = marks.keys().next_back().copied() else { continue };
-            let last_seen = window.runs[last].1;
-            if time - last_seen > streak::FORGET_AFTER {
-                continue;
-            }
-            let (mut streak, mut before, mut recent) =
-                (Streak::default(), Streak::default(), String::new());
-            for (position, (_, ended)) in window.runs.iter().enumerate() {
-                let mark = marks.get(&position).copied().unwrap_or(ABSENT_MARK);
-                if let Some((status, provisional)) = of_recent_mark(mark) {
-                    before = streak;
-                    streak = streak::after(streak, streak::effect(status, provisional), *ended);
-                }
-                recent.push(mark);
-            }
-            let from = recent.len().saturating_sub(RECENT_RUNS);
-            let recent = recent[from..].trim_start_matches(ABSENT_MARK).to_owned();
-            let known_relay = Known {
-                nickname: row.get(2).map_err(&doing)?,
-                address: address.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-                last_seen,
-                streak,
-                before,
-                recent,
-            };
-            known.insert(fingerprint, known_relay);
-        }
-        let previous = Previous { source: PreviousSource::History, note: Some(note), report: None };
-        Ok(Base { previous, relays: known, later: false })
+        Ok(usize::try_from(known).unwrap_or(usize::MAX) <= own.len())
     }
 
-    /// Adds a report's run, in one transaction. Adding it again changes nothing; a run that it
-    /// shares an id with (before it was resumed, or before another shard came) is replaced.
+    /// Whether a run that counts stands in the way of one with these ids and so many relays.
+    ///
+    /// # Errors
+    ///
+    /// [`HistoryError`].
+    pub fn clash(&self, run_ids: &[String], relays: u32) -> Result<Option<Clash>> {
+        let doing = self.sqlite("read");
+        for run in own_runs(&self.connection, run_ids).map_err(&doing)? {
+            let (run_id, standing): (String, i64) = self
+                .connection
+                .query_row("SELECT run_id, standing FROM run WHERE run = ?1", [run], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
+                .map_err(&doing)?;
+            if standing < Standing::Counted as i64 {
+                continue;
+            }
+            if !run_id.split('+').all(|id| run_ids.iter().any(|own| own == id)) {
+                return Ok(Some(Clash::Part { run_id }));
+            }
+            let published: u32 = self
+                .connection
+                .query_row("SELECT count(*) FROM result WHERE run = ?1", [run], |row| row.get(0))
+                .map_err(&doing)?;
+            if published > relays {
+                return Ok(Some(Clash::Fewer { run_id, published, found: relays }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Enters a report's run, in one transaction. Entering it again changes nothing; a run that it
+    /// shares an id with (before it was resumed, or before another shard came) is replaced. It
+    /// counts from [`History::settle`] on.
     ///
     /// # Errors
     ///
     /// [`HistoryError`]; the history is then as it was.
-    pub fn add(&mut self, report: &Report) -> Result<Added> {
+    pub fn enter(&mut self, report: &Report) -> Result<Added> {
         let doing = self.sqlite("write");
         let trend = report::trend(&report.metadata);
-        let text = serde_json::to_string(&trend)
-            .map_err(|error| self.damaged(format!("an entry that cannot be written: {error}")))?;
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(&doing)?;
-        let added = add(&transaction, report, &trend, &text).map_err(&doing)?;
+        let unwritable = |error: serde_json::Error| {
+            self.damaged(format!("an entry that cannot be written: {error}"))
+        };
+        let meta = &report.metadata;
+        let asked = Asked {
+            mode: meta.mode,
+            domain: meta.domain.clone(),
+            expected_ip: meta.expected_ip,
+            selection: meta.selection.clone(),
+        };
+        let texts = Texts {
+            trend: serde_json::to_string(&trend).map_err(unwritable)?,
+            asked: serde_json::to_string(&asked).map_err(unwritable)?,
+        };
+        let transaction = self.transaction().map_err(&doing)?;
+        let added = enter(&transaction, report, &trend, &texts).map_err(&doing)?;
         match added {
             Added::Same | Added::Kept => transaction.rollback().map_err(&doing)?,
             Added::New | Added::Replaced => transaction.commit().map_err(&doing)?,
@@ -479,24 +388,147 @@ impl History {
         Ok(added)
     }
 
-    /// One entry for each run, oldest first.
+    /// Says what became of the run with this id, and that the runs `accepted` count from now on,
+    /// where they stand in time.
+    ///
+    /// # Errors
+    ///
+    /// [`HistoryError`]; the history is then as it was.
+    pub fn settle(&mut self, run_id: &str, standing: Standing, accepted: &[String]) -> Result<()> {
+        let doing = self.sqlite("write");
+        let transaction = self.transaction().map_err(&doing)?;
+        let settle = |run_id: &str, standing: Standing| -> rusqlite::Result<()> {
+            let before: Option<(i64, i64)> = transaction
+                .query_row("SELECT standing, ended FROM run WHERE run_id = ?1", [run_id], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
+                .optional()?;
+            let Some((before, ended)) = before else { return Ok(()) };
+            // What was published once stays so.
+            if before >= standing as i64 {
+                return Ok(());
+            }
+            transaction.execute(
+                "UPDATE run SET standing = ?2 WHERE run_id = ?1",
+                params![run_id, standing as i64],
+            )?;
+            if standing >= Standing::Counted && before < Standing::Counted as i64 {
+                memory::forget_from(&transaction, &(ended, run_id.to_owned()))?;
+            }
+            Ok(())
+        };
+        accepted
+            .iter()
+            .try_for_each(|run_id| settle(run_id, Standing::Counted))
+            .and_then(|()| settle(run_id, standing))
+            .and_then(|()| transaction.commit())
+            .map_err(doing)
+    }
+
+    /// The runs that were entered and not settled.
     ///
     /// # Errors
     ///
     /// [`HistoryError`].
-    pub fn trends(&self) -> Result<Vec<TrendEntry>> {
+    pub fn unsettled(&self) -> Result<Vec<Unsettled>> {
+        let mut unsettled = Vec::new();
+        for (run_id, trend) in self.texts("WHERE standing = 0")? {
+            let meant = meant(trend.published, &trend.reasons);
+            unsettled.push(Unsettled { run_id, meant });
+        }
+        Ok(unsettled)
+    }
+
+    /// Which of these runs are known; a joined one by any of its inputs.
+    ///
+    /// # Errors
+    ///
+    /// [`HistoryError`].
+    pub fn knows(&self, run_ids: &str) -> Result<Option<Standing>> {
+        let doing = self.sqlite("read");
+        let ids: Vec<String> = run_ids.split('+').map(str::to_owned).collect();
+        let mut best = None;
+        for run in own_runs(&self.connection, &ids).map_err(&doing)? {
+            let standing: i64 = self
+                .connection
+                .query_row("SELECT standing FROM run WHERE run = ?1", [run], |row| row.get(0))
+                .map_err(&doing)?;
+            best = best.max(Standing::of(standing));
+        }
+        Ok(best)
+    }
+
+    /// What became of the run of exactly these inputs, if it is known.
+    ///
+    /// # Errors
+    ///
+    /// [`HistoryError`].
+    pub fn knows_exactly(&self, run_ids: &[String]) -> Result<Option<Standing>> {
+        let standing: Option<i64> = self
+            .connection
+            .query_row("SELECT standing FROM run WHERE run_id = ?1", [run_ids.join("+")], |row| {
+                row.get(0)
+            })
+            .optional()
+            .map_err(self.sqlite("read"))?;
+        Ok(standing.and_then(Standing::of))
+    }
+
+    /// When the newest run ended that is settled, and before this time.
+    ///
+    /// # Errors
+    ///
+    /// [`HistoryError`].
+    pub fn newest_settled(&self, before: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
+        let query = "SELECT max(ended) FROM run WHERE standing > 0 AND ended < ?1";
+        let newest: Option<i64> = self
+            .connection
+            .query_row(query, [before.timestamp()], |row| row.get(0))
+            .map_err(self.sqlite("read"))?;
+        newest.map(|seconds| self.time(seconds)).transpose()
+    }
+
+    /// The runs' ids and figures, oldest first.
+    fn texts(&self, of: &str) -> Result<Vec<(String, TrendEntry)>> {
         let doing = self.sqlite("read");
         let mut statement = self
             .connection
-            .prepare("SELECT trend FROM run ORDER BY ended, run_id")
+            .prepare(&format!("SELECT run_id, trend FROM run {of} ORDER BY ended, run_id"))
             .map_err(&doing)?;
-        let rows = statement.query_map([], |row| row.get::<_, String>(0)).map_err(&doing)?;
+        let rows = statement
+            .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
+            .map_err(&doing)?;
         rows.map(|row| {
-            let text = row.map_err(&doing)?;
-            serde_json::from_str(&text)
-                .map_err(|error| self.damaged(format!("a run's figures that are not: {error}")))
+            let (run_id, text) = row.map_err(&doing)?;
+            let trend = serde_json::from_str(&text)
+                .map_err(|error| self.damaged(format!("a run's figures that are not: {error}")))?;
+            Ok((run_id, trend))
         })
         .collect()
+    }
+
+    /// One entry for each run, oldest first: whether it was published is what really became of
+    /// it, but for `own`, of which that is said already.
+    ///
+    /// # Errors
+    ///
+    /// [`HistoryError`].
+    pub fn trends(&self, own: Option<&str>) -> Result<Vec<TrendEntry>> {
+        let doing = self.sqlite("read");
+        let mut published: BTreeSet<String> = BTreeSet::new();
+        let mut statement =
+            self.connection.prepare("SELECT run_id FROM run WHERE standing = 3").map_err(&doing)?;
+        let rows = statement.query_map([], |row| row.get(0)).map_err(&doing)?;
+        for row in rows {
+            published.insert(row.map_err(&doing)?);
+        }
+        let entries = self.texts("")?.into_iter().map(|(run_id, mut entry)| {
+            if own != Some(run_id.as_str()) {
+                entry.published = published.contains(&run_id);
+            }
+            entry
+        });
+        Ok(entries.collect())
     }
 
     /// A relay's story; `None` of a relay that no run has seen.
@@ -519,10 +551,10 @@ impl History {
         let mut statement = self
             .connection
             .prepare(
-                "SELECT run.ended, run.run_id, run.published, result.mark, code.name,
+                "SELECT run.ended, run.run_id, run.standing, result.mark, code.name,
                         result.resolve_ms, result.circuit_ms
-                 FROM result JOIN run USING (run) LEFT JOIN code USING (code)
-                 WHERE result.relay = ?1 ORDER BY run.ended, run.run_id",
+                 FROM run CROSS JOIN result ON result.run = run.run AND result.relay = ?1
+                 LEFT JOIN code USING (code) ORDER BY run.ended, run.run_id",
             )
             .map_err(&doing)?;
         let mut rows = statement.query([number]).map_err(&doing)?;
@@ -531,7 +563,7 @@ impl History {
             runs.push(StoryRun {
                 ended: self.time(row.get(0).map_err(&doing)?)?,
                 run_id: row.get(1).map_err(&doing)?,
-                published: row.get(2).map_err(&doing)?,
+                counted: row.get::<_, i64>(2).map_err(&doing)? >= Standing::Counted as i64,
                 mark: self.mark(row, 3)?,
                 code: row.get(4).map_err(&doing)?,
                 resolve_ms: row.get(5).map_err(&doing)?,
@@ -539,23 +571,6 @@ impl History {
             });
         }
         Ok(Some(Story { fingerprint, nickname, address, runs }))
-    }
-
-    /// Forgets runs that ended before `time`, and relays that no run is left of; returns how many
-    /// runs that were. The file keeps its size: later runs use the room.
-    ///
-    /// # Errors
-    ///
-    /// [`HistoryError`]; the history is then as it was.
-    pub fn prune(&mut self, time: DateTime<Utc>) -> Result<usize> {
-        let doing = self.sqlite("prune");
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(&doing)?;
-        let runs = prune(&transaction, time).map_err(&doing)?;
-        transaction.commit().map_err(&doing)?;
-        Ok(runs)
     }
 
     /// When the newest run ended; `None` where there is none.
@@ -595,11 +610,30 @@ fn own_runs(connection: &Connection, run_ids: &[String]) -> rusqlite::Result<BTr
     Ok(runs)
 }
 
-fn add(
+/// A run's texts in the database.
+struct Texts {
+    trend: String,
+    asked: String,
+}
+
+/// What a run's report is meant to become, as the gate judged it. A run that is merely late counts
+/// at its place in time.
+#[must_use]
+pub fn meant(open: bool, reasons: &[record::GateCode]) -> Standing {
+    if open {
+        Standing::Published
+    } else if reasons == [record::GateCode::OlderThanPrevious] {
+        Standing::Counted
+    } else {
+        Standing::Held
+    }
+}
+
+fn enter(
     transaction: &Transaction<'_>,
     report: &Report,
     trend: &TrendEntry,
-    text: &str,
+    texts: &Texts,
 ) -> rusqlite::Result<Added> {
     let run_ids: Vec<String> = trend.run_id.split('+').map(str::to_owned).collect();
     let own = own_runs(transaction, &run_ids)?;
@@ -609,49 +643,50 @@ fn add(
         None => transaction
             .query_row("SELECT coalesce(max(run), 0) + 1 FROM run", [], |row| row.get(0))?,
     };
-    if own.len() == 1 && same(transaction, run, report, text)? {
+    if own.len() == 1 && same(transaction, run, report, texts)? {
         return Ok(Added::Same);
     }
-    if !trend.published && any_published(transaction, &own)? {
+    if meant(trend.published, &trend.reasons) == Standing::Held && any_counts(transaction, &own)? {
         return Ok(Added::Kept);
     }
     for old in &own {
-        transaction.execute(
-            "DELETE FROM result WHERE run = ?1 AND relay IN (SELECT relay FROM relay)",
+        let (ended, run_id, standing): (i64, String, i64) = transaction.query_row(
+            "SELECT ended, run_id, standing FROM run WHERE run = ?1",
             [old],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )?;
-        transaction.execute("DELETE FROM run_input WHERE run = ?1", [old])?;
-        transaction.execute("DELETE FROM run WHERE run = ?1", [old])?;
+        if standing >= Standing::Counted as i64 {
+            memory::forget_from(transaction, &(ended, run_id))?;
+        }
+        remove(transaction, *old)?;
     }
+    let ended = trend.timestamp.timestamp();
     transaction.execute(
-        "INSERT INTO run (run, run_id, ended, published, trend) VALUES (?1, ?2, ?3, ?4, ?5)",
-        params![run, trend.run_id, trend.timestamp.timestamp(), trend.published, text],
+        "INSERT INTO run (run, run_id, ended, standing, asked, trend) VALUES (?1, ?2, ?3, 0, ?4, ?5)",
+        params![run, trend.run_id, ended, texts.asked, texts.trend],
     )?;
     let mut input = transaction.prepare("INSERT INTO run_input (input, run) VALUES (?1, ?2)")?;
     for id in &run_ids {
         input.execute(params![id, run])?;
     }
-    let mut relay = transaction.prepare(
-        "INSERT INTO relay (fingerprint, nickname, address) VALUES (?1, ?2, ?3)
-         ON CONFLICT (fingerprint) DO UPDATE SET nickname = ?2, address = ?3
-         WHERE nickname <> ?2 OR address <> ?3",
-    )?;
-    let mut number = transaction.prepare("SELECT relay FROM relay WHERE fingerprint = ?1")?;
+    insert_results(transaction, run, ended, &report.results)?;
+    Ok(if own.is_empty() { Added::New } else { Added::Replaced })
+}
+
+fn insert_results(
+    transaction: &Transaction<'_>,
+    run: i64,
+    ended: i64,
+    results: &[ReportedRelay],
+) -> rusqlite::Result<()> {
+    let mut relays = Relays::prepare(transaction)?;
     let mut code_in = transaction.prepare("INSERT OR IGNORE INTO code (name) VALUES (?1)")?;
     let mut code_of = transaction.prepare("SELECT code FROM code WHERE name = ?1")?;
     let mut codes: BTreeMap<&str, i64> = BTreeMap::new();
-    let mut result = transaction.prepare(
-        "INSERT INTO result (relay, run, mark, code, resolve_ms, circuit_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?;
-    for row in &report.results {
-        let fingerprint = row.exit_fingerprint;
-        relay.execute(params![
-            fingerprint.as_bytes(),
-            row.exit_nickname,
-            row.exit_address.to_string()
-        ])?;
-        let number: i64 = number.query_row([fingerprint.as_bytes()], |row| row.get(0))?;
+    let mut rows = Vec::with_capacity(results.len());
+    for row in results {
+        let address = row.exit_address.to_string();
+        let relay = relays.number(row.exit_fingerprint, &row.exit_nickname, &address, ended)?;
         let code = match row.error_code.map(record::ErrorCode::as_str) {
             None => None,
             Some(name) => Some(match codes.get(name) {
@@ -664,21 +699,83 @@ fn add(
                 }
             }),
         };
-        let cells = cells(row);
-        result.execute(params![
-            number,
-            run,
-            cells.mark,
-            code,
-            cells.resolve_ms,
-            cells.circuit_ms
-        ])?;
+        rows.push((relay, code, cells(row)));
     }
-    Ok(if own.is_empty() { Added::New } else { Added::Replaced })
+    // In the order of the table, so that it grows at its end.
+    rows.sort_unstable_by_key(|(relay, ..)| *relay);
+    let mut result = transaction.prepare(
+        "INSERT INTO result (run, relay, mark, code, resolve_ms, circuit_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for (relay, code, cells) in rows {
+        let (resolve, circuit) = (cells.resolve_ms, cells.circuit_ms);
+        result.execute(params![run, relay, cells.mark, code, resolve, circuit])?;
+    }
+    Ok(())
 }
 
-fn any_published(transaction: &Transaction<'_>, runs: &BTreeSet<i64>) -> rusqlite::Result<bool> {
-    let mut statement = transaction.prepare("SELECT published FROM run WHERE run = ?1")?;
+/// Finds relays' numbers, and gives them to those that have none.
+struct Relays<'a> {
+    find: rusqlite::Statement<'a>,
+    update: rusqlite::Statement<'a>,
+    insert: rusqlite::Statement<'a>,
+}
+
+impl<'a> Relays<'a> {
+    fn prepare(connection: &'a Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            find: connection.prepare(
+                "SELECT relay, nickname, address, seen FROM relay WHERE fingerprint = ?1",
+            )?,
+            update: connection.prepare(
+                "UPDATE relay SET nickname = ?2, address = ?3, seen = ?4 WHERE relay = ?1",
+            )?,
+            insert: connection.prepare(
+                "INSERT INTO relay (fingerprint, nickname, address, seen) VALUES (?1, ?2, ?3, ?4)",
+            )?,
+        })
+    }
+
+    /// The number of a relay that was seen then. The latest run says what it is called.
+    fn number(
+        &mut self,
+        fingerprint: Fingerprint,
+        nickname: &str,
+        address: &str,
+        seen: i64,
+    ) -> rusqlite::Result<i64> {
+        let key = fingerprint.as_bytes();
+        let found = self
+            .find
+            .query_row([key], |row| {
+                // A day is near enough: it tells when a relay can be forgotten.
+                let stale = row.get::<_, i64>(3)? + 86_400 <= seen;
+                let later = row.get::<_, i64>(3)? <= seen;
+                let same =
+                    row.get_ref(1)?.as_str()? == nickname && row.get_ref(2)?.as_str()? == address;
+                Ok((row.get::<_, i64>(0)?, stale || (later && !same)))
+            })
+            .optional()?;
+        match found {
+            Some((relay, false)) => Ok(relay),
+            Some((relay, true)) => {
+                self.update.execute(params![relay, nickname, address, seen])?;
+                Ok(relay)
+            }
+            None => self.insert.insert(params![key, nickname, address, seen]),
+        }
+    }
+}
+
+fn remove(transaction: &Transaction<'_>, run: i64) -> rusqlite::Result<()> {
+    for table in ["result", "run_input", "run"] {
+        transaction.execute(&format!("DELETE FROM {table} WHERE run = ?1"), [run])?;
+    }
+    Ok(())
+}
+
+fn any_counts(transaction: &Transaction<'_>, runs: &BTreeSet<i64>) -> rusqlite::Result<bool> {
+    let mut statement = transaction.prepare("SELECT standing >= 2 FROM run WHERE run = ?1")?;
     for run in runs {
         if statement.query_row([run], |row| row.get(0))? {
             return Ok(true);
@@ -710,16 +807,18 @@ fn same(
     transaction: &Transaction<'_>,
     run: i64,
     report: &Report,
-    text: &str,
+    texts: &Texts,
 ) -> rusqlite::Result<bool> {
-    let stored: String =
-        transaction.query_row("SELECT trend FROM run WHERE run = ?1", [run], |row| row.get(0))?;
-    if stored != text {
+    let stored: (String, Option<String>) =
+        transaction.query_row("SELECT trend, asked FROM run WHERE run = ?1", [run], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
+    if stored.0 != texts.trend || stored.1.is_some_and(|asked| asked != texts.asked) {
         return Ok(false);
     }
     let mut statement = transaction.prepare(
         "SELECT mark, code.name, resolve_ms, circuit_ms
-         FROM relay JOIN result USING (relay) LEFT JOIN code USING (code)
+         FROM relay CROSS JOIN result USING (relay) LEFT JOIN code USING (code)
          WHERE relay.fingerprint = ?1 AND result.run = ?2",
     )?;
     for row in &report.results {
@@ -741,18 +840,4 @@ fn same(
     }
     // The number of relays is among the figures compared first: there is no further row.
     Ok(true)
-}
-
-fn prune(transaction: &Transaction<'_>, time: DateTime<Utc>) -> rusqlite::Result<usize> {
-    let old = "SELECT run FROM run WHERE ended < ?1";
-    let time = [time.timestamp()];
-    transaction.execute(&format!("DELETE FROM result WHERE run IN ({old})"), time)?;
-    transaction.execute(&format!("DELETE FROM run_input WHERE run IN ({old})"), time)?;
-    let runs = transaction.execute("DELETE FROM run WHERE ended < ?1", time)?;
-    transaction.execute(
-        "DELETE FROM relay
-         WHERE NOT EXISTS (SELECT 1 FROM result WHERE result.relay = relay.relay)",
-        [],
-    )?;
-    Ok(runs)
 }

@@ -2,7 +2,6 @@
 //! the order of things, and where each of them comes from when it is not given; decides nothing
 //! about relays.
 
-use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -12,11 +11,12 @@ use record::{FileEntry, Fingerprint, LATEST_FILE, RejectReason, Report, ZoneChec
 use tracing::{info, warn};
 
 use crate::gate::{self, Thresholds};
-use crate::history::{History, HistoryError};
+use crate::history::{Clash, History, HistoryError, Memory, Standing};
 use crate::input::{self, Input, InputError};
 use crate::merge::{self, Joined, MergeError};
 use crate::previous::{self, Base, PriorError};
 use crate::publish::{self, Output, PublishError};
+use crate::reconcile::{self, ReconcileError};
 use crate::rejections::{Rejection, Rejections};
 use crate::report::{self, Context, Past};
 use crate::shards::{self, Found, Set};
@@ -69,6 +69,20 @@ pub struct Options {
     pub known_good: Option<Fingerprint>,
 }
 
+impl Options {
+    /// Whether the previous report is one that was named, and not the output directory's own.
+    fn names_a_report(&self) -> bool {
+        let place = |path: &Path| {
+            let parent = match path.parent() {
+                Some(parent) if !parent.as_os_str().is_empty() => parent,
+                _ => Path::new("."),
+            };
+            (fs::canonicalize(parent).ok(), path.file_name().map(ToOwned::to_owned))
+        };
+        place(&self.previous) != place(&latest_in(&self.output_directory))
+    }
+}
+
 /// What the job takes from the machine beside files.
 #[derive(Debug, Clone, Copy)]
 pub struct Machine {
@@ -109,6 +123,9 @@ pub enum JobError {
     /// The inputs are not of one report.
     #[error(transparent)]
     Merge(#[from] MergeError),
+    /// A run that counts stands in the way.
+    #[error(transparent)]
+    Clash(#[from] Clash),
     /// The previous report is a newer program's.
     #[error("cannot go on from {path:?}: {source}")]
     Previous {
@@ -122,61 +139,207 @@ pub enum JobError {
     Publish(#[from] PublishError),
 }
 
-/// Does the job.
+/// Does the job: first whatever runs before it have left undone.
 ///
 /// # Errors
 ///
 /// [`JobError`]. A history that cannot be used is none: the report is worth more, and the outcome
 /// says it.
 pub fn run(options: &Options, machine: Machine) -> Result<Outcome, JobError> {
-    let joined = join(options)?;
-    // Before the previous report is read: it must not change until this one is there.
+    let directories = directories(options)?;
+    // Before anything is read: it must not change until this report is there.
     let output = match &options.target {
         Target::Directory(directory) => Some(open_output(directory)?),
         Target::Print | Target::File(_) => None,
     };
-    if let Some(output) = &output {
-        // Old enough that no other program of ours can still be writing it.
-        output.sweep(machine.now - TimeDelta::days(1));
-    }
-    let files = files(options, output.as_ref())?;
+    let Some(output) = output else {
+        let mut memory = Keeper::look(options);
+        let joined = join(&directories)?;
+        let (report, written) = one(options, machine, &directories, joined, None, &mut memory)?;
+        return Ok(Outcome { report, written, history: memory.trouble });
+    };
+    // Old enough that no other program of ours can still be writing it.
+    output.sweep(machine.now - TimeDelta::days(1));
+    // What is asked for must be usable before anything else is done.
+    let joined = join(&directories)?;
+    let mut memory = Keeper::open(options);
+    memory.catch_up(options, machine, &output, &directories)?;
+    let output = Some(&output);
+    let (report, written) = one(options, machine, &directories, joined, output, &mut memory)?;
+    Ok(Outcome { report, written, history: memory.trouble })
+}
 
+/// The history, as long as it works.
+struct Keeper {
+    history: Option<History>,
+    trouble: Option<HistoryError>,
+}
+
+impl Keeper {
+    fn open(options: &Options) -> Self {
+        Self::of(options.history.as_deref().map(History::open))
+    }
+
+    /// For what is published nowhere: changes nothing, not even by beginning a history.
+    fn look(options: &Options) -> Self {
+        let path = options.history.as_deref().filter(|path| path.exists());
+        match path.map(History::open_existing) {
+            Some(Err(error @ HistoryError::Older { .. })) => {
+                info!("{error}");
+                Self { history: None, trouble: None }
+            }
+            opened => Self::of(opened),
+        }
+    }
+
+    fn of(opened: Option<Result<History, HistoryError>>) -> Self {
+        match opened.transpose() {
+            Ok(history) => Self { history, trouble: None },
+            Err(error) => {
+                warn!("{error}");
+                Self { history: None, trouble: Some(error) }
+            }
+        }
+    }
+
+    /// Does something with the history; if that fails, there is none from then on.
+    fn with<T>(&mut self, what: impl FnOnce(&mut History) -> Result<T, HistoryError>) -> Option<T> {
+        match what(self.history.as_mut()?) {
+            Ok(done) => Some(done),
+            Err(error) => {
+                warn!("{error}");
+                self.history = None;
+                self.trouble = Some(error);
+                None
+            }
+        }
+    }
+
+    /// Brings history and output directory together, and reports the runs that ended since the
+    /// last one that was, before those that are asked for.
+    fn catch_up(
+        &mut self,
+        options: &Options,
+        machine: Machine,
+        output: &Output,
+        directories: &[PathBuf],
+    ) -> Result<(), JobError> {
+        let files = files(options, Some(output))?;
+        let latest = previous::read(&output.latest()).ok();
+        let latest =
+            latest.filter(|latest| latest.report.timestamp <= machine.now + gate::CLOCK_SLACK);
+        match self.history.as_mut().map(|h| reconcile::run(h, output, &files, latest.as_ref())) {
+            Some(Err(ReconcileError::Publish(error))) => return Err(error.into()),
+            Some(Err(ReconcileError::History(error))) => drop(self.with(|_| Err::<(), _>(error))),
+            Some(Ok(())) | None => {}
+        }
+        let missed = self.with(|history| missed(history, options, directories));
+        for set in missed.into_iter().flatten() {
+            info!("{set:?} has no report yet, and comes first");
+            let done = join(&set)
+                .and_then(|joined| one(options, machine, &set, joined, Some(output), self));
+            match done {
+                Ok(_) => {}
+                // A full disk is one for the next run too.
+                Err(error @ JobError::Publish(_)) => return Err(error),
+                Err(error) => warn!("{set:?} cannot be reported: {error}"),
+            }
+        }
+        // What is not there any more to be reported again is what the gate made of it.
+        let ids = run_ids_of(directories);
+        self.with(|history| {
+            for unsettled in history.unsettled()? {
+                if unsettled.run_id.split('+').any(|id| ids.iter().any(|own| own == id)) {
+                    continue;
+                }
+                let standing = unsettled.meant.min(Standing::Counted);
+                history.settle(&unsettled.run_id, standing, &[])?;
+            }
+            Ok(())
+        });
+        Ok(())
+    }
+}
+
+/// The ids that the `run.json` of these directories give.
+fn run_ids_of(directories: &[PathBuf]) -> Vec<String> {
+    let runs = directories.iter().filter_map(|directory| input::run_of(directory));
+    runs.map(|run| run.run_id).collect()
+}
+
+/// The complete runs under the root that ended after the last one that the history knows, asked
+/// for what is asked for now, and are before it: oldest first.
+fn missed(
+    history: &History,
+    options: &Options,
+    directories: &[PathBuf],
+) -> Result<Vec<Vec<PathBuf>>, HistoryError> {
+    let asked: Vec<_> = directories.iter().filter_map(|path| input::run_of(path)).collect();
+    let ids: Vec<&str> = asked.iter().map(|run| run.run_id.as_str()).collect();
+    let (Some(first), Some(ended)) = (asked.first(), asked.iter().map(|run| run.ended).max())
+    else {
+        return Ok(Vec::new());
+    };
+    let Some(settled) = history.newest_settled(ended)? else { return Ok(Vec::new()) };
+    let Ok(found) = input::runs_in(&options.root) else { return Ok(Vec::new()) };
+    let question = |run: &record::Run| {
+        let selection = &run.selection;
+        let asked = (run.mode, run.domain.clone(), run.expected_ip);
+        (asked, selection.filter.clone(), selection.country.clone())
+    };
+    let mut sets: Vec<Vec<PathBuf>> = Vec::new();
+    for Found { path, run } in &found {
+        let theirs = run.complete
+            && settled < run.ended
+            && run.ended < ended
+            && question(run) == question(first)
+            && !ids.contains(&run.run_id.as_str())
+            && !sets.iter().flatten().any(|taken| taken == path);
+        if !theirs || history.knows(&run.run_id)?.is_some_and(|s| s != Standing::Entered) {
+            continue;
+        }
+        let set = shards::together(path.clone(), run, &found);
+        let whole =
+            set.missing == 0 && !run_ids_of(&set.paths).iter().any(|id| ids.contains(&id.as_str()));
+        if whole {
+            sets.push(set.paths);
+        }
+    }
+    Ok(sets)
+}
+
+/// One report, of these directories as they were read; and where it was written.
+fn one(
+    options: &Options,
+    machine: Machine,
+    directories: &[PathBuf],
+    joined: Joined,
+    output: Option<&Output>,
+    memory: &mut Keeper,
+) -> Result<(Report, Option<PathBuf>), JobError> {
+    let files = files(options, output)?;
     let run_ids = report::run_ids(&joined.inputs);
     let time = report::ended(&joined.inputs);
+    let relays = u32::try_from(joined.relays.len()).unwrap_or(u32::MAX);
+    if output.is_some()
+        && let Some(Some(clash)) = memory.with(|history| history.clash(&run_ids, relays))
+    {
+        return Err(clash.into());
+    }
     let mut rejections = Rejections::default();
-    let (mut history, mut trouble) = open_history(options);
     let prior = prior(options, &run_ids, machine.now, &files, &mut rejections)?;
-    let base = match prior {
-        Ok((prior, note)) => {
-            let mut base = Base::of_report(prior, &run_ids, time);
-            if let Some(note) = note {
-                base.previous.note.get_or_insert(note);
-            }
-            base
-        }
-        Err(note) => match history.as_ref().map(|h| h.base(&run_ids, time, note.clone())) {
-            Some(Ok(base)) => base,
-            Some(Err(error)) => {
-                trouble = Some(error);
-                history = None;
-                Base::none(note)
-            }
-            None => Base::none(note),
-        },
-    };
-    let past = history.as_ref().map(|history| {
-        let relays: BTreeSet<Fingerprint> =
-            joined.relays.keys().chain(base.relays.keys()).copied().collect();
-        history.past(relays, &run_ids, time)
+    if output.is_some()
+        && let Ok((prior, _, bytes)) = &prior
+    {
+        memory.with(|history| begin_with(history, prior, bytes));
+    }
+    let known = memory.with(|history| {
+        let known = !history.is_empty_but_for(&run_ids)?;
+        known.then(|| history.look_back(&run_ids, time, &[], output.is_some())).transpose()
     });
-    let past: Option<Past> = match past.transpose() {
-        Ok(past) => past,
-        Err(error) => {
-            trouble = Some(error);
-            history = None;
-            None
-        }
-    };
+    let from_history = known.as_ref().is_some_and(Option::is_some);
+    let (base, past) = base(options, prior, known.flatten(), &run_ids, time);
+    let past = past.or_else(|| memory.history.is_some().then(Past::default));
     let zone_check = options.zone_check.then(|| check_zone(options, &joined, machine.random));
     let context = Context {
         now: machine.now,
@@ -186,29 +349,26 @@ pub fn run(options: &Options, machine: Machine) -> Result<Outcome, JobError> {
         zone_check,
         files: &files,
     };
-    let report = report::build(joined, base, past.as_ref(), rejections, context);
-
-    let mut trends = None;
-    if options.target != Target::Print
-        && let Some(mut history) = history
-    {
-        match history.add(&report).and_then(|added| Ok((added, history.trends()?))) {
-            Ok((added, entries)) => {
-                info!("history: {}", added.in_words());
-                trends = Some(entries);
-            }
-            Err(error) => trouble = Some(error),
-        }
+    let previous = base.previous.clone();
+    let later = base.later;
+    let mut report =
+        report::build(joined, base, past.as_ref(), rejections.clone(), context.clone());
+    let mut accepted = Vec::new();
+    if from_history {
+        accepted = memory.with(|h| reconcile::accepted_by(h, &report)).unwrap_or_default();
     }
-    if let Some(error) = &trouble {
-        warn!("{error}");
+    if !accepted.is_empty()
+        && let Some(known) = memory.with(|h| h.look_back(&run_ids, time, &accepted, false))
+    {
+        // What was held back for the change counts from where it stood, in this report already.
+        let joined = join(directories)?;
+        let (base, past) = known.into_base(None);
+        let base = Base { previous, later, ..base };
+        report = report::build(joined, base, Some(&past), rejections, context);
     }
     let written = match (&options.target, output) {
         (Target::Directory(directory), Some(output)) => {
-            let published = output.publish(&report, trends, files)?;
-            let latest = if published.latest { "; latest.json now holds it" } else { "" };
-            info!("wrote {}{latest}", published.name);
-            Some(directory.join(published.name))
+            publish_into(directory, output, &report, files, memory, &accepted)?
         }
         (Target::File(path), _) => {
             let bytes = publish::json("the report", &report)?;
@@ -218,7 +378,80 @@ pub fn run(options: &Options, machine: Machine) -> Result<Outcome, JobError> {
         }
         (Target::Print | Target::Directory(_), _) => None,
     };
-    Ok(Outcome { report, written, history: trouble })
+    Ok((report, written))
+}
+
+/// Enters the run, publishes its report, and says in the history what became of it.
+fn publish_into(
+    directory: &Path,
+    output: &Output,
+    report: &Report,
+    files: Vec<FileEntry>,
+    memory: &mut Keeper,
+    accepted: &[String],
+) -> Result<Option<PathBuf>, JobError> {
+    let run_id = &report.metadata.run_id;
+    let trends = memory.with(|history| {
+        let added = history.enter(report)?;
+        info!("history: {}", added.in_words());
+        history.trends(Some(run_id))
+    });
+    let published = output.publish(report, trends, files)?;
+    memory.with(|history| history.settle(run_id, reconcile::standing_of(report), accepted));
+    let latest = if published.latest { "; latest.json now holds it" } else { "" };
+    info!("wrote {}{latest}", published.name);
+    Ok(Some(directory.join(published.name)))
+}
+
+/// A history without anything in it begins with the previous report.
+fn begin_with(
+    history: &mut History,
+    prior: &previous::PriorReport,
+    bytes: &[u8],
+) -> Result<(), HistoryError> {
+    if !history.is_empty_but_for(&[])? {
+        return Ok(());
+    }
+    if reconcile::take_in_report(history, bytes)?.is_err() {
+        // Of the system before this one: its last verdicts are all that there is.
+        history.seed(&prior.relays, prior.report.timestamp, "")?;
+    }
+    info!("the history begins with the previous report");
+    Ok(())
+}
+
+/// What the report goes on from, and what the gate compares with: the history where it knows
+/// anything, and otherwise the previous report.
+fn base(
+    options: &Options,
+    prior: Prior,
+    known: Option<Memory>,
+    run_ids: &[String],
+    time: DateTime<Utc>,
+) -> (Base, Option<Past>) {
+    let (of_report, note) = match prior {
+        Ok((prior, note, _)) => {
+            let base = Base::of_report(prior, run_ids, time);
+            let note = note.or_else(|| base.previous.note.clone());
+            (Some(base), note)
+        }
+        Err(note) => (None, Some(note)),
+    };
+    let Some(known) = known else {
+        let mut base = of_report.unwrap_or_else(|| Base::none(String::new()));
+        base.previous.note = note;
+        return (base, None);
+    };
+    let missing = of_report.is_none() && !options.previous.exists();
+    // That there is no latest.json yet is nothing to tell where the history goes on.
+    let (mut base, past) = known.into_base(note.filter(|_| !missing));
+    if let Some(of_report) = of_report {
+        base.later |= of_report.later;
+        if base.previous.report.is_none() || options.names_a_report() {
+            base.previous.report = of_report.previous.report.or(base.previous.report);
+        }
+    }
+    (base, Some(past))
 }
 
 /// What a report is made of where no inputs are named: the newest complete run under `root`, or the
@@ -245,12 +478,17 @@ pub fn inputs(root: &Path, of: Option<&Path>) -> Result<Set, JobError> {
     Ok(shards::together(found.path, &found.run, &runs))
 }
 
-fn join(options: &Options) -> Result<Joined, JobError> {
-    let mut directories = options.inputs.clone();
-    if directories.is_empty() {
-        directories = inputs(&options.root, None)?.paths;
-        info!("the newest complete run is {directories:?}");
+/// The inputs' directories.
+fn directories(options: &Options) -> Result<Vec<PathBuf>, JobError> {
+    if !options.inputs.is_empty() {
+        return Ok(options.inputs.clone());
     }
+    let directories = inputs(&options.root, None)?.paths;
+    info!("the newest complete run is {directories:?}");
+    Ok(directories)
+}
+
+fn join(directories: &[PathBuf]) -> Result<Joined, JobError> {
     let inputs: Result<Vec<Input>, InputError> =
         directories.iter().map(|directory| Input::read(directory)).collect();
     Ok(merge::join(inputs?)?)
@@ -283,23 +521,9 @@ fn files(options: &Options, output: Option<&Output>) -> Result<Vec<FileEntry>, P
     }
 }
 
-fn open_history(options: &Options) -> (Option<History>, Option<HistoryError>) {
-    let opened = match &options.history {
-        None => return (None, None),
-        // A preview writes nothing, not even an empty history.
-        Some(path) if options.target == Target::Print && !path.exists() => return (None, None),
-        Some(path) if options.target == Target::Print => History::open_existing(path),
-        Some(path) => History::open(path),
-    };
-    match opened {
-        Ok(history) => (Some(history), None),
-        Err(error) => (None, Some(error)),
-    }
-}
-
 /// The previous report, with a note where it is not the one that was wanted; or why there is none
 /// that can be used.
-type Prior = Result<(previous::PriorReport, Option<String>), String>;
+type Prior = Result<(previous::PriorReport, Option<String>, Vec<u8>), String>;
 
 fn prior(
     options: &Options,
@@ -310,12 +534,12 @@ fn prior(
 ) -> Result<Prior, JobError> {
     let path = &options.previous;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let rejection = match previous::read(path) {
-        Ok(prior) => {
+    let rejection = match previous::read_bytes(path) {
+        Ok((prior, bytes)) => {
             let future = prior.report.timestamp > now + gate::CLOCK_SLACK;
             let same = prior.run_ids.iter().any(|id| run_ids.contains(id));
             if !future || same {
-                return Ok(Ok((prior, None)));
+                return Ok(Ok((prior, None, bytes)));
             }
             // Going on from it would close the gate until the clock has caught up.
             let when = prior.report.timestamp.to_rfc3339();
@@ -332,9 +556,9 @@ fn prior(
     let note = format!("{name} cannot be used: {}", rejection.detail);
     rejections.add("", &name, &rejection);
     Ok(match earlier(options, now, files)? {
-        Some((prior, dated)) => {
+        Some((prior, bytes, dated)) => {
             warn!("going on from {dated} instead");
-            Ok((prior, Some(format!("{note}; gone on from {dated} instead"))))
+            Ok((prior, Some(format!("{note}; gone on from {dated} instead")), bytes))
         }
         None => Err(note),
     })
@@ -349,9 +573,9 @@ fn earlier(
     options: &Options,
     now: DateTime<Utc>,
     files: &[FileEntry],
-) -> Result<Option<(previous::PriorReport, String)>, JobError> {
+) -> Result<Option<(previous::PriorReport, Vec<u8>, String)>, JobError> {
     // A report that was named is meant alone.
-    if options.previous != latest_in(&options.output_directory) {
+    if options.names_a_report() {
         return Ok(None);
     }
     let mut published: Vec<&FileEntry> = files
@@ -359,11 +583,11 @@ fn earlier(
         .filter(|file| file.report.as_ref().is_some_and(|report| report.published))
         .filter(|file| file.timestamp <= now + gate::CLOCK_SLACK)
         .collect();
-    published.sort_by(|a, b| (b.timestamp, &b.name).cmp(&(a.timestamp, &a.name)));
+    published.sort_by_cached_key(|file| std::cmp::Reverse(publish::order(file)));
     for file in published.into_iter().take(TRIED) {
         let path = options.output_directory.join(&file.name);
-        match previous::read(&path) {
-            Ok(prior) => return Ok(Some((prior, file.name.clone()))),
+        match previous::read_bytes(&path) {
+            Ok((prior, bytes)) => return Ok(Some((prior, bytes, file.name.clone()))),
             Err(source @ PriorError::Newer(_)) => return Err(JobError::Previous { path, source }),
             Err(error) => warn!("{path:?} cannot be used either: {error}"),
         }

@@ -8,6 +8,7 @@
 //! [`publish`] (files out) and [`zone`] (one DNS question); [`job`]
 //! does all of it in order, and [`retain`] removes what is old. Never talks to tor.
 
+pub mod fold;
 pub mod gate;
 pub mod history;
 pub mod input;
@@ -17,6 +18,7 @@ pub mod operator;
 pub mod previous;
 pub mod publish;
 pub mod read;
+pub mod reconcile;
 pub mod rejections;
 pub mod report;
 pub mod retain;

@@ -100,6 +100,7 @@ fn report(arguments: ReportArgs) -> Result<Exit, Failure> {
             JobError::NoRun { .. }
             | JobError::Input(_)
             | JobError::Merge(_)
+            | JobError::Clash(_)
             | JobError::Previous { .. }
             | JobError::Publish(PublishError::Newer { .. }) => Exit::Input,
             JobError::Publish(_) => Exit::Write,
@@ -132,8 +133,9 @@ fn report(arguments: ReportArgs) -> Result<Exit, Failure> {
         }
     }
     Ok(match (metadata.publish.allowed, history) {
-        (false, _) => Exit::Held,
-        (true, Some(_)) => Exit::History,
+        // A closed gate opens by itself again; a history that cannot be kept needs a person.
+        (_, Some(_)) => Exit::History,
+        (false, None) => Exit::Held,
         (true, None) => Exit::Published,
     })
 }
@@ -201,7 +203,9 @@ fn list_runs(of: Option<&Path>, root: Option<PathBuf>) -> Result<Exit, Failure> 
 
 fn of_history(error: HistoryError) -> Failure {
     let exit = match error {
-        HistoryError::Newer { .. } | HistoryError::Foreign { .. } => Exit::Input,
+        HistoryError::Newer { .. } | HistoryError::Older { .. } | HistoryError::Foreign { .. } => {
+            Exit::Input
+        }
         HistoryError::Sqlite { .. } | HistoryError::Damaged { .. } => Exit::History,
     };
     Failure::new(exit, error)

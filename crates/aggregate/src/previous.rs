@@ -30,6 +30,8 @@ pub struct PriorReport {
     pub report: PreviousReport,
     /// The ids of the runs joined in it.
     pub run_ids: Vec<String>,
+    /// Whether its gate was open.
+    pub published: bool,
     /// What it itself went on from.
     pub own_previous: Previous,
     /// What it knows of each relay.
@@ -77,10 +79,19 @@ pub enum PriorError {
 ///
 /// [`PriorError`].
 pub fn read(path: &Path) -> Result<PriorReport, PriorError> {
+    read_bytes(path).map(|(prior, _)| prior)
+}
+
+/// Reads the report at `path`, and gives back its bytes as well.
+///
+/// # Errors
+///
+/// [`PriorError`].
+pub fn read_bytes(path: &Path) -> Result<(PriorReport, Vec<u8>), PriorError> {
     let bytes = read::file(path, PREVIOUS_LIMIT).map_err(|error| {
         if error.is_not_found() { PriorError::Missing } else { PriorError::Read(error) }
     })?;
-    parse(&bytes)
+    Ok((parse(&bytes)?, bytes))
 }
 
 #[derive(Deserialize)]
@@ -101,6 +112,12 @@ struct Meta {
     selection: Option<ReportSelection>,
     #[serde(default)]
     previous: Previous,
+    publish: Option<PublishMeta>,
+}
+
+#[derive(Deserialize)]
+struct PublishMeta {
+    allowed: bool,
 }
 
 #[derive(Deserialize)]
@@ -149,13 +166,58 @@ pub fn parse(bytes: &[u8]) -> Result<PriorReport, PriorError> {
             FormatError::Json(_) | FormatError::Kind { .. } => PriorError::Damaged(error),
         })?
     } else {
-        serde_json::from_slice(bytes).map_err(json)?
+        foreign(bytes).map_err(json)?
     };
     if !check::is_date(document.metadata.timestamp) {
         let error = serde::de::Error::custom("its timestamp cannot be");
         return Err(json(error));
     }
     Ok(taken(document, format.is_none()))
+}
+
+/// A report without a format, of which every row is taken that names a relay and a status: that
+/// system wrote words such as `unknown` where it had no value.
+fn foreign(bytes: &[u8]) -> Result<Document, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Foreign {
+        metadata: ForeignMeta,
+        results: Vec<serde_json::Value>,
+    }
+    #[derive(Deserialize)]
+    struct ForeignMeta {
+        timestamp: String,
+    }
+    let Foreign { metadata, results } = serde_json::from_slice(bytes)?;
+    // It wrote local times of a host on UTC, with and without saying so.
+    let text = &metadata.timestamp;
+    let timestamp = text
+        .parse::<DateTime<Utc>>()
+        .or_else(|_| text.parse::<chrono::NaiveDateTime>().map(|time| time.and_utc()))
+        .map_err(serde::de::Error::custom)?;
+    let text = |row: &serde_json::Value, field: &str| Some(row.get(field)?.as_str()?.to_owned());
+    let results = results.iter().filter_map(|row| {
+        Some(Row {
+            exit_fingerprint: text(row, "exit_fingerprint")?.parse().ok()?,
+            exit_nickname: text(row, "exit_nickname").unwrap_or_default(),
+            exit_address: text(row, "exit_address").and_then(|address| address.parse().ok()),
+            status: text(row, "status")?,
+            provisional: false,
+            streak: Streak::default(),
+            recent: String::new(),
+            before: Streak::default(),
+        })
+    });
+    let metadata = Meta {
+        timestamp,
+        run_id: None,
+        mode: None,
+        domain: None,
+        expected_ip: None,
+        selection: None,
+        previous: Previous::default(),
+        publish: None,
+    };
+    Ok(Document { metadata, results: results.collect(), absent: Vec::new() })
 }
 
 /// What is taken over from a document, with everything that cannot be put right or left out.
@@ -214,6 +276,7 @@ fn taken(document: Document, foreign: bool) -> PriorReport {
             expected_ip: metadata.expected_ip,
             selection: metadata.selection,
         },
+        published: metadata.publish.is_some_and(|publish| publish.allowed),
         own_previous: metadata.previous,
         relays,
     }
@@ -271,7 +334,9 @@ impl Base {
         Self { previous, relays, later: false }
     }
 
-    fn of_same_run(prior: PriorReport) -> Self {
+    /// What the report's own run went on from.
+    #[must_use]
+    pub fn of_same_run(prior: PriorReport) -> Self {
         let earlier = prior.own_previous.report.as_ref().map(|report| report.timestamp);
         let relays = prior
             .relays
@@ -295,5 +360,35 @@ impl Base {
     pub fn none(note: String) -> Self {
         let previous = Previous { note: Some(note), ..Previous::default() };
         Self { previous, ..Self::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_foreign_report_with_words_in_the_place_of_values_is_taken_row_by_row() {
+        let text = r#"{
+            "metadata": { "timestamp": "2025-12-31T18:00:00.123456", "total_relays": 4 },
+            "results": [
+                { "exit_fingerprint": "9E3779B15A5A5A5A5A5A5A5A5A5A5A5A00000001",
+                  "exit_nickname": null, "exit_address": "unknown", "status": "dns_fail" },
+                { "exit_fingerprint": "$3c6ef3625a5a5a5a5a5a5a5a5a5a5a5a00000002",
+                  "exit_address": 7, "status": "success" },
+                { "exit_fingerprint": "unknown", "status": "success" },
+                { "status": "timeout" }, "row"
+            ]
+        }"#;
+        let prior = parse(text.as_bytes()).unwrap();
+        let streaks: Vec<u32> =
+            prior.relays.values().map(|known| known.streak.consecutive_failures).collect();
+        assert_eq!(streaks, [0, 1]);
+        assert_eq!(prior.report.total_relays, 2);
+        assert_eq!(prior.report.timestamp.timestamp(), 1_767_204_000);
+        // One of our own is not read so kindly.
+        let own =
+            text.replacen('{', r#"{"format":{"name":"exit-validator/report","version":1},"#, 1);
+        assert!(matches!(parse(own.as_bytes()), Err(PriorError::Damaged(_))));
     }
 }

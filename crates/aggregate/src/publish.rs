@@ -286,7 +286,18 @@ impl Output {
         Err(PublishError::Variants { name: dated_name(time) })
     }
 
-    fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), PublishError> {
+    /// Where it is.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The directory itself.
+    pub(crate) const fn fd(&self) -> &OwnedFd {
+        &self.lock
+    }
+
+    /// Replaces a file.
+    pub(crate) fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), PublishError> {
         let path = self.directory.join(name);
         atomic_file::replace(&path, bytes).map_err(|source| PublishError::Write { path, source })
     }
@@ -400,11 +411,14 @@ fn digest(mut file: File) -> io::Result<(u64, String)> {
 
 /// Newest first; of one second the later variant first; a month's archive after its reports.
 pub(crate) fn sort(files: &mut [FileEntry]) {
-    let key = |entry: &FileEntry| {
-        let variant = of_dated_name(&entry.name).map_or(0, |(_, variant)| variant);
-        std::cmp::Reverse((entry.timestamp, variant, entry.name.clone()))
-    };
-    files.sort_by_cached_key(key);
+    files.sort_by_cached_key(|entry| std::cmp::Reverse(order(entry)));
+}
+
+/// The order of listed files, the oldest first. Not that of their names, in which the second report
+/// of a run would come before the first.
+pub(crate) fn order(entry: &FileEntry) -> impl Ord + use<> {
+    let variant = of_dated_name(&entry.name).map_or(0, |(_, variant)| variant);
+    (entry.timestamp, variant, entry.name.clone())
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

@@ -27,11 +27,9 @@ pub struct Past {
     pub relays: HashMap<Fingerprint, PastRelay>,
 }
 
-/// What the history says of one relay.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What the history says of one relay's tests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PastRelay {
-    /// Its last runs, as in the report.
-    pub recent: String,
     /// Its tests of the last 7 days.
     pub week: Tests,
     /// Its tests of the last 30 days.
@@ -125,7 +123,7 @@ pub fn build(
         results.push(reported(verdict, operator, known, past, timestamp));
     }
     let absent =
-        waiting.into_iter().map(|(fingerprint, known)| absent(fingerprint, known, past)).collect();
+        waiting.into_iter().map(|(fingerprint, known)| absent(fingerprint, known)).collect();
 
     let failing: Vec<&ReportedRelay> =
         results.iter().filter(|relay| relay.status.counts_against_dns()).collect();
@@ -329,12 +327,11 @@ fn reported(
     let Verdict { result, vantages } = verdict;
     let RelayResult { exit_fingerprint, status, provisional, .. } = result;
     let effect = streak::effect(status, provisional);
-    let (before, carried) =
+    let (before, earlier) =
         known.map_or((Streak::default(), String::new()), |known| (known.streak, known.recent));
     let streak = streak::after(before, effect, timestamp);
-    let of_past = past.map(|past| past.relays.get(&exit_fingerprint).cloned().unwrap_or_default());
-    let earlier = longer(of_past.as_ref().map(|past| past.recent.as_str()), &carried);
-    let recent = streak::with_mark(earlier, recent_mark(status, provisional));
+    let of_past = past.map(|past| past.relays.get(&exit_fingerprint).copied().unwrap_or_default());
+    let recent = streak::with_mark(&earlier, recent_mark(status, provisional));
     let rate = |tests: &dyn Fn(&PastRelay) -> Tests| {
         let mut tests = tests(of_past.as_ref()?);
         tests.add(effect);
@@ -385,10 +382,8 @@ fn reported(
     }
 }
 
-fn absent(fingerprint: Fingerprint, known: Known, past: Option<&Past>) -> AbsentRelay {
-    let of_past = past.and_then(|past| past.relays.get(&fingerprint));
-    let earlier = longer(of_past.map(|past| past.recent.as_str()), &known.recent);
-    let recent = streak::with_mark(earlier, ABSENT_MARK);
+fn absent(fingerprint: Fingerprint, known: Known) -> AbsentRelay {
+    let recent = streak::with_mark(&known.recent, ABSENT_MARK);
     AbsentRelay {
         exit_fingerprint: fingerprint,
         exit_nickname: known.nickname,
@@ -398,11 +393,6 @@ fn absent(fingerprint: Fingerprint, known: Known, past: Option<&Past>) -> Absent
         recent,
         streak: known.streak,
     }
-}
-
-/// The history's recent runs, but where it is so new that the previous report knows more.
-fn longer<'a>(past: Option<&'a str>, carried: &'a str) -> &'a str {
-    past.filter(|past| past.len() >= carried.len()).unwrap_or(carried)
 }
 
 fn failure(relay: &ReportedRelay) -> Failure {

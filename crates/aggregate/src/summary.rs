@@ -233,7 +233,7 @@ pub fn of_story(story: &Story) -> String {
         notes.extend(run.resolve_ms.map(|time| format!("resolved in {time} ms")));
         notes.extend(run.circuit_ms.map(|time| format!("circuit in {time} ms")));
         notes.extend((provisional == Some(true)).then(|| "not confirmed".to_owned()));
-        notes.extend((!run.published).then(|| "run held back".to_owned()));
+        notes.extend((!run.counted).then(|| "run held back".to_owned()));
         let code = cut(run.code.as_deref().unwrap_or(""), 30);
         let row = format!("  {}  {name:<12} {code:<24} {}", when(run.ended), notes.join(", "));
         line!(text, "{}", row.trim_end());

@@ -1,5 +1,5 @@
 //! The history for DuckDB, ClickHouse, pandas and spreadsheets: one row for each relay and run, as
-//! CSV or as Parquet, by relay and then by the run's number. The columns are described in
+//! CSV or as Parquet, by run, in the order of adding, and then by relay. The columns are described in
 //! `docs/formats/history.md`.
 
 use std::collections::HashMap;
@@ -220,7 +220,7 @@ fn column<T: DataType, W: Write + Send>(
     column.close()
 }
 
-/// Calls `each` with every row, by relay and then by run.
+/// Calls `each` with every row, by run and then by relay.
 fn rows(
     history: &History,
     mut each: impl FnMut(Row<'_>) -> Result<(), ExportError>,
@@ -229,8 +229,8 @@ fn rows(
     let read = |error| ExportError::History(doing(error));
     // One transaction, so that a run that is added meanwhile is in all tables or in none.
     let transaction = history.connection.unchecked_transaction().map_err(read)?;
-    let runs = by_number(&transaction, "SELECT run, run_id, ended, published FROM run", |row| {
-        Ok(Run { id: row.get(1)?, ended: row.get(2)?, published: row.get(3)? })
+    let runs = by_number(&transaction, "SELECT run, run_id, ended, standing FROM run", |row| {
+        Ok(Run { id: row.get(1)?, ended: row.get(2)?, published: row.get::<_, i64>(3)? == 3 })
     })
     .map_err(read)?;
     let query = "SELECT relay, fingerprint, nickname, address FROM relay";
@@ -244,7 +244,7 @@ fn rows(
     let mut statement = transaction
         .prepare(
             "SELECT relay, run, mark, code, resolve_ms, circuit_ms FROM result
-             ORDER BY relay, run",
+             ORDER BY run, relay",
         )
         .map_err(read)?;
     let mut rows = statement.query([]).map_err(read)?;

@@ -47,7 +47,7 @@ fn forget(
     let mut history = if options.dry_run {
         History::open_to_look(&options.history)?
     } else {
-        History::open_existing(&options.history)?
+        History::open(&options.history)?
     };
     let Some(newest) = history.newest()? else { return Ok((None, 0)) };
     // From the newest run on, where that is before now: a clock that jumped ahead must not cost

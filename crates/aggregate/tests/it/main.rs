@@ -4,6 +4,7 @@
 
 mod fixture;
 mod golden;
+mod memory;
 mod program;
 mod properties;
 mod retain;
