@@ -130,6 +130,16 @@ pub enum HistoryCommand {
         /// The relay: 40 hexadecimal digits.
         fingerprint: Fingerprint,
     },
+    /// Make the history anew from the dated reports and the archives in the output directory, and
+    /// say what they do not hold. The former history is kept beside it, as FILE.former.
+    Rebuild {
+        /// The output directory.
+        #[arg(long, env = "OUTPUT_DIR", default_value = job::DEFAULT_OUTPUT, value_name = "DIR")]
+        output_dir: PathBuf,
+        /// Only say what would come of it.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Forget runs that are older than so many days.
     Prune {
         /// How many days to keep, at least 30; 0 for all.
@@ -368,6 +378,8 @@ fn after_help() -> String {
       publish a run that the gate held back
   aggregate retain --dry-run
       what would be removed, and what moved into archives
+  aggregate history rebuild --output-dir public
+      a history that was lost is made again from what was published
   aggregate history relay 0123456789ABCDEF0123456789ABCDEF01234567
   aggregate history export --parquet history.parquet
 

@@ -76,7 +76,8 @@ impl Exit {
             Self::Shards => "`runs` printed what is there, and a shard is missing",
             Self::Damaged => {
                 "retain: an archive, a report that was to go into one, or latest.json is damaged; \
-                 what depends on it was left, the rest is done"
+                 what depends on it was left, the rest is done; history rebuild: a report or an \
+                 archive cannot be used, and the history is made of the others"
             }
         }
     }

@@ -13,6 +13,7 @@ pub mod export;
 mod layout;
 mod memory;
 mod prune;
+pub mod rebuild;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use aggregate::history::export::{self, ExportError};
+use aggregate::history::rebuild::{self, RebuildError};
 use aggregate::history::{History, HistoryError};
 use aggregate::job::{self, JobError, Machine, Outcome, Target};
 use aggregate::publish::{self, Output, PublishError};
@@ -145,8 +146,12 @@ fn look_back(history: Option<PathBuf>, command: HistoryCommand) -> Result<Exit, 
         let root = std::env::var_os("ANALYSIS_ROOT").filter(|root| !root.is_empty());
         analysis_root(root.map(PathBuf::from)).join(job::DEFAULT_HISTORY)
     });
+    if let HistoryCommand::Rebuild { output_dir, dry_run } = command {
+        return rebuild_history(&path, &output_dir, dry_run);
+    }
     let mut history = History::open_existing(&path).map_err(of_history)?;
     match command {
+        HistoryCommand::Rebuild { .. } => {}
         HistoryCommand::Export { parquet, to, csv: _ } => {
             export(&history, parquet, to.as_deref())?;
         }
@@ -168,6 +173,23 @@ fn look_back(history: Option<PathBuf>, command: HistoryCommand) -> Result<Exit, 
         }
     }
     Ok(Exit::Published)
+}
+
+fn rebuild_history(path: &Path, directory: &Path, dry_run: bool) -> Result<Exit, Failure> {
+    let mut doing = |step: &str| tracing::info!("{step}");
+    let done = rebuild::run(path, directory, dry_run, &mut doing).map_err(|error| {
+        let exit = match &error {
+            RebuildError::Nothing { .. } => Exit::Input,
+            RebuildError::Publish(_) | RebuildError::File { .. } => Exit::Write,
+            RebuildError::History(_) => Exit::History,
+        };
+        Failure::new(exit, error)
+    })?;
+    print(summary::of_rebuilt(&done, dry_run).as_bytes())?;
+    for what in &done.unusable {
+        tracing::warn!("not used: {}", record::printable(what));
+    }
+    Ok(if done.unusable.is_empty() { Exit::Published } else { Exit::Damaged })
 }
 
 fn analysis_root(given: Option<PathBuf>) -> PathBuf {

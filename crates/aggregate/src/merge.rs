@@ -4,12 +4,14 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
+use chrono::TimeDelta;
 use record::{
     Disagreements, Fingerprint, RejectReason, RelayResult, ShardCoverage, Status, Vantage,
 };
 
 use crate::input::{Facts, Input};
 use crate::rejections::{Rejection, Rejections};
+use crate::shards::TOGETHER;
 
 /// Inputs that belong together, and what they found together.
 #[derive(Debug, Clone)]
@@ -66,6 +68,20 @@ pub enum MergeError {
         /// Its value.
         other_value: String,
     },
+    /// Two of them are of different times.
+    #[error(
+        "the inputs do not belong to one report: {one} began {} h {} min before {other}, and shards \
+         and vantage points of one scan begin within {} hours; aggregate them apart, the older first",
+        .apart.num_hours(), .apart.num_minutes() % 60, TOGETHER.num_hours()
+    )]
+    Apart {
+        /// The input that began first.
+        one: String,
+        /// The one that began last.
+        other: String,
+        /// How much later.
+        apart: TimeDelta,
+    },
 }
 
 /// Joins the inputs, in whatever order they come.
@@ -79,6 +95,7 @@ pub fn join(mut inputs: Vec<Input>) -> Result<Joined, MergeError> {
     for other in &inputs[1..] {
         same(first, other)?;
     }
+    of_one_time(&inputs)?;
     let facts = first.facts.clone();
     let shards = coverage(&inputs)?;
 
@@ -162,6 +179,23 @@ fn same(one: &Input, other: &Input) -> Result<(), MergeError> {
     check("the circuit timeout", &a.settings.circuit_timeout, &b.settings.circuit_timeout)?;
     check("the number of tries", &a.settings.max_retries, &b.settings.max_retries)?;
     check("the number of confirming rounds", &a.settings.confirm_rounds, &b.settings.confirm_rounds)
+}
+
+/// Whether inputs began so close together that they saw the same network. Runs of different times
+/// would otherwise vouch for each other, and be one run in the history.
+fn of_one_time(inputs: &[Input]) -> Result<(), MergeError> {
+    let began = |input: &&Input| input.facts.started;
+    let (Some(one), Some(other)) =
+        (inputs.iter().min_by_key(began), inputs.iter().max_by_key(began))
+    else {
+        return Ok(());
+    };
+    let apart = other.facts.started - one.facts.started;
+    if apart > TOGETHER {
+        let (one, other) = (one.name.clone(), other.name.clone());
+        return Err(MergeError::Apart { one, other, apart });
+    }
+    Ok(())
 }
 
 fn coverage(inputs: &[Input]) -> Result<Option<ShardCoverage>, MergeError> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, TimeDelta, Utc};
 use record::Run;
 
-/// How far apart shards of one scan may start: half the time between two scans of the usual
+/// How far apart the parts of one scan may start: half the time between two scans of the usual
 /// schedule, so that no run belongs to two.
 pub const TOGETHER: TimeDelta = TimeDelta::hours(3);
 
@@ -29,16 +29,31 @@ pub struct Set {
 
 /// The run at `path` and, where it is a shard, the others of its scan among `others`: complete runs
 /// of the same question and number of shards that started within [`TOGETHER`] of it, of each shard
-/// the one nearest in time.
+/// the one nearest in time. One that is nearer to another run of this shard belongs to that: where
+/// scans follow each other closely, a shard that is late leaves a gap, and its last one does not
+/// fill it.
 #[must_use]
 pub fn together(path: PathBuf, run: &Run, others: &[Found]) -> Set {
     let Some(shard) = run.shard else { return Set { paths: vec![path], missing: 0 } };
+    let alike = |other: &Run| {
+        other.shard.is_some_and(|of| of.of() == shard.of())
+            && (other.mode, &other.domain, other.expected_ip)
+                == (run.mode, &run.domain, run.expected_ip)
+    };
+    let nearer = |other: &Found| {
+        others.iter().any(|mine| {
+            mine.run.shard == run.shard
+                && alike(&mine.run)
+                && apart(mine.run.started, other.run.started)
+                    < apart(run.started, other.run.started)
+        })
+    };
     let belongs = |other: &&Found| {
         other.run.complete
-            && other.run.shard.is_some_and(|of| of.of() == shard.of() && of != shard)
-            && (other.run.mode, &other.run.domain, other.run.expected_ip)
-                == (run.mode, &run.domain, run.expected_ip)
+            && alike(&other.run)
+            && other.run.shard != run.shard
             && apart(other.run.started, run.started) <= TOGETHER
+            && !nearer(other)
     };
     let mut nearest: Vec<&Found> = others.iter().filter(belongs).collect();
     nearest.sort_by_key(|other| (other.run.shard, apart(other.run.started, run.started)));

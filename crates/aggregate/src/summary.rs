@@ -10,6 +10,7 @@ use record::{
 };
 
 use crate::history::Story;
+use crate::history::rebuild::Rebuilt;
 
 /// How many failing relays, operators and rejected files are shown.
 const SHOWN: usize = 10;
@@ -214,6 +215,45 @@ fn verdict(text: &mut String, metadata: &Metadata) {
     for finding in publish.reasons.iter().chain(&publish.notes) {
         line!(text, "  {}: {}", finding.code, cut(&finding.message, 300));
     }
+}
+
+/// What a history was made of, and what it lacks.
+#[must_use]
+pub fn of_rebuilt(done: &Rebuilt, dry_run: bool) -> String {
+    let mut text = String::new();
+    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let runs = plural(number(done.runs), "run", "runs");
+    let reports = plural(number(done.reports), "report", "reports");
+    let verb = if dry_run { "would have" } else { "has" };
+    line!(text, "The history {verb} {runs}, from {reports}.");
+    if let Some((first, last)) = done.span {
+        line!(text, "  from {} to {}", when(first), when(last));
+    }
+    if !done.unusable.is_empty() {
+        line!(text, "  {} could not be used", plural(number(done.unusable.len()), "file", "files"));
+    }
+    match &done.unread {
+        Some(why) => {
+            line!(
+                text,
+                "Which runs the former history had beside these cannot be told: {}",
+                cut(why, 300)
+            );
+        }
+        None if done.lost.is_empty() => line!(text, "No run of the former history is lost."),
+        None => {
+            let lost = plural(number(done.lost.len()), "run", "runs");
+            line!(text, "No report is left of {lost} of the former history:");
+            for run_id in done.lost.iter().take(SHOWN) {
+                line!(text, "  {}", cut(run_id, 100));
+            }
+            more(&mut text, done.lost.len());
+        }
+    }
+    if let Some(former) = &done.former {
+        line!(text, "The former history is {}", cut(&former.to_string_lossy(), 300));
+    }
+    text
 }
 
 /// A relay's story: one line a run, the newest last.

@@ -102,7 +102,7 @@ fn open(file: File) -> Tar {
     tar::Archive::new(GzDecoder::new(BufReader::with_capacity(1 << 16, counted)))
 }
 
-fn digest(from: &mut impl Read) -> io::Result<Member> {
+fn digest(from: &mut (impl Read + ?Sized)) -> io::Result<Member> {
     let (mut digest, mut size) = (Sha256::new(), 0);
     let mut buffer = vec![0; 1 << 16];
     loop {
@@ -127,6 +127,46 @@ fn damaged(error: &io::Error) -> ArchiveError {
 /// [`ArchiveError::Damaged`], where anything in it is not a report of the month in its place, a
 /// checksum is wrong, or it ends too early or too late.
 pub fn read(file: File, month: DateTime<Utc>) -> Result<Contents, ArchiveError> {
+    walk(file, month, |_, entry| digest(entry))
+}
+
+/// Calls `each` with the name and the bytes of every report in an archive of this month, in the
+/// order of names, as long as it returns true. What is damaged is told after what comes before it.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn each(
+    file: File,
+    month: DateTime<Utc>,
+    mut each: impl FnMut(String, Vec<u8>) -> bool,
+) -> Result<(), ArchiveError> {
+    walk(file, month, |name, entry| {
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes)?;
+        let size = bytes.len() as u64;
+        if each(name.to_owned(), bytes) {
+            Ok(Member { size, sha256: String::new() })
+        } else {
+            Err(io::Error::other("not read on"))
+        }
+    })
+    .map(drop)
+}
+
+/// The time and the variant of the first report in an archive, as far as its name can be read.
+#[must_use]
+pub fn first(file: File) -> Option<(DateTime<Utc>, u32)> {
+    let mut archive = open(file);
+    let entry = archive.entries().ok()?.next()?.ok()?;
+    publish::of_dated_name(&String::from_utf8_lossy(&entry.path_bytes()))
+}
+
+fn walk(
+    file: File,
+    month: DateTime<Utc>,
+    mut take: impl FnMut(&str, &mut dyn Read) -> io::Result<Member>,
+) -> Result<Contents, ArchiveError> {
     let mut members: BTreeMap<String, Member> = BTreeMap::new();
     let mut archive = open(file);
     // Raw: an extended header is an entry that no archive of ours has.
@@ -143,7 +183,7 @@ pub fn read(file: File, month: DateTime<Utc>) -> Result<Contents, ArchiveError> 
         if members.last_key_value().is_some_and(|(last, _)| *last >= name) {
             return Err(ArchiveError::Damaged(format!("{name} is not in its order")));
         }
-        let member = digest(&mut entry).map_err(|error| damaged(&error))?;
+        let member = take(&name, &mut entry).map_err(|error| damaged(&error))?;
         if member.size != size {
             return Err(ArchiveError::Damaged(format!("{name} is cut")));
         }

@@ -110,6 +110,24 @@ pub fn months<'a>(
     if after == 0 {
         return BTreeMap::new();
     }
+    let mut months = all_months(names);
+    let past = |month: DateTime<Utc>| {
+        month
+            .checked_add_months(Months::new(1))
+            .and_then(|end| end.checked_add_signed(TimeDelta::days(after.into())))
+            .is_some_and(|due| due <= now)
+    };
+    months.retain(|month, held| {
+        (!held.reports.is_empty() || held.archives.len() > 1)
+            && past(*month)
+            && needed.iter().all(|time| start(*time) != *month)
+    });
+    months
+}
+
+/// The reports and archives of every month, by its start.
+#[must_use]
+pub fn all_months<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeMap<DateTime<Utc>, Month> {
     let mut months: BTreeMap<DateTime<Utc>, Month> = BTreeMap::new();
     for name in names {
         if let Some((time, _)) = publish::of_dated_name(name) {
@@ -118,19 +136,10 @@ pub fn months<'a>(
             months.entry(month).or_default().archives.push((variant, name.to_owned()));
         }
     }
-    let past = |month: DateTime<Utc>| {
-        month
-            .checked_add_months(Months::new(1))
-            .and_then(|end| end.checked_add_signed(TimeDelta::days(after.into())))
-            .is_some_and(|due| due <= now)
-    };
-    months.retain(|month, held| {
+    for held in months.values_mut() {
         held.reports.sort();
         held.archives.sort();
-        (!held.reports.is_empty() || held.archives.len() > 1)
-            && past(*month)
-            && needed.iter().all(|time| start(*time) != *month)
-    });
+    }
     months
 }
 

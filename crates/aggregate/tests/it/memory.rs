@@ -342,3 +342,166 @@ fn the_files_of_layout_1_are_taken_over() {
     place.expect(0, "", &["--quiet", "--force"]);
     assert_eq!(row(&place.latest()).consecutive_failures, 9);
 }
+
+#[test]
+fn runs_of_different_times_are_no_vantage_points() {
+    let place = Place::new();
+    for run in 0..4 {
+        place.publish_run(run, failing());
+    }
+    let latest = fs::read(place.path("public/latest.json")).unwrap();
+    let all = ["--input", "analysis/0", "analysis/1", "analysis/2", "analysis/3", "--force"];
+    let said = place.expect(3, "", &all);
+    assert!(said.contains("0 began 18 h 0 min before 3"), "{said}");
+    assert_eq!(fs::read(place.path("public/latest.json")).unwrap(), latest);
+    assert_eq!(place.files().files.len(), 4);
+    place.publish_run(4, failing());
+    assert_eq!(place.trends().runs.len(), 5);
+}
+
+#[test]
+fn a_published_run_is_never_replaced_by_less() {
+    let place = Place::new();
+    for name in ["a", "b", "c"] {
+        scan(1, failing()).vantage(name).write(&place.path(&format!("analysis/{name}")));
+    }
+    place.expect(0, "", &["--input", "analysis/a", "analysis/b"]);
+    let latest = fs::read(place.path("public/latest.json")).unwrap();
+    // A part of it, also together with another.
+    for inputs in [&["analysis/b"][..], &["analysis/b", "analysis/c"]] {
+        let said = place.expect(3, "", &[&["--force", "--input"][..], inputs].concat());
+        assert!(said.contains("was published with an input of this one"), "{said}");
+    }
+    // All of it, but with fewer relays.
+    let less = [(1, 'd'), (2, 's'), (3, 's')];
+    for name in ["a", "b"] {
+        fs::remove_dir_all(place.path(&format!("analysis/{name}"))).unwrap();
+        scan(1, less).vantage(name).write(&place.path(&format!("analysis/{name}")));
+    }
+    let said = place.expect(3, "", &["--force", "--input", "analysis/a", "analysis/b"]);
+    assert!(said.contains("with 4 relays and has 3 now"), "{said}");
+    assert_eq!(fs::read(place.path("public/latest.json")).unwrap(), latest);
+    // To look is allowed; and more may replace it.
+    place.expect(0, "", &["--stdout", "--force", "--input", "analysis/a"]);
+    for name in ["a", "b"] {
+        scan(1, failing()).vantage(name).write(&place.path(&format!("analysis/{name}")));
+    }
+    place.expect(0, "", &["--input", "analysis/a", "analysis/b", "analysis/c"]);
+    assert_eq!(place.trends().runs.len(), 1);
+}
+
+#[test]
+fn a_late_shard_is_no_part_of_the_next_scan() {
+    let place = Place::new();
+    let write = |hour: i64, index: u32| {
+        let mut scan = scan(0, (0..40).map(|number| (number, 's')));
+        let by = chrono::TimeDelta::hours(hour);
+        scan.plan.started += by;
+        scan.plan.run_id = format!("hour{hour}");
+        for result in &mut scan.results {
+            result.run_id.clone_from(&scan.plan.run_id);
+            result.timestamp += by;
+        }
+        scan.finish(scan.plan.started + chrono::TimeDelta::minutes(50));
+        scan.shard(index, 3).write(&place.path(&format!("analysis/{hour}-{index}")));
+    };
+    for index in 0..3 {
+        write(9, index);
+    }
+    place.expect(0, "", &["--quiet"]);
+    assert_eq!(place.latest().metadata.run_id, "hour9-0+hour9-1+hour9-2");
+    // The third host is late.
+    write(10, 0);
+    write(10, 1);
+    let said = place.expect(8, "", &["runs", "--of", "analysis/10-0"]);
+    assert!(said.contains("10-1\n") && !said.contains("9-2"), "{said}");
+    let said = place.expect(4, "", &[]);
+    assert!(said.contains("missing_shard"), "{said}");
+    assert_eq!(place.trends().runs.len(), 2, "the earlier joined run stays");
+    write(10, 2);
+    place.expect(0, "", &["--quiet"]);
+    assert_eq!(place.trends().runs.len(), 2);
+    assert_eq!(place.latest().results[0].recent, "ss");
+}
+
+/// The history as it is exported, and what the next report would be.
+fn told(place: &Place, next: i32) -> (Vec<String>, Report) {
+    let csv = place.run("", &["history", "export", "--csv"]).stdout;
+    let mut rows: Vec<String> =
+        String::from_utf8(csv).unwrap().lines().map(str::to_owned).collect();
+    rows.sort();
+    let name = place.write(next, failing());
+    let output = place.run("", &["--stdout", "--force", "--input", &name]);
+    fs::remove_dir_all(place.path(&name)).unwrap();
+    (rows, Kind::Report.parse(&output.stdout).unwrap())
+}
+
+#[test]
+fn a_history_is_made_anew_from_reports_and_archives() {
+    let place = Place::new();
+    let later = 62 * 4;
+    for run in [0, 1, 3] {
+        place.publish_run(run, if run == 0 { HEALTHY } else { failing() });
+    }
+    // Late; held and then forced; held for a change, and accepted.
+    let name = place.write(2, failing());
+    place.expect(4, "", &[&["--quiet", "--input", &name][..], &LOOSE].concat());
+    let unreached = [(1, 'd'), (2, 's'), (3, 's'), (4, '.')];
+    let name = place.write(4, unreached);
+    place.expect(4, "", &[&["--quiet", "--input", &name][..], &LOOSE].concat());
+    place.expect(0, "", &[&["--quiet", "--force", "--input", &name][..], &LOOSE].concat());
+    let all = [(1, 'd'), (2, 'd'), (3, 's'), (4, 's')];
+    for (run, code) in [(5, 4), (6, 4), (7, 0), (later, 0)] {
+        let name = place.write(run, all);
+        place.expect(code, "", &["--quiet", "--input", &name, "--gate-one-kind-failing=60"]);
+    }
+    let before = told(&place, later + 1);
+    assert_eq!(row(&before.1).consecutive_failures, 2, "two months later it began anew");
+    let retain = ["retain", "--archive-after=1", "--keep-runs=0", "--keep-days=0"];
+    place.expect(0, "", &retain);
+    assert!(place.names().contains(&"dns_health_2026-01.tar.gz".to_owned()));
+    fs::remove_file(place.path("analysis/history.sqlite")).unwrap();
+    let said = place.expect(0, "", &["history", "rebuild", "--dry-run"]);
+    assert!(said.contains("would have 9 runs, from 10 reports"), "{said}");
+    assert!(!place.path("analysis/history.sqlite").exists());
+    place.expect(0, "", &["history", "rebuild"]);
+    assert_eq!(told(&place, later + 1), before);
+    assert_eq!(place.standing(2), Some(Standing::Counted));
+    assert_eq!(place.standing(5), Some(Standing::Counted));
+
+    // It says what the reports do not hold, and keeps what was there.
+    for entry in place.files().files.iter().filter(|entry| entry.timestamp == end(later)) {
+        fs::remove_file(place.path("public").join(&entry.name)).unwrap();
+    }
+    let said = place.expect(0, "", &["history", "rebuild"]);
+    assert!(said.contains("No report is left of 1 run of the former history:"), "{said}");
+    assert!(said.contains(&scan(later, HEALTHY).plan.run_id), "{said}");
+    assert!(place.path("analysis/history.sqlite.former").exists());
+    // Damaged ones are named, and the others used.
+    fs::write(place.path("public/dns_health_2026-02-01_00-00-00.json"), "half").unwrap();
+    fs::write(place.path("analysis/history.sqlite"), vec![0x41; 5000]).unwrap();
+    let said = place.expect(7, "", &["history", "rebuild"]);
+    assert!(said.contains("cannot be told") && said.contains("dns_health_2026-02-01"), "{said}");
+    assert!(said.contains("has 8 runs"), "{said}");
+    fs::remove_dir_all(place.path("public")).unwrap();
+    fs::create_dir(place.path("public")).unwrap();
+    place.expect(3, "", &["history", "rebuild"]);
+}
+
+#[test]
+fn what_the_oldest_report_knows_from_before_it_is_not_lost() {
+    let place = Place::new();
+    for run in 0..5 {
+        place.publish_run(run, failing());
+    }
+    let files = place.files().files;
+    for entry in &files[3..] {
+        fs::remove_file(place.path("public").join(&entry.name)).unwrap();
+    }
+    place.expect(0, "", &["history", "rebuild"]);
+    place.publish_run(5, failing());
+    let latest = place.latest();
+    assert_eq!(row(&latest).consecutive_failures, 6);
+    assert_eq!(row(&latest).failing_since, Some(end(0)));
+    assert_eq!(row(&latest).recent, "dddddd");
+}
