@@ -637,7 +637,7 @@ fn relay_info(
         bandwidth: Bandwidth { consensus_weight: relay.weight, observed: known.observed_bandwidth },
         ipv6: Ipv6 {
             address: relay.ipv6.map(IpAddr::V6),
-            exit: descriptor.map(|descriptor| descriptor.ipv6_exit),
+            exit: descriptor.map(|descriptor| !descriptor.policy.ipv6.is_empty()),
         },
         country,
     }

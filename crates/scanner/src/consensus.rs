@@ -1,7 +1,8 @@
 //! Directory documents, as tor's control port gives them, to relays.
 //!
-//! Owns the reading of network status entries, server descriptors and the consensus header
-//! (dir-spec, "Router status format", "Server descriptor format", "Network status format").
+//! Owns the reading of the consensus, server descriptors and microdescriptors (dir-spec, "Router
+//! status format", "Server descriptor format", "Microdescriptors", "Network status format"), each
+//! as a [`Reader`] that takes in one line after the other, so that no document stands in memory.
 //! Every text in them is a stranger's: a line that cannot be read is skipped and counted, never
 //! fatal, and nothing here panics. Fetches nothing.
 
@@ -13,6 +14,27 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use record::Fingerprint;
+use sha2::{Digest, Sha256};
+
+use crate::policy::{ExitPolicy, Known, Ports, Rules};
+
+/// Takes in a document line by line.
+pub trait Reader {
+    /// The next line, without its end: any bytes.
+    fn line(&mut self, line: &[u8]);
+
+    /// Whether what may still come says nothing more.
+    fn is_done(&self) -> bool {
+        false
+    }
+
+    /// Takes in a piece of a document: whole lines.
+    fn lines(&mut self, piece: &[u8]) {
+        for line in piece.strip_suffix(b"\n").unwrap_or(piece).split(|&byte| byte == b'\n') {
+            self.line(line);
+        }
+    }
+}
 
 /// One relay of the consensus.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,10 +51,13 @@ pub struct Relay {
     pub flags: Vec<String>,
     /// The `w` line's `Bandwidth`, in kilobytes a second.
     pub weight: Option<u64>,
-    /// False where the `w` line says `Unmeasured=1`.
+    /// False where the `w` line says `Unmeasured=1`, in a network where others are measured. Only
+    /// the consensus itself says so; `ns/all` leaves it out.
     pub measured: bool,
     /// False where the `p` line allows no port at all; true where there is none.
     pub exits_somewhere: bool,
+    /// The SHA-256 of its microdescriptor: the `m` line of a consensus that names those.
+    pub microdescriptor: Option<[u8; 32]>,
 }
 
 impl Relay {
@@ -43,7 +68,7 @@ impl Relay {
     }
 }
 
-/// What `GETINFO ns/all` held.
+/// The relays of a consensus.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Statuses {
     /// The relays, in the document's order, each once.
@@ -52,22 +77,70 @@ pub struct Statuses {
     pub malformed: usize,
 }
 
-/// Reads network status entries: `r`, `a`, `s`, `w` and `p` lines without a header.
-#[must_use]
-pub fn parse_statuses(document: &[u8]) -> Statuses {
-    let text = String::from_utf8_lossy(document);
-    let mut statuses = Statuses::default();
-    let mut seen = HashSet::new();
-    // The entry that the following lines belong to; none after an `r` line that could not be read.
-    let mut current: Option<Relay> = None;
-    for line in text.lines() {
-        let (keyword, rest) = line.split_once(' ').unwrap_or((line, ""));
-        match (keyword, &mut current) {
+/// How long an exit waits for its resolver where the consensus does not say: tor's defaults of
+/// `exit_dns_timeout` (1 s) and `exit_dns_num_attempts` (2), measured as 2.0 s.
+pub const DEFAULT_EXIT_DNS_LIMIT: Duration = Duration::from_secs(2);
+
+/// What the consensus's header says that the scan needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// Start of its validity.
+    pub valid_after: Option<DateTime<Utc>>,
+    /// How long an exit waits for its resolver in all, after which it answers with a transient
+    /// error: the consensus parameters `exit_dns_timeout` (ms) times `exit_dns_num_attempts`.
+    pub exit_dns_limit: Duration,
+}
+
+impl Default for Header {
+    /// That of a consensus that says nothing.
+    fn default() -> Self {
+        Self { valid_after: None, exit_dns_limit: DEFAULT_EXIT_DNS_LIMIT }
+    }
+}
+
+/// Reads a consensus of either flavour, or the network status entries alone that `ns/all` has.
+#[derive(Debug, Default)]
+pub struct ConsensusReader {
+    header: Header,
+    statuses: Statuses,
+    seen: HashSet<Fingerprint>,
+    part: Part,
+    /// The entry that the following lines belong to; none after an `r` line that could not be read.
+    current: Option<Relay>,
+}
+
+/// Where in a consensus a line stands.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    #[default]
+    Header,
+    Authorities,
+    Relays,
+    Footer,
+}
+
+impl ConsensusReader {
+    /// What the header said, and the relays.
+    #[must_use]
+    pub fn finish(mut self) -> (Header, Statuses) {
+        self.statuses.relays.extend(self.current);
+        self.statuses.relays.shrink_to_fit();
+        // Too few authorities measure, as in a network for tests: then it says nothing of a relay.
+        if !self.statuses.relays.iter().any(|relay| relay.measured) {
+            self.statuses.relays.iter_mut().for_each(|relay| relay.measured = true);
+        }
+        (self.header, self.statuses)
+    }
+
+    fn status_line(&mut self, keyword: &str, rest: &str) {
+        match (keyword, &mut self.current) {
             ("r", _) => {
-                statuses.relays.extend(current.take());
+                self.statuses.relays.extend(self.current.take());
                 match parse_r(rest) {
-                    Some(relay) if seen.insert(relay.fingerprint) => current = Some(relay),
-                    _ => statuses.malformed += 1,
+                    Some(relay) if self.seen.insert(relay.fingerprint) => {
+                        self.current = Some(relay);
+                    }
+                    _ => self.statuses.malformed += 1,
                 }
             }
             ("a", Some(relay)) => {
@@ -88,34 +161,62 @@ pub fn parse_statuses(document: &[u8]) -> Statuses {
                     }
                 }
             }
-            ("p", Some(relay)) => relay.exits_somewhere = rest.trim() != "reject 1-65535",
+            ("p", Some(relay)) => relay.exits_somewhere = !Ports::parse(rest).is_empty(),
+            ("m", Some(relay)) => {
+                let digest = STANDARD_NO_PAD.decode(rest.trim()).ok();
+                relay.microdescriptor = digest.and_then(|digest| digest.try_into().ok());
+            }
             _ => {}
         }
     }
-    statuses.relays.extend(current);
-    statuses
 }
 
-/// `nickname identity digest date time address or-port dir-port`
+impl Reader for ConsensusReader {
+    fn line(&mut self, line: &[u8]) {
+        let line = String::from_utf8_lossy(line);
+        let line = line.trim_end_matches('\r');
+        let (keyword, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match (self.part, keyword) {
+            (Part::Footer, _) => {}
+            (_, "directory-footer") => self.part = Part::Footer,
+            (_, "r") => {
+                self.part = Part::Relays;
+                self.status_line(keyword, rest);
+            }
+            (Part::Relays, _) => self.status_line(keyword, rest),
+            (_, "dir-source") => self.part = Part::Authorities,
+            (Part::Header, "valid-after") => self.header.valid_after = parse_time(rest),
+            (Part::Header, "params") => self.header.exit_dns_limit = exit_dns_limit(rest),
+            (Part::Header | Part::Authorities, _) => {}
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.part == Part::Footer
+    }
+}
+
+/// `nickname identity [digest] date time address or-port dir-port`: a consensus that names
+/// microdescriptors has no digest there.
 fn parse_r(rest: &str) -> Option<Relay> {
-    let mut words = rest.split_ascii_whitespace();
-    let nickname = words.next()?.to_owned();
-    let identity = STANDARD_NO_PAD.decode(words.next()?).ok()?;
-    let fingerprint = Fingerprint::from_bytes(identity.try_into().ok()?);
-    let address = words.nth(3)?.parse().ok()?;
+    let words: Vec<&str> = rest.split_ascii_whitespace().collect();
+    let [nickname, identity, .., address, _, _] = words[..] else { return None };
+    let identity = STANDARD_NO_PAD.decode(identity).ok()?;
     Some(Relay {
-        fingerprint,
-        nickname,
-        address,
+        fingerprint: Fingerprint::from_bytes(identity.try_into().ok()?),
+        nickname: nickname.to_owned(),
+        address: address.parse().ok()?,
         ipv6: None,
         flags: Vec::new(),
         weight: None,
         measured: true,
         exits_somewhere: true,
+        microdescriptor: None,
     })
 }
 
-/// What a server descriptor says that a result repeats.
+/// What a server descriptor or a microdescriptor says of a relay. A microdescriptor has only the
+/// family and the policy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Descriptor {
     /// The operator's contact line.
@@ -126,8 +227,8 @@ pub struct Descriptor {
     pub platform: Option<String>,
     /// Observed bandwidth, bytes a second.
     pub observed_bandwidth: Option<u64>,
-    /// Whether any port may be reached over IPv6.
-    pub ipv6_exit: bool,
+    /// What it lets out.
+    pub policy: ExitPolicy,
 }
 
 /// Most bytes of a contact line that are kept: what a result may hold. A descriptor has at most
@@ -143,90 +244,189 @@ fn bounded(text: &str, most: usize) -> String {
     text[..text.floor_char_boundary(most)].to_owned()
 }
 
-/// Reads concatenated server descriptors and keeps those of the relays in `wanted`.
-#[must_use]
-pub fn parse_descriptors(
-    document: &[u8],
-    wanted: &HashSet<Fingerprint>,
-) -> HashMap<Fingerprint, Descriptor> {
-    let mut found = HashMap::new();
-    let mut current: Option<(Option<Fingerprint>, Descriptor)> = None;
-    let mut in_object = false;
-    let mut keep = |entry: Option<(Option<Fingerprint>, Descriptor)>| {
-        if let Some((Some(relay), descriptor)) = entry
-            && wanted.contains(&relay)
-        {
-            found.insert(relay, descriptor);
-        }
-    };
-    for line in document.split(|&byte| byte == b'\n') {
-        // Keys and signatures make up most of the document.
+fn words(text: &str) -> Vec<String> {
+    text.split_ascii_whitespace().map(str::to_owned).collect()
+}
+
+/// Which lines of a document stand between `-----BEGIN` and `-----END`: keys and signatures, which
+/// make up most of it.
+#[derive(Debug, Default)]
+struct Objects {
+    inside: bool,
+}
+
+impl Objects {
+    /// Whether this line is part of one.
+    fn hold(&mut self, line: &[u8]) -> bool {
         if line.starts_with(b"-----") {
-            in_object = line.starts_with(b"-----BEGIN");
-            continue;
+            self.inside = line.starts_with(b"-----BEGIN");
+            return true;
         }
-        if in_object {
-            continue;
+        self.inside
+    }
+}
+
+/// Reads server descriptors, one behind the other, and keeps those of some relays.
+#[derive(Debug)]
+pub struct DescriptorReader<'a> {
+    wanted: &'a HashSet<Fingerprint>,
+    found: HashMap<Fingerprint, Descriptor>,
+    objects: Objects,
+    known: Known,
+    /// Not between descriptors.
+    current: Option<Unfinished>,
+}
+
+#[derive(Debug, Default)]
+struct Unfinished {
+    relay: Option<Fingerprint>,
+    descriptor: Descriptor,
+    rules: Rules,
+}
+
+impl<'a> DescriptorReader<'a> {
+    /// Keeps the descriptors of the relays in `wanted`.
+    #[must_use]
+    pub fn new(wanted: &'a HashSet<Fingerprint>) -> Self {
+        Self {
+            wanted,
+            found: HashMap::new(),
+            objects: Objects::default(),
+            known: Known::default(),
+            current: None,
+        }
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn finish(mut self) -> HashMap<Fingerprint, Descriptor> {
+        self.keep();
+        self.found
+    }
+
+    fn keep(&mut self) {
+        let Some(Unfinished { relay: Some(relay), mut descriptor, rules }) = self.current.take()
+        else {
+            return;
+        };
+        if self.wanted.contains(&relay) {
+            descriptor.policy.ipv4 = self.known.shared(rules.ports());
+            descriptor.policy.ipv6 = self.known.shared(descriptor.policy.ipv6);
+            self.found.insert(relay, descriptor);
+        }
+    }
+}
+
+impl Reader for DescriptorReader<'_> {
+    fn line(&mut self, line: &[u8]) {
+        if self.objects.hold(line) {
+            return;
         }
         let line = String::from_utf8_lossy(line);
         let line = line.trim_end_matches('\r');
         let line = line.strip_prefix("opt ").unwrap_or(line);
         let (keyword, rest) = line.split_once(' ').unwrap_or((line, ""));
         if keyword == "router" {
-            keep(current.replace((None, Descriptor::default())));
-            continue;
+            self.keep();
+            self.current = Some(Unfinished::default());
+            return;
         }
-        let Some((relay, descriptor)) = &mut current else { continue };
+        let Some(Unfinished { relay, descriptor, rules }) = &mut self.current else { return };
+        // The fingerprint stands before the long lines: those of others are not copied.
+        let unwanted = relay.is_some_and(|relay| !self.wanted.contains(&relay));
         match keyword {
+            _ if unwanted => {}
             "fingerprint" => *relay = rest.replace(' ', "").parse().ok(),
             "contact" => descriptor.contact = Some(bounded(rest, MAX_CONTACT)),
             "platform" => descriptor.platform = Some(bounded(rest, MAX_PLATFORM)),
-            "family" => {
-                descriptor.family = rest.split_ascii_whitespace().map(str::to_owned).collect();
-            }
+            "family" => descriptor.family = words(rest),
             // "bandwidth" average burst observed
             "bandwidth" => {
                 descriptor.observed_bandwidth =
                     rest.split_ascii_whitespace().nth(2).and_then(|word| word.parse().ok());
             }
-            "ipv6-policy" => descriptor.ipv6_exit = rest.trim() != "reject 1-65535",
+            "accept" | "reject" => rules.add(keyword == "accept", rest),
+            "ipv6-policy" => descriptor.policy.ipv6 = Ports::parse(rest),
             _ => {}
         }
     }
-    keep(current);
-    found
 }
 
-/// How long an exit waits for its resolver where the consensus does not say: tor's defaults of
-/// `exit_dns_timeout` (1 s) and `exit_dns_num_attempts` (2), measured as 2.0 s.
-pub const DEFAULT_EXIT_DNS_LIMIT: Duration = Duration::from_secs(2);
-
-/// What the consensus's header says that the scan needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Header {
-    /// Start of its validity.
-    pub valid_after: Option<DateTime<Utc>>,
-    /// How long an exit waits for its resolver in all, after which it answers with a transient
-    /// error: the consensus parameters `exit_dns_timeout` (ms) times `exit_dns_num_attempts`.
-    pub exit_dns_limit: Duration,
+/// Reads microdescriptors, one behind the other. They do not say whose they are: the consensus
+/// does, by their digest.
+#[derive(Debug)]
+pub struct MicrodescriptorReader<'a> {
+    owners: &'a HashMap<[u8; 32], Fingerprint>,
+    found: HashMap<Fingerprint, Descriptor>,
+    objects: Objects,
+    known: Known,
+    /// Not before the first.
+    current: Option<(Sha256, Descriptor)>,
 }
 
-/// Reads the header of a consensus, whatever follows it.
+impl<'a> MicrodescriptorReader<'a> {
+    /// Keeps those whose digest is in `owners`, for the relay there.
+    #[must_use]
+    pub fn new(owners: &'a HashMap<[u8; 32], Fingerprint>) -> Self {
+        Self {
+            owners,
+            found: HashMap::new(),
+            objects: Objects::default(),
+            known: Known::default(),
+            current: None,
+        }
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn finish(mut self) -> HashMap<Fingerprint, Descriptor> {
+        self.keep();
+        self.found
+    }
+
+    fn keep(&mut self) {
+        let Some((digest, mut descriptor)) = self.current.take() else { return };
+        if let Some(relay) = self.owners.get(digest.finalize().as_slice()) {
+            let ExitPolicy { ipv4, ipv6 } = std::mem::take(&mut descriptor.policy);
+            descriptor.policy =
+                ExitPolicy { ipv4: self.known.shared(ipv4), ipv6: self.known.shared(ipv6) };
+            self.found.insert(*relay, descriptor);
+        }
+    }
+}
+
+/// Reads one microdescriptor, whosever it is.
 #[must_use]
-pub fn parse_header(document: &[u8]) -> Header {
-    let mut header = Header { valid_after: None, exit_dns_limit: DEFAULT_EXIT_DNS_LIMIT };
-    for line in document.split(|&byte| byte == b'\n') {
+pub fn microdescriptor(document: &[u8]) -> Option<Descriptor> {
+    let somebody = Fingerprint::from_bytes([0; 20]);
+    let owners = HashMap::from([(Sha256::digest(document).into(), somebody)]);
+    let mut reader = MicrodescriptorReader::new(&owners);
+    reader.lines(document);
+    reader.finish().remove(&somebody)
+}
+
+impl Reader for MicrodescriptorReader<'_> {
+    fn line(&mut self, line: &[u8]) {
+        if line.split(|&byte| byte == b' ').next() == Some(b"onion-key") && !self.objects.inside {
+            self.keep();
+            self.current = Some(Default::default());
+        }
+        let Some((digest, descriptor)) = &mut self.current else { return };
+        digest.update(line);
+        digest.update(b"\n");
+        if self.objects.hold(line) {
+            return;
+        }
         let line = String::from_utf8_lossy(line);
-        let (keyword, rest) = line.trim_end().split_once(' ').unwrap_or((line.trim_end(), ""));
+        let (keyword, rest) = line.split_once(' ').unwrap_or((&line, ""));
         match keyword {
-            "valid-after" => header.valid_after = parse_time(rest),
-            "params" => header.exit_dns_limit = exit_dns_limit(rest),
-            // The first authority or relay ends the header.
-            "dir-source" | "r" => break,
+            "family" => descriptor.family = words(rest),
+            // Without such a line nothing is let out.
+            "p" => descriptor.policy.ipv4 = Ports::parse(rest),
+            "p6" => descriptor.policy.ipv6 = Ports::parse(rest),
             _ => {}
         }
     }
-    header
 }
 
 /// A time as directory documents write it: `2026-01-02 03:04:05`, UTC.
@@ -290,6 +490,20 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn read<R: Reader>(mut reader: R, document: &[u8]) -> R {
+        reader.lines(document);
+        reader
+    }
+
+    fn statuses(document: &[u8]) -> Statuses {
+        read(ConsensusReader::default(), document).finish().1
+    }
+
+    fn descriptors(document: &[u8], wanted: &[Fingerprint]) -> HashMap<Fingerprint, Descriptor> {
+        let wanted = wanted.iter().copied().collect();
+        read(DescriptorReader::new(&wanted), document).finish()
+    }
+
     const TWO: &str = "\
 r correct ABEiM0RVZneImaq7zN3u/wARIjM AAAA 2038-01-01 00:00:00 192.0.2.7 9001 0
 a [2001:db8::7]:9001
@@ -304,7 +518,7 @@ p reject 1-65535
 
     #[test]
     fn reads_entries_without_a_header() {
-        let statuses = parse_statuses(TWO.as_bytes());
+        let statuses = statuses(TWO.as_bytes());
         assert_eq!(statuses.malformed, 0);
         let [first, second] = &statuses.relays[..] else { panic!("{statuses:?}") };
         assert_eq!(first.fingerprint.to_string(), "00112233445566778899AABBCCDDEEFF00112233");
@@ -319,7 +533,7 @@ p reject 1-65535
     #[test]
     fn an_entry_that_cannot_be_read_takes_no_lines_from_its_neighbour() {
         let broken = "r short AAAA\ns Exit\nw Bandwidth=1\n";
-        let statuses = parse_statuses(format!("{TWO}{broken}{TWO}").as_bytes());
+        let statuses = statuses(format!("{TWO}{broken}{TWO}").as_bytes());
         assert_eq!(statuses.relays.len(), 2, "duplicates are not relays");
         assert_eq!(statuses.malformed, 3);
         assert!(!statuses.relays[1].exits_somewhere);
@@ -329,19 +543,21 @@ p reject 1-65535
     fn reads_descriptors_with_bytes_that_are_not_text() {
         let mut document = b"router a 192.0.2.1 9001 0 0\nfingerprint 0011 2233 4455 6677 8899 \
             AABB CCDD EEFF 0011 2233\nplatform Tor 0.4.9.11 on Linux\nbandwidth 1 2 3\n\
-            family $AA bb\nipv6-policy accept 1-65535\nonion-key\n-----BEGIN RSA PUBLIC KEY-----\n\
+            family $AA bb\nreject 10.0.0.0/8:*\naccept *:80\nreject *:*\n\
+            ipv6-policy accept 1-65535\nonion-key\n-----BEGIN RSA PUBLIC KEY-----\n\
             contact inside an object\n-----END RSA PUBLIC KEY-----\ncontact <b>"
             .to_vec();
         document.extend(b"\xff\x1b[2J</b>\nrouter b 192.0.2.2 9001 0 0\ncontact nobody\n");
         let relay = "00112233445566778899AABBCCDDEEFF00112233".parse().unwrap();
-        let found = parse_descriptors(&document, &HashSet::from([relay]));
+        let found = descriptors(&document, &[relay]);
         assert_eq!(found.len(), 1);
         let descriptor = &found[&relay];
         assert_eq!(descriptor.contact.as_deref(), Some("<b>\u{fffd}\u{1b}[2J</b>"));
         assert_eq!(descriptor.family, ["$AA", "bb"]);
         assert_eq!(descriptor.observed_bandwidth, Some(3));
-        assert!(descriptor.ipv6_exit);
-        assert!(parse_descriptors(&document, &HashSet::new()).is_empty());
+        assert_eq!(descriptor.policy.ipv4, Ports::parse("accept 80"));
+        assert_eq!(descriptor.policy.ipv6, Ports::parse("accept 1-65535"));
+        assert!(descriptors(&document, &[]).is_empty());
     }
 
     #[test]
@@ -353,22 +569,71 @@ p reject 1-65535
         document.extend(b"\ncontact ");
         document.extend([0xff; 10_000]);
         let relay = relay.parse().unwrap();
-        let descriptor = &parse_descriptors(&document, &HashSet::from([relay]))[&relay];
+        let descriptor = &descriptors(&document, &[relay])[&relay];
         assert_eq!(descriptor.platform.as_ref().unwrap().len(), MAX_PLATFORM);
         // A replaced byte has three.
         assert_eq!(descriptor.contact.as_ref().unwrap().len(), MAX_CONTACT / 3 * 3);
     }
 
+    const CONSENSUS: &str = "network-status-version 3 microdesc
+valid-after 2026-01-02 03:00:00
+params a=1 exit_dns_num_attempts=3 exit_dns_timeout=500
+dir-source x
+contact r s w p
+valid-after 2000-01-01 00:00:00
+r first ABEiM0RVZneImaq7zN3u/wARIjM 2038-01-01 00:00:00 192.0.2.7 9001 0
+m K7IWK1SUa2fYQ2UnTHS7QEVCmfVu7XxAY9qg4oQ4vnQ
+s Exit Running
+w Bandwidth=5 Unmeasured=1
+r second //////////////////////////8 2038-01-01 00:00:00 192.0.2.8 9001 0
+m short
+w Bandwidth=7
+directory-footer
+bandwidth-weights Wbd=0
+r third AAAAAAAAAAAAAAAAAAAAAAAAAAA 2038-01-01 00:00:00 192.0.2.9 9001 0
+";
+
     #[test]
-    fn reads_the_header_and_its_parameters() {
-        let header = parse_header(
-            b"network-status-version 3\nvalid-after 2026-01-02 03:00:00\n\
-              params a=1 exit_dns_num_attempts=3 exit_dns_timeout=500\ndir-source x\n\
-              valid-after 2000-01-01 00:00:00\n",
-        );
+    fn reads_a_consensus_that_names_microdescriptors() {
+        let reader = read(ConsensusReader::default(), CONSENSUS.as_bytes());
+        assert!(reader.is_done());
+        let (header, statuses) = reader.finish();
         assert_eq!(header.valid_after.unwrap().to_rfc3339(), "2026-01-02T03:00:00+00:00");
         assert_eq!(header.exit_dns_limit, Duration::from_millis(1500));
-        assert_eq!(parse_header(b"").exit_dns_limit, DEFAULT_EXIT_DNS_LIMIT);
+        assert_eq!(statuses.malformed, 0);
+        let [first, second] = &statuses.relays[..] else { panic!("{statuses:?}") };
+        assert_eq!(first.address.to_string(), "192.0.2.7");
+        assert_eq!(first.microdescriptor.unwrap()[..2], [0x2b, 0xb2]);
+        assert!(first.has("Exit") && !first.measured);
+        assert!(second.microdescriptor.is_none() && second.measured);
+        assert_eq!(read(ConsensusReader::default(), b"").finish(), Default::default());
+    }
+
+    #[test]
+    fn where_nobody_measures_nobody_is_unmeasured() {
+        let unmeasured = TWO.replace("Bandwidth=9\n", "Bandwidth=9 Unmeasured=1\n");
+        assert!(statuses(unmeasured.as_bytes()).relays.iter().all(|relay| relay.measured));
+    }
+
+    #[test]
+    fn a_microdescriptor_belongs_to_whom_the_consensus_says() {
+        let key = "onion-key\n-----BEGIN RSA PUBLIC KEY-----\nonion-key\n\
+            -----END RSA PUBLIC KEY-----\nntor-onion-key x\n";
+        let web = format!("{key}family $AA bb\np accept 80,443\np6 reject 25\nid ed25519 x\n");
+        let none = format!("{key}id ed25519 y\n");
+        let relay = |byte| Fingerprint::from_bytes([byte; 20]);
+        let owners = [(&web, relay(1)), (&none, relay(2))]
+            .map(|(document, relay)| (Sha256::digest(document.as_bytes()).into(), relay))
+            .into();
+        let document = format!("{web}{key}p accept 1\n{none}");
+        let found = read(MicrodescriptorReader::new(&owners), document.as_bytes()).finish();
+        assert_eq!(found.len(), 2, "one is nobody's");
+        assert_eq!(found[&relay(1)].family, ["$AA", "bb"]);
+        assert_eq!(found[&relay(1)].policy.ipv4, Ports::parse("accept 80,443"));
+        assert_eq!(found[&relay(1)].policy.ipv6, Ports::parse("reject 25"));
+        assert!(!found[&relay(2)].policy.allows_anything());
+        assert_eq!(microdescriptor(web.as_bytes()).as_ref(), Some(&found[&relay(1)]));
+        assert_eq!(microdescriptor(b"p accept 80\n"), None);
     }
 
     #[test]
@@ -401,11 +666,10 @@ p reject 1-65535
     proptest! {
         #[test]
         fn hostile_bytes_never_panic(bytes: Vec<u8>, lines in "([rawsp] [ -~é\\x1b]{0,60}\n){0,20}") {
-            let wanted = HashSet::new();
             for document in [&bytes[..], lines.as_bytes()] {
-                let _ = parse_statuses(document);
-                let _ = parse_descriptors(document, &wanted);
-                let _ = parse_header(document);
+                let _ = statuses(document);
+                let _ = descriptors(document, &[]);
+                let _ = read(MicrodescriptorReader::new(&HashMap::new()), document).finish();
                 let _ = parse_country(document);
             }
         }

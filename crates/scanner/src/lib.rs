@@ -1,7 +1,7 @@
 //! Asks every exit of the Tor network to resolve a name, and says truthfully what happened.
 //!
-//! The decisions are pure: [`consensus`], [`select`], [`names`], [`hops`], [`probe`],
-//! [`schedule`] and [`classify`] are told the time and given their randomness. [`driver`],
+//! The decisions are pure: [`consensus`], [`policy`], [`select`], [`names`], [`hops`],
+//! [`probe`], [`schedule`] and [`classify`] are told the time and given their randomness. [`driver`],
 //! [`session`], [`own_tor`], [`ask`], [`directory`], [`results`], [`progress`] and [`signals`]
 //! are the edge. [`app`] puts them in order. Reads no history: that is the report's business.
 
@@ -16,6 +16,7 @@ pub mod dry_run;
 pub mod hops;
 pub mod names;
 pub mod own_tor;
+pub mod policy;
 pub mod probe;
 pub mod progress;
 pub mod results;

@@ -87,7 +87,8 @@ pub fn select<'a>(
     criteria: &Criteria,
 ) -> Selected<'a> {
     let resolves_ipv6 = |relay: &Relay| {
-        !criteria.ipv6 || descriptors.get(&relay.fingerprint).is_some_and(|d| d.ipv6_exit)
+        !criteria.ipv6
+            || descriptors.get(&relay.fingerprint).is_some_and(|d| !d.policy.ipv6.is_empty())
     };
     let in_shard = |relay: &Fingerprint| criteria.shard.is_none_or(|shard| shard.holds(relay));
     let in_part = |relay: &Relay| {
@@ -130,6 +131,7 @@ pub fn select<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Ports;
 
     fn relay(byte: u8, flags: &str) -> Relay {
         Relay {
@@ -141,6 +143,7 @@ mod tests {
             weight: Some(1),
             measured: true,
             exits_somewhere: true,
+            microdescriptor: None,
         }
     }
 
@@ -158,7 +161,8 @@ mod tests {
 
     fn chosen(criteria: &Criteria) -> (Vec<u8>, Vec<(u8, Excluded)>) {
         let network = network();
-        let ipv6 = Descriptor { ipv6_exit: true, ..Descriptor::default() };
+        let mut ipv6 = Descriptor::default();
+        ipv6.policy.ipv6 = Ports::parse("accept 443");
         let descriptors = HashMap::from([(Fingerprint::from_bytes([2; 20]), ipv6)]);
         let countries = HashMap::from([([192, 0, 2, 1].into(), "se".to_owned())]);
         let selected = select(&network, &descriptors, &countries, criteria);

@@ -37,6 +37,10 @@ const READ_SIZE: usize = 64 << 10;
 /// this the connection is given up, and everyone learns why.
 const MAX_WAITING_EVENTS: usize = 256 << 20;
 
+/// How many pieces of a document may wait for their reader; until there is room, nothing more is
+/// read.
+const WAITING_PIECES: usize = 2;
+
 /// What an event weighs beside its bytes.
 const EVENT_WEIGHT: usize = 256;
 
@@ -48,8 +52,9 @@ pub struct ConnectOptions {
     /// How long connecting and the handshake may take together.
     pub timeout: Duration,
     /// How long the reply to a command may take, counted from when it was submitted or the reply
-    /// before it was whole. Past this the connection is given up for everyone: tor answers in order,
-    /// so that nobody behind would be answered either.
+    /// before it was whole, and within a document that is read in pieces ([`Control::read_info`])
+    /// from the piece before. Past this the connection is given up for everyone: tor answers in
+    /// order, so that nobody behind would be answered either.
     pub reply_timeout: Duration,
 }
 
@@ -101,13 +106,32 @@ enum Pending {
     Failed(Option<Error>),
 }
 
+/// A document that tor sends, piece by piece, so that it never stands in memory as a whole.
+///
+/// Whoever has one reads on: until a piece has been taken, nothing else is read from the
+/// connection. Dropping it lets the rest pass by.
+#[derive(Debug)]
+pub struct Pieces {
+    key: String,
+    pieces: mpsc::Receiver<Bytes>,
+    reply: Option<PendingReply>,
+}
+
 type Answer = Result<Vec<ReplyLine>, Error>;
 
 /// A command on its way to the task.
 #[derive(Debug)]
 struct Request {
     line: Bytes,
+    asked: Asked,
+}
+
+/// Someone whose answer is due.
+#[derive(Debug)]
+struct Asked {
     answer: oneshot::Sender<Answer>,
+    /// Where the pieces of the answer's data go, if it is read in pieces.
+    pieces: Option<mpsc::Sender<Bytes>>,
     submitted: Instant,
 }
 
@@ -223,13 +247,16 @@ impl Control {
     ///
     /// Nothing bounds how many commands may be under way but their callers.
     pub fn submit(&self, command: impl Borrow<Command>) -> PendingReply {
-        let command = command.borrow();
+        self.send(command.borrow(), None)
+    }
+
+    fn send(&self, command: &Command, pieces: Option<mpsc::Sender<Bytes>>) -> PendingReply {
         let line = match command.encode() {
             Ok(line) => line,
             Err(error) => return PendingReply(Pending::Failed(Some(error))),
         };
         let (answer, lines) = oneshot::channel();
-        let request = Request { line, answer, submitted: now() };
+        let request = Request { line, asked: Asked { answer, pieces, submitted: now() } };
         // Fails only when the task has ended, and then the answer's channel is closed as well.
         let _ = self.commands.send(request);
         let shared = Arc::clone(&self.shared);
@@ -243,6 +270,13 @@ impl Control {
     /// Any [`Error`] of [`PendingReply`]; [`Error::Protocol`] where the answer does not fit.
     pub async fn get_info(&self, keys: &[&str]) -> Result<Vec<(String, Vec<u8>)>, Error> {
         self.submit(Command::GetInfo(owned(keys))).await?.info(keys)
+    }
+
+    /// `GETINFO` of one key, for a value that is a long document: see [`Pieces`].
+    pub fn read_info(&self, key: &str) -> Pieces {
+        let (sender, pieces) = mpsc::channel(WAITING_PIECES);
+        let reply = self.send(&Command::GetInfo(vec![key.to_owned()]), Some(sender));
+        Pieces { key: key.to_owned(), pieces, reply: Some(reply) }
     }
 
     /// `GETCONF`: one entry for each line of the answer, `None` for an option at its default.
@@ -374,6 +408,24 @@ impl Future for PendingReply {
     }
 }
 
+impl Pieces {
+    /// The next piece: whole lines with any bytes, each ended by a line feed; or the whole of a
+    /// value so short that tor gives it without an end of line. `None` at the document's end.
+    ///
+    /// # Errors
+    ///
+    /// Any [`Error`] of [`PendingReply`], also after pieces of the document have come;
+    /// [`Error::Protocol`] where the answer does not fit.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        if let Some(piece) = self.pieces.recv().await {
+            return Ok(Some(piece));
+        }
+        let Some(reply) = self.reply.take() else { return Ok(None) };
+        let value = reply.await?.info(&[&self.key])?.pop().map(|(_, rest)| rest);
+        Ok(value.filter(|rest| !rest.is_empty()).map(Bytes::from))
+    }
+}
+
 impl Events {
     /// The next event; `None` when the connection has ended and every event read before has been
     /// taken: [`Self::lost`] then tells why. Nothing is lost where this is given up and called
@@ -398,8 +450,8 @@ struct Task {
     /// weight is bounded by [`MAX_WAITING_EVENTS`].
     events: mpsc::UnboundedSender<(Stamped, usize)>,
     /// Those whose answers are due, in the order of their commands.
-    in_flight: VecDeque<(oneshot::Sender<Answer>, Instant)>,
-    /// When the last answer was whole.
+    in_flight: VecDeque<Asked>,
+    /// When the last answer, or piece of one, came.
     answered: Instant,
     reply_timeout: Duration,
     shared: Arc<Shared>,
@@ -412,11 +464,11 @@ impl Task {
         // First the reason, then the news, so that whoever is woken finds it.
         let error = self.shared.lost.get_or_init(|| error).clone();
         self.requests.close();
-        for (answer, _) in self.in_flight.drain(..) {
-            let _ = answer.send(Err(error.clone()));
+        for asked in self.in_flight.drain(..) {
+            let _ = asked.answer.send(Err(error.clone()));
         }
         while let Ok(request) = self.requests.try_recv() {
-            let _ = request.answer.send(Err(error.clone()));
+            let _ = request.asked.answer.send(Err(error.clone()));
         }
     }
 
@@ -429,24 +481,35 @@ impl Task {
         let mut unwritable = None;
         let mut requests_end = false;
         let mut events_end = false;
+        // A piece of a document, until its reader has room for it.
+        let mut piece = None;
         loop {
             if requests_end && events_end && self.in_flight.is_empty() {
                 return Ok(());
             }
-            let silent_at = self
-                .in_flight
-                .front()
-                .map(|(_, submitted)| (*submitted).max(self.answered) + self.reply_timeout);
+            let first = self.in_flight.front();
+            let reader = first.and_then(|asked| asked.pieces.as_ref());
+            messages.decoder_mut().pass_on(reader.is_some());
+            let silent_at =
+                first.map(|asked| asked.submitted.max(self.answered) + self.reply_timeout);
             // Each branch may be given up at any point without losing a byte.
             tokio::select! {
-                message = messages.next() => match message {
-                    Some(Ok(message)) => self.take(message)?,
+                room = room(reader.cloned()), if piece.is_some() => {
+                    if let (Some(room), Some(piece)) = (room, piece.take()) {
+                        room.send(piece);
+                    }
+                    self.answered = now();
+                },
+                message = messages.next(), if piece.is_none() => match message {
+                    Some(Ok(Message::Data(data))) => piece = Some(data),
+                    Some(Ok(Message::Reply(lines))) => self.reply(lines)?,
+                    Some(Ok(Message::Event(lines))) => self.event(&lines)?,
                     Some(Err(error)) => return Err(self.failed(error)),
                     None => return Err(self.gone("tor closed it", unwritable)),
                 },
                 request = self.requests.recv(), if !requests_end => match request {
-                    Some(Request { line, answer, submitted }) => {
-                        self.in_flight.push_back((answer, submitted));
+                    Some(Request { line, asked }) => {
+                        self.in_flight.push_back(asked);
                         messages.decoder_mut().encode(line, &mut out)
                             .map_err(|error| self.gone("a command could not be sent", Some(error)))?;
                     }
@@ -460,7 +523,7 @@ impl Task {
                     }
                 },
                 () = self.events.closed(), if !events_end => events_end = true,
-                () = sleep_until(silent_at), if silent_at.is_some() => return Err(Error::Silent {
+                () = sleep_until(silent_at), if silent_at.is_some() && piece.is_none() => return Err(Error::Silent {
                     addr: self.shared.addr.clone(),
                     after: self.reply_timeout,
                     waiting_for: "the reply to a command",
@@ -469,45 +532,42 @@ impl Task {
         }
     }
 
-    fn take(&mut self, message: Message) -> Result<(), Error> {
-        match message {
-            Message::Reply(lines) => {
-                let Some((answer, _)) = self.in_flight.pop_front() else {
-                    let said = lines.first().map(|line| crate::line::excerpt(&line.text));
-                    return Err(Error::Protocol {
-                        what: format!(
-                            "{} sent a reply that nobody asked for: \"{}\"; the connection is given up",
-                            self.shared.addr,
-                            said.unwrap_or_default()
-                        ),
-                    });
-                };
-                self.answered = now();
-                // Whoever asked may have gone: the answer is theirs all the same.
-                let _ = answer.send(Ok(lines));
-                Ok(())
-            }
-            Message::Event(lines) => {
-                // Nobody may want them any more.
-                if self.events.is_closed() {
-                    return Ok(());
-                }
-                let at = now().into_std();
-                let bytes: usize = lines.iter().map(|line| line.text.len() + line.data.len()).sum();
-                let weight = bytes + EVENT_WEIGHT * lines.len();
-                let waiting = self.shared.waiting_events.fetch_add(weight, Ordering::Relaxed);
-                if waiting > MAX_WAITING_EVENTS {
-                    return Err(self.gone(
-                        "its events were not read, and outgrew what may wait: a fault of this \
-                         program",
-                        None,
-                    ));
-                }
-                let stamped = Stamped { at, event: Event::parse(&lines) };
-                let _ = self.events.send((stamped, weight));
-                Ok(())
-            }
+    /// Hands an answer to whom it is due.
+    fn reply(&mut self, lines: Vec<ReplyLine>) -> Result<(), Error> {
+        let Some(asked) = self.in_flight.pop_front() else {
+            let said = lines.first().map(|line| crate::line::excerpt(&line.text));
+            return Err(Error::Protocol {
+                what: format!(
+                    "{} sent a reply that nobody asked for: \"{}\"; the connection is given up",
+                    self.shared.addr,
+                    said.unwrap_or_default()
+                ),
+            });
+        };
+        self.answered = now();
+        // Whoever asked may have gone: the answer is theirs all the same.
+        let _ = asked.answer.send(Ok(lines));
+        Ok(())
+    }
+
+    fn event(&self, lines: &[ReplyLine]) -> Result<(), Error> {
+        // Nobody may want them any more.
+        if self.events.is_closed() {
+            return Ok(());
         }
+        let at = now().into_std();
+        let bytes: usize = lines.iter().map(|line| line.text.len() + line.data.len()).sum();
+        let weight = bytes + EVENT_WEIGHT * lines.len();
+        let waiting = self.shared.waiting_events.fetch_add(weight, Ordering::Relaxed);
+        if waiting > MAX_WAITING_EVENTS {
+            return Err(self.gone(
+                "its events were not read, and outgrew what may wait: a fault of this program",
+                None,
+            ));
+        }
+        let stamped = Stamped { at, event: Event::parse(lines) };
+        let _ = self.events.send((stamped, weight));
+        Ok(())
     }
 
     fn failed(&self, error: DecodeError) -> Error {
@@ -526,6 +586,11 @@ impl Task {
             source: source.map(Arc::new),
         }
     }
+}
+
+/// Room for one piece; `None` where its reader has gone.
+async fn room(reader: Option<mpsc::Sender<Bytes>>) -> Option<mpsc::OwnedPermit<Bytes>> {
+    reader?.reserve_owned().await.ok()
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

@@ -3,7 +3,7 @@
 //! Owns the lowest layer of the grammar: status code, divider, text, and the dot-stuffed data that
 //! may follow. Tolerates any split of the bytes: what is not whole yet is no error, it waits. Never
 //! reads a socket, and gives no line a meaning. Memory is bounded by the limits below, whatever
-//! arrives.
+//! arrives; data that is passed on in pieces is never held as a whole.
 
 use bytes::{Bytes, BytesMut};
 
@@ -11,8 +11,9 @@ use bytes::{Bytes, BytesMut};
 /// that names every relay: about 70 bytes for each of some 10 000.
 pub const MAX_LINE: usize = 4 << 20;
 
-/// The largest data that may follow one line, and the largest reply or event in all, in bytes as
-/// they are held. The largest that tor sends today is `desc/all-recent`, with about 25 MB.
+/// The largest data that may follow one line, and the largest reply or event in all, in bytes
+/// without dots and carriage returns. The largest that tor sends today is `desc/all-recent`, with
+/// about 25 MB.
 pub const MAX_REPLY: usize = 256 << 20;
 
 const CRLF: &[u8] = b"\r\n";
@@ -38,8 +39,18 @@ pub struct ReplyLine {
     /// The text after the divider, without the CRLF: any bytes.
     pub text: Bytes,
     /// What followed a `+` line, with its dots unstuffed and each CRLF made a line feed: every line
-    /// of it ends with one, the last one too. Empty after the other dividers.
+    /// of it ends with one, the last one too. Empty after the other dividers. Of data that was
+    /// passed on in pieces, the last piece.
     pub data: Bytes,
+}
+
+/// What is read next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// A line, with all of its data or the last piece of it.
+    Line(ReplyLine),
+    /// Whole lines of the data of a reply's line that is still to come, as [`ReplyLine::data`].
+    Data(Bytes),
 }
 
 /// Bytes that are not a reply.
@@ -64,52 +75,74 @@ pub struct LineReader {
     max_data: usize,
     /// How much of the buffer is known to hold no line's end.
     searched: usize,
-    /// The `+` line whose data is arriving, and that data.
-    data: Option<(ReplyLine, BytesMut)>,
+    /// Whether the data of a reply is passed on in pieces.
+    in_pieces: bool,
+    /// The `+` line whose data is arriving.
+    arriving: Option<Arriving>,
+}
+
+/// A line whose data has not all come.
+#[derive(Debug)]
+struct Arriving {
+    line: ReplyLine,
+    /// What has come and was not passed on.
+    data: BytesMut,
+    /// Bytes of data in all.
+    size: usize,
+    in_pieces: bool,
 }
 
 impl LineReader {
     /// A reader that takes at most `max_data` bytes of data behind one line: see [`MAX_REPLY`].
     #[must_use]
     pub const fn new(max_data: usize) -> Self {
-        Self { max_data, searched: 0, data: None }
+        Self { max_data, searched: 0, in_pieces: false, arriving: None }
     }
 
-    /// The next line, taken out of `buffer`; `None` while it is not whole: call again, with more
-    /// bytes appended.
+    /// Whether the data of the replies that begin from now on is passed on in pieces. The data of
+    /// events never is.
+    pub const fn pass_on(&mut self, in_pieces: bool) {
+        self.in_pieces = in_pieces;
+    }
+
+    /// The next line or piece of data, taken out of `buffer`; `None` while it is not whole: call
+    /// again, with more bytes appended.
     ///
     /// # Errors
     ///
     /// [`LineError`], after which the place in the stream is lost and nothing more can be read.
-    pub fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<ReplyLine>, LineError> {
-        while let Some(line) = self.raw_line(buffer)? {
-            let Some((mut owner, mut data)) = self.data.take() else {
-                let line = parse(line.freeze())?;
+    pub fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<Piece>, LineError> {
+        while let Some(raw) = self.raw_line(buffer)? {
+            let Some(mut arriving) = self.arriving.take() else {
+                let line = parse(raw.freeze())?;
                 if line.divider == Divider::Data {
-                    self.data = Some((line, BytesMut::new()));
+                    let in_pieces = self.in_pieces && line.code / 100 != 6;
+                    self.arriving =
+                        Some(Arriving { line, data: BytesMut::new(), size: 0, in_pieces });
                     continue;
                 }
-                return Ok(Some(line));
+                return Ok(Some(Piece::Line(line)));
             };
-            if line.as_ref() == b"." {
-                owner.data = data.freeze();
-                return Ok(Some(owner));
+            if raw.as_ref() == b"." {
+                arriving.line.data = arriving.data.freeze();
+                return Ok(Some(Piece::Line(arriving.line)));
             }
-            let unstuffed = line.strip_prefix(b".").unwrap_or(&line);
-            if data.len() + unstuffed.len() + 1 > self.max_data {
+            let unstuffed = raw.strip_prefix(b".").unwrap_or(&raw);
+            arriving.size += unstuffed.len() + 1;
+            if arriving.size > self.max_data {
                 return Err(LineError::ReplyTooLarge(self.max_data));
             }
-            data.extend_from_slice(unstuffed);
-            data.extend_from_slice(b"\n");
-            self.data = Some((owner, data));
+            arriving.data.extend_from_slice(unstuffed);
+            arriving.data.extend_from_slice(b"\n");
+            self.arriving = Some(arriving);
         }
-        Ok(None)
+        Ok(self.arriving.as_mut().and_then(Arriving::piece).map(Piece::Data))
     }
 
     /// Whether everything taken so far made whole lines; what waits in the buffer apart.
     #[must_use]
     pub const fn between_lines(&self) -> bool {
-        self.data.is_none()
+        self.arriving.is_none()
     }
 
     /// The next bytes up to a CRLF, which is taken with them and dropped.
@@ -129,6 +162,13 @@ impl LineReader {
         let mut line = buffer.split_to(length + CRLF.len());
         line.truncate(length);
         Ok(Some(line))
+    }
+}
+
+impl Arriving {
+    /// What can be passed on.
+    fn piece(&mut self) -> Option<Bytes> {
+        (self.in_pieces && !self.data.is_empty()).then(|| self.data.split().freeze())
     }
 }
 
@@ -174,8 +214,35 @@ mod tests {
         let mut lines = Vec::new();
         for piece in pieces {
             buffer.extend_from_slice(piece);
-            while let Some(line) = reader.next(&mut buffer)? {
-                lines.push(line);
+            while let Some(piece) = reader.next(&mut buffer)? {
+                match piece {
+                    Piece::Line(line) => lines.push(line),
+                    Piece::Data(data) => panic!("{data:?} was not to be passed on"),
+                }
+            }
+        }
+        Ok(lines)
+    }
+
+    /// The same where data is passed on in pieces, put together again.
+    fn read_in_pieces(pieces: &[&[u8]]) -> Result<Vec<ReplyLine>, LineError> {
+        let (mut reader, mut buffer) = (LineReader::new(MAX_REPLY), BytesMut::new());
+        reader.pass_on(true);
+        let (mut lines, mut passed_on) = (Vec::new(), BytesMut::new());
+        for piece in pieces {
+            buffer.extend_from_slice(piece);
+            while let Some(piece) = reader.next(&mut buffer)? {
+                match piece {
+                    Piece::Data(data) => {
+                        assert!(data.ends_with(b"\n"), "whole lines: {data:?}");
+                        passed_on.extend_from_slice(&data);
+                    }
+                    Piece::Line(mut line) => {
+                        passed_on.extend_from_slice(&line.data);
+                        line.data = passed_on.split().freeze();
+                        lines.push(line);
+                    }
+                }
             }
         }
         Ok(lines)
@@ -203,9 +270,32 @@ mod tests {
         for at in 0..=SAMPLE.len() {
             let (head, tail) = SAMPLE.split_at(at);
             assert_eq!(read_all(&[head, tail]).unwrap(), sample(), "split at {at}");
+            assert_eq!(read_in_pieces(&[head, tail]).unwrap(), sample(), "split at {at}");
         }
         let bytes: Vec<_> = SAMPLE.chunks(1).collect();
         assert_eq!(read_all(&bytes).unwrap(), sample());
+        assert_eq!(read_in_pieces(&bytes).unwrap(), sample());
+    }
+
+    #[test]
+    fn what_is_passed_on_is_not_held() {
+        let (mut reader, mut buffer) = (LineReader::new(MAX_REPLY), BytesMut::from("250+x=\r\n"));
+        reader.pass_on(true);
+        for _ in 0..1000 {
+            buffer.extend_from_slice(b"..a\r\nbb\r\nhal");
+            let piece = reader.next(&mut buffer).unwrap();
+            assert!(matches!(piece, Some(Piece::Data(data)) if data.ends_with(b".a\nbb\n")));
+            assert_eq!(reader.next(&mut buffer), Ok(None));
+            assert_eq!(buffer, "hal");
+            let held = reader.arriving.as_ref().unwrap();
+            assert_eq!((held.data.len(), held.line.data.len()), (0, 0));
+            buffer.clear();
+        }
+        // The data of an event is part of it.
+        let (mut reader, mut buffer) = (LineReader::new(MAX_REPLY), BytesMut::new());
+        reader.pass_on(true);
+        buffer.extend_from_slice(b"650+NS\r\na\r\n");
+        assert_eq!(reader.next(&mut buffer), Ok(None));
     }
 
     #[test]
@@ -253,12 +343,15 @@ mod tests {
 
     #[test]
     fn data_without_an_end_is_refused() {
-        let (mut reader, mut buffer) = (LineReader::new(1000), BytesMut::from("250+x=\r\n"));
-        buffer.extend_from_slice(&b"123456789\r\n".repeat(100));
-        assert_eq!(reader.next(&mut buffer), Ok(None));
-        assert!(!reader.between_lines());
-        buffer.extend_from_slice(CRLF);
-        assert_eq!(reader.next(&mut buffer), Err(LineError::ReplyTooLarge(1000)));
+        for in_pieces in [false, true] {
+            let (mut reader, mut buffer) = (LineReader::new(1000), BytesMut::from("250+x=\r\n"));
+            reader.pass_on(in_pieces);
+            buffer.extend_from_slice(&b"123456789\r\n".repeat(100));
+            assert_eq!(reader.next(&mut buffer).unwrap().is_some(), in_pieces);
+            assert!(!reader.between_lines());
+            buffer.extend_from_slice(CRLF);
+            assert_eq!(reader.next(&mut buffer), Err(LineError::ReplyTooLarge(1000)));
+        }
     }
 
     proptest! {
@@ -277,6 +370,7 @@ mod tests {
             }
             pieces.push(&bytes[from..]);
             prop_assert_eq!(read_all(&pieces), read_all(&[&bytes]));
+            prop_assert_eq!(read_in_pieces(&pieces), read_all(&[&bytes]));
         }
 
         #[test]

@@ -6,15 +6,17 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use tokio_util::codec::{Decoder, Encoder};
 
-use crate::line::{Divider, LineError, LineReader, MAX_REPLY, ReplyLine, excerpt};
+use crate::line::{Divider, LineError, LineReader, MAX_REPLY, Piece, ReplyLine, excerpt};
 use crate::{CircuitId, Error, quoted};
 
 /// What each line of a reply weighs beside its bytes, so that a flood of empty lines is bounded too.
 const LINE_WEIGHT: usize = 128;
 
-/// The whole lines of something that tor sent.
+/// The whole lines of something that tor sent, or a piece of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
+    /// A piece of the data of a reply, the end of which is still to come: see [`Codec::pass_on`].
+    Data(Bytes),
     /// The answer to a command.
     Reply(Vec<ReplyLine>),
     /// Something that tor tells of itself: status codes 600 to 699.
@@ -55,6 +57,12 @@ impl Codec {
         }
     }
 
+    /// Whether the data of the replies that begin from now on is passed on in pieces, as
+    /// [`Message::Data`]; the reply itself then has the last piece alone.
+    pub const fn pass_on(&mut self, in_pieces: bool) {
+        self.lines.pass_on(in_pieces);
+    }
+
     /// Whether all bytes taken so far made whole messages; what waits in the buffer apart.
     #[must_use]
     pub fn between_messages(&self) -> bool {
@@ -67,7 +75,11 @@ impl Codec {
     ///
     /// [`LineError`], after which the place in the stream is lost.
     pub fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<Message>, LineError> {
-        while let Some(line) = self.lines.next(buffer)? {
+        while let Some(piece) = self.lines.next(buffer)? {
+            let line = match piece {
+                Piece::Line(line) => line,
+                Piece::Data(data) => return Ok(Some(Message::Data(data))),
+            };
             // Tor writes a reply in one piece; should an event ever come between its lines, the
             // codes tell them apart.
             let is_event = line.code / 100 == 6;
@@ -276,7 +288,7 @@ mod tests {
     fn reply(bytes: &[u8]) -> Result<Reply, Error> {
         match messages(bytes).remove(0) {
             Message::Reply(lines) => Reply::new("TEST", lines),
-            Message::Event(_) => panic!("an event"),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -288,6 +300,7 @@ mod tests {
             .map(|message| match message {
                 Message::Reply(lines) => ("reply", lines.len(), lines[0].code),
                 Message::Event(lines) => ("event", lines.len(), lines[0].code),
+                Message::Data(_) => panic!("{message:?}"),
             })
             .collect();
         assert_eq!(

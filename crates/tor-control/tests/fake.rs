@@ -68,8 +68,8 @@ async fn serve<F: Future<Output = ()> + Send>(
 fn options() -> ConnectOptions {
     ConnectOptions {
         password: None,
-        timeout: Duration::from_secs(20),
-        reply_timeout: Duration::from_secs(20),
+        timeout: Duration::from_secs(100),
+        reply_timeout: Duration::from_secs(100),
     }
 }
 
@@ -272,15 +272,15 @@ async fn silent_after_auth() {
 async fn idle_is_not_silent() {
     let addr = serve(|mut server| async move {
         server.let_in().await;
-        tokio::time::sleep(Duration::from_millis(1200)).await;
+        tokio::time::sleep(Duration::from_millis(3500)).await;
         server.expect("GETINFO a").await;
         server.say("250-a=1\r\n250 OK\r\n").await;
         server.stay().await;
     })
     .await;
-    let options = ConnectOptions { reply_timeout: Duration::from_secs(1), ..options() };
+    let options = ConnectOptions { reply_timeout: Duration::from_secs(3), ..options() };
     let (control, _events) = Control::connect(&addr, &options).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(1200)).await;
+    tokio::time::sleep(Duration::from_millis(3500)).await;
     assert_eq!(control.get_info(&["a"]).await.unwrap()[0].1, b"1");
 }
 
@@ -534,7 +534,7 @@ async fn the_connection_ends_with_its_last_handle() {
     let pending = control.clone().submit(Command::ResetConf(vec!["A".into()]));
     drop((control, events));
     pending.await.unwrap();
-    tokio::time::timeout(Duration::from_secs(5), went).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(60), went).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -551,4 +551,92 @@ async fn a_unix_socket() -> io::Result<()> {
     let (control, _events) = connect(&ControlAddr::Unix(path)).await;
     assert_eq!(control.protocol().tor_version, "0.4.9.11");
     Ok(())
+}
+
+/// What is left of a document, put together.
+async fn rest_of(pieces: &mut tor_control::Pieces) -> Result<Vec<u8>, Error> {
+    let mut document = Vec::new();
+    while let Some(piece) = pieces.next().await? {
+        document.extend_from_slice(&piece);
+    }
+    Ok(document)
+}
+
+#[tokio::test]
+async fn a_document_in_pieces_between_other_replies() {
+    let addr = serve(|mut server| async move {
+        server.let_in().await;
+        for _ in 0..5 {
+            server.line().await.unwrap();
+        }
+        server.say("250-a=1\r\n250 OK\r\n250+doc=\r\ncaf").await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        server.say(b"\xe9\r\n..\r\nend\r\n.\r\n650 NETWORK_LIVENESS UP\r\n250 OK\r\n").await;
+        // One that is passed by, one without an end of line, one that there is not.
+        server.say("250+doc=\r\nnobody\r\n.\r\n250 OK\r\n250-doc=\r\n250 OK\r\n").await;
+        server.say("552 Unrecognized key \"doc\"\r\n").await;
+        server.expect("GETINFO b").await;
+        server.say("250+b=\r\nwhole\r\n.\r\n250 OK\r\n").await;
+        server.stay().await;
+    })
+    .await;
+    let (control, mut events) = connect(&addr).await;
+    let first = control.submit(Command::GetInfo(vec!["a".into()]));
+    let mut documents = [(); 4].map(|()| control.read_info("doc"));
+    assert_eq!(first.await.unwrap().info(&["a"]).unwrap()[0].1, b"1");
+    assert_eq!(rest_of(&mut documents[0]).await.unwrap(), b"caf\xe9\n.\nend\n");
+    assert!(documents[0].next().await.unwrap().is_none(), "an end stays one");
+    assert_eq!(events.next().await.unwrap().event, Event::NetworkLiveness(true));
+    let [_, passed_by, mut empty, mut refused] = documents;
+    drop(passed_by);
+    assert_eq!(rest_of(&mut empty).await.unwrap(), b"");
+    assert_eq!(rest_of(&mut refused).await.unwrap_err().kind(), ErrorKind::Refused);
+    assert_eq!(control.get_info(&["b"]).await.unwrap()[0].1, b"whole\n");
+}
+
+#[tokio::test]
+async fn a_document_that_is_cut_is_not_taken_for_a_whole_one() {
+    let addr = serve(|mut server| async move {
+        server.let_in().await;
+        server.expect("GETINFO doc").await;
+        server.say("250+doc=\r\none\r\ntwo\r\nthr").await;
+    })
+    .await;
+    let (control, _events) = connect(&addr).await;
+    let mut pieces = control.read_info("doc");
+    assert_eq!(pieces.next().await.unwrap().unwrap(), "one\ntwo\n");
+    assert_eq!(rest_of(&mut pieces).await.unwrap_err().kind(), ErrorKind::Lost);
+}
+
+#[tokio::test]
+async fn a_document_that_nobody_takes_is_not_read() {
+    let (sent, mut progress) = tokio::sync::mpsc::unbounded_channel();
+    let addr = serve(|mut server| async move {
+        server.let_in().await;
+        server.expect("GETINFO doc").await;
+        server.say("250+doc=\r\n").await;
+        let block = [&[b'x'; 1022][..], b"\r\n"].concat().repeat(1024);
+        for megabyte in 1..=64 {
+            server.say(&block).await;
+            sent.send(megabyte).unwrap();
+        }
+        server.say(".\r\n250 OK\r\n").await;
+        server.stay().await;
+    })
+    .await;
+    // Its reader is slow: that is no silence of tor's.
+    let options = ConnectOptions { reply_timeout: Duration::from_secs(4), ..options() };
+    let (control, _events) = Control::connect(&addr, &options).await.unwrap();
+    let mut pieces = control.read_info("doc");
+    let first = pieces.next().await.unwrap().unwrap();
+    let mut written = 0;
+    while let Ok(Some(megabyte)) =
+        tokio::time::timeout(Duration::from_secs(5), progress.recv()).await
+    {
+        written = megabyte;
+    }
+    // The rest waits in the sockets' own buffers, or is still the server's.
+    assert!(written < 32, "{written} MB were read and held");
+    let rest = rest_of(&mut pieces).await.unwrap();
+    assert_eq!(first.len() + rest.len(), 64 * 1024 * 1023);
 }
