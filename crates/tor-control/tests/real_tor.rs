@@ -6,7 +6,6 @@
 use std::ffi::OsString;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::process::{Child, Command as Process, Stdio};
 use std::time::Duration;
 
@@ -18,6 +17,22 @@ use tor_control::{
 
 fn tor() -> OsString {
     std::env::var_os("TOR").unwrap_or_else(|| "tor".into())
+}
+
+/// How long anything may take: far more than it should, so that a loaded machine fails no test.
+const PATIENCE: Duration = Duration::from_secs(100);
+
+/// What `look` finds, once it finds something.
+async fn once<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
+    let waiting = async {
+        loop {
+            match look() {
+                Some(found) => return found,
+                None => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("in vain: {what}"))
 }
 
 /// A tor process and its data directory, both of which go when this is dropped.
@@ -65,17 +80,12 @@ impl Tor {
 
     async fn tcp(&self) -> ControlAddr {
         let file = self.directory.path().join("port");
-        for _ in 0..1000 {
-            let text = std::fs::read_to_string(&file).unwrap_or_default();
+        once("tor's control port", || {
+            let text = std::fs::read_to_string(&file).ok()?;
             let port = text.lines().find_map(|line| line.strip_prefix("PORT="));
-            if let Some(port) = port
-                && text.ends_with('\n')
-            {
-                return port.parse().unwrap();
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        panic!("tor opened no control port")
+            port.filter(|_| text.ends_with('\n'))?.parse().ok()
+        })
+        .await
     }
 
     /// Connects once tor has opened its ports.
@@ -86,12 +96,27 @@ impl Tor {
     ) -> Result<(Control, Events), Error> {
         self.tcp().await;
         let password = password.map(|password| Password::from(password.to_owned()));
-        Control::connect(addr, &ConnectOptions { password, ..ConnectOptions::default() }).await
+        Control::connect(addr, &ConnectOptions { password, ..patient() }).await
+    }
+
+    /// Connects once tor has written its cookie, which it does after it has opened its ports.
+    async fn connect_by_cookie(&self, addr: &ControlAddr) -> Result<(Control, Events), Error> {
+        self.cookie_is_there().await;
+        self.connect(addr, None).await
+    }
+
+    async fn cookie_is_there(&self) {
+        let whole = || std::fs::metadata(self.cookie()).is_ok_and(|cookie| cookie.len() == 32);
+        once("tor's cookie", || whole().then_some(())).await;
     }
 
     fn cookie(&self) -> std::path::PathBuf {
         self.directory.path().join("data").join("control_auth_cookie")
     }
+}
+
+fn patient() -> ConnectOptions {
+    ConnectOptions { timeout: PATIENCE, reply_timeout: PATIENCE, ..ConnectOptions::default() }
 }
 
 fn hash_of(password: &str) -> String {
@@ -129,7 +154,7 @@ async fn without_authentication() {
 async fn by_safe_cookie() {
     let tor = Tor::start(&["--CookieAuthentication", "1"]);
     for addr in [tor.unix(), tor.tcp().await] {
-        let (control, _events) = tor.connect(&addr, None).await.unwrap();
+        let (control, _events) = tor.connect_by_cookie(&addr).await.unwrap();
         assert_eq!(control.protocol().authenticated_by, AuthMethod::SafeCookie);
         works(&control).await;
     }
@@ -149,6 +174,7 @@ async fn by_password() {
 async fn by_password_beside_a_cookie() {
     let hash = hash_of("secret");
     let tor = Tor::start(&["--HashedControlPassword", &hash, "--CookieAuthentication", "1"]);
+    tor.cookie_is_there().await;
     for (password, method) in
         [(Some("secret"), AuthMethod::Password), (None, AuthMethod::SafeCookie)]
     {
@@ -176,7 +202,7 @@ async fn wrong_or_missing_password() {
 #[tokio::test]
 async fn unreadable_or_wrong_cookie() {
     let tor = Tor::start(&["--CookieAuthentication", "1"]);
-    tor.tcp().await;
+    tor.cookie_is_there().await;
     let replace = |with: Option<&[u8]>| {
         std::fs::remove_file(tor.cookie()).unwrap();
         with.map_or(Ok(()), |bytes| std::fs::write(tor.cookie(), bytes)).unwrap();
@@ -213,15 +239,8 @@ async fn a_port_of_tor_that_is_not_the_control_port() {
         &format!("unix:{}", socks.display()),
     ]);
     tor.tcp().await;
-    let options = ConnectOptions { timeout: Duration::from_secs(3), ..ConnectOptions::default() };
-    let error = loop {
-        let error =
-            Control::connect(&ControlAddr::Unix(socks.clone()), &options).await.unwrap_err();
-        if error.kind() != ErrorKind::Unreachable {
-            break error;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    once("tor's SOCKS port", || std::os::unix::net::UnixStream::connect(&socks).ok()).await;
+    let error = Control::connect(&ControlAddr::Unix(socks), &patient()).await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::NotTor | ErrorKind::Lost), "{error}");
 }
 
@@ -288,7 +307,7 @@ async fn every_event_kind_is_known_to_tor() {
     }
     let mut seen = Vec::new();
     while seen.len() < 2 {
-        let event = tokio::time::timeout(Duration::from_secs(10), events.next()).await.unwrap();
+        let event = tokio::time::timeout(PATIENCE, events.next()).await.unwrap();
         match event.unwrap().event {
             Event::Other { keyword, text } if keyword == "CONF_CHANGED" || keyword == "SIGNAL" => {
                 seen.push((keyword, text));
@@ -359,11 +378,6 @@ async fn an_owned_tor_ends_with_the_connection() {
     let (control, events) = tor.connect(&tor.unix(), None).await.unwrap();
     control.take_ownership().await.unwrap();
     drop((control, events));
-    for _ in 0..500 {
-        if tor.process.try_wait().unwrap().is_some() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("tor still runs: {}", Path::new(tor.directory.path()).display());
+    let process = std::cell::RefCell::new(&mut tor.process);
+    once("the end of tor", || process.borrow_mut().try_wait().unwrap()).await;
 }
