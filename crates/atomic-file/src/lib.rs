@@ -28,6 +28,31 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replace_with(path, |file| file.write_all(bytes))
 }
 
+/// As [`replace`], but without waiting for the disk: every process sees the old file or the new one,
+/// and a power cut before [`sync_file_system`] can leave any part of either. For many files that
+/// are written again if that happens.
+///
+/// # Errors
+///
+/// As [`replace`].
+pub fn place(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = begin(directory_of(path))?;
+    file.write_all(bytes)?;
+    file.as_file().set_permissions(Permissions::from_mode(MODE))?;
+    file.persist(path).map_err(|failed| failed.error)?;
+    Ok(())
+}
+
+/// Waits until everything that was written to the file system of `directory`, by whomever, is on
+/// the disk: once for many files. Linux tells of all errors since 5.8.
+///
+/// # Errors
+///
+/// Any error of writing.
+pub fn sync_file_system(directory: &Path) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(File::open(directory)?)?)
+}
+
 /// As [`replace`], for what only its owner may read: mode 600.
 ///
 /// # Errors
@@ -106,7 +131,12 @@ fn directory_of(path: &Path) -> &Path {
     }
 }
 
-fn sync_directory(directory: &Path) -> io::Result<()> {
+/// Waits until the names in `directory` are on the disk.
+///
+/// # Errors
+///
+/// Any error of opening or writing.
+pub fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
@@ -121,6 +151,18 @@ mod tests {
         let path = dir.path().join("latest.json");
         replace(&path, b"a long first content").unwrap();
         replace(&path, b"short").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"short");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
+    }
+
+    #[test]
+    fn what_is_placed_is_whole_and_readable_by_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("result.json");
+        place(&path, b"a long first content").unwrap();
+        place(&path, b"short").unwrap();
+        sync_file_system(dir.path()).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"short");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);

@@ -30,8 +30,8 @@ pub use result::{
     Via, result_file_name,
 };
 pub use run::{
-    Counts, Excluded, PLAN_FILE, Plan, PlannedRelay, RUN_FILE, Run, Selection, Settings, TorInfo,
-    unreached,
+    Counts, Excluded, PLAN_FILE, Plan, PlannedRelay, RESULTS_LOG_FILE, RUN_FILE, Run, Selection,
+    Settings, TorInfo, unreached,
 };
 pub use shard::{InvalidShard, Shard};
 pub use text::printable;

@@ -25,6 +25,9 @@ use crate::signals::Signals;
 /// How often progress is shown while nothing happens.
 const SHOW_EVERY: Duration = Duration::from_millis(500);
 
+/// How long a result may wait for others that are written with it. It is not confirmed before.
+const GATHER: Duration = Duration::from_millis(200);
+
 /// A query's socket is dropped this long after the query's own limit: the attempt has long ended.
 const SOCKET_SLACK: Duration = Duration::from_secs(30);
 
@@ -351,8 +354,8 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// Writes results in a thread of its own: syncing a file takes milliseconds, in which events of
-/// tor would be stamped late.
+/// Writes results in a thread of its own, many at once: waiting for the disk takes milliseconds, in
+/// which events of tor would be stamped late, and every such wait costs whoever uses the disk.
 #[derive(Debug)]
 pub struct Writer {
     results: Option<mpsc::Sender<RelayResult>>,
@@ -363,15 +366,12 @@ pub struct Writer {
 impl Writer {
     /// A writer into this directory.
     #[must_use]
-    pub fn new(dir: AnalysisDir) -> Self {
-        let (results, queue) = mpsc::channel::<RelayResult>();
+    pub fn new(mut dir: AnalysisDir) -> Self {
+        let (results, queue) = mpsc::channel();
         let (fail, failed) = oneshot::channel();
         let thread = std::thread::spawn(move || {
-            for result in queue {
-                if let Err(error) = dir.write_result(&result) {
-                    let _ = fail.send(error);
-                    break;
-                }
+            if let Err(error) = write_all(&mut dir, &queue) {
+                let _ = fail.send(error);
             }
             dir
         });
@@ -408,4 +408,20 @@ impl Writer {
             (Err(_), None) => unreachable!("the writing thread does not panic"),
         }
     }
+}
+
+/// Writes what comes, until there is nobody left who could send more.
+fn write_all(
+    dir: &mut AnalysisDir,
+    queue: &mpsc::Receiver<RelayResult>,
+) -> Result<(), ResultsError> {
+    while let Ok(first) = queue.recv() {
+        let mut batch = vec![first];
+        let until = now() + GATHER;
+        while let Ok(more) = queue.recv_timeout(until.saturating_duration_since(now())) {
+            batch.push(more);
+        }
+        dir.keep(&batch)?;
+    }
+    dir.settle()
 }

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use record::{FormatError, Kind, PLAN_FILE, Plan, RUN_FILE};
+use record::{FormatError, Kind, PLAN_FILE, Plan, RESULTS_LOG_FILE, RUN_FILE};
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
@@ -329,7 +329,7 @@ impl Content {
 
 /// Whether the scanner writes files of this name.
 fn is_ours(name: &str) -> bool {
-    [PLAN_FILE, RUN_FILE, SCANNER_LOCK].contains(&name)
+    [PLAN_FILE, RUN_FILE, RESULTS_LOG_FILE, SCANNER_LOCK].contains(&name)
         || name.starts_with(atomic_file::TEMPORARY_PREFIX)
         || input::relay_of(name).is_some()
 }

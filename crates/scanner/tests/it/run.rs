@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use record::{Fingerprint, Kind, PLAN_FILE, Plan, RUN_FILE, RelayResult, Run};
+use record::{Fingerprint, Kind, PLAN_FILE, Plan, RESULTS_LOG_FILE, RUN_FILE, RelayResult, Run};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long anything may take: far more than it should, so that a loaded machine fails no test.
@@ -17,7 +17,7 @@ pub const PATIENCE: Duration = Duration::from_secs(100);
 pub const FAST: &[&str] = &[
     "--delay-noise=0",
     "--query-timeout=5",
-    "--circuit-timeout=4",
+    "--circuit-timeout=10",
     "--confirm-rounds=1",
     "--confirm-after=1",
 ];
@@ -189,10 +189,13 @@ impl Left {
                 assert_eq!(name, record::result_file_name(&result.exit_fingerprint));
                 results.push(result);
             } else {
-                assert!([PLAN_FILE, RUN_FILE, ".scanner.lock"].contains(&name.as_str()), "{name}");
+                let others = [PLAN_FILE, RUN_FILE, RESULTS_LOG_FILE, ".scanner.lock"];
+                assert!(others.contains(&name.as_str()), "{name}");
             }
         }
         let run = dir.join(RUN_FILE);
+        let log = dir.join(RESULTS_LOG_FILE);
+        assert!(!(run.exists() && log.exists()), "the log goes when every result is safe");
         Self {
             plan: read(Kind::Plan, &dir.join(PLAN_FILE), "plan"),
             run: run.exists().then(|| read(Kind::Run, &run, "run")),

@@ -91,7 +91,7 @@ pub fn place(root: &Path, id: &str, mut archive: File, run: &[u8]) -> Result<(),
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs::set_permissions(unfinished.path(), mode)?;
     // Once for all of its files.
-    rustix::fs::syncfs(File::open(unfinished.path())?).map_err(io::Error::from)?;
+    atomic_file::sync_file_system(unfinished.path())?;
     match fs::rename(unfinished.path(), root.join(id)) {
         Ok(()) => {
             // It has another name now: nothing is left to remove.
@@ -101,7 +101,7 @@ pub fn place(root: &Path, id: &str, mut archive: File, run: &[u8]) -> Result<(),
         Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => return Ok(()),
         Err(error) => return Err(error.into()),
     }
-    File::open(root)?.sync_all()?;
+    atomic_file::sync_directory(root)?;
     Ok(())
 }
 
