@@ -122,7 +122,8 @@ fn live(host: &mut Host, number: u32, day: Day) -> Option<i32> {
             code
         }
         Day::Overlap => {
-            host.set("BUILD_DELAY", "0.5");
+            // Long enough for the second to find it at work on a loaded machine.
+            host.set("BUILD_DELAY", "2");
             let mut running = host.start(&[]);
             running.until_program("scanner");
             let _ = host.run(&[]).with(0).saying(&["another run is under way"]);

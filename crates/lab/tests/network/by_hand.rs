@@ -86,7 +86,7 @@ impl Hand {
     }
 
     pub async fn circuit(&mut self, guard: &Fingerprint, exit: &Fingerprint) -> Built {
-        let end = deadline(Duration::from_secs(8));
+        let end = deadline(Duration::from_secs(20));
         let reply = self.command(&format!("EXTENDCIRCUIT 0 {guard},{exit}")).await;
         let Some(id) = reply.strip_prefix("250 EXTENDED ") else { return Built::Failed(reply) };
         let prefix = format!("650 CIRC {id} ");

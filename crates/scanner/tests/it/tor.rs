@@ -4,7 +4,6 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::net::TcpStream;
@@ -12,7 +11,7 @@ use tokio_socks::TargetAddr;
 use tokio_socks::tcp::Socks5Stream;
 use tor_control::{ConnectOptions, Control, ControlAddr, Events, Password};
 
-use crate::run::until;
+use crate::run::{PATIENCE, until};
 use crate::shared::{Lab, block_on, private};
 
 /// What a scan may change in it, and what must be the same afterwards.
@@ -58,7 +57,13 @@ impl Tor {
             assert_eq!(self.child.try_wait().unwrap(), None, "tor has ended");
             control.exists()
         });
-        if fs::read_to_string(self.dir.path().join("torrc")).unwrap().contains("DisableNetwork 1") {
+        let torrc = fs::read_to_string(self.dir.path().join("torrc")).unwrap();
+        if torrc.contains("CookieAuthentication 1") {
+            // Written after the port is opened.
+            let whole = || fs::metadata(self.cookie()).is_ok_and(|cookie| cookie.len() == 32);
+            until("tor has written its cookie", whole);
+        }
+        if torrc.contains("DisableNetwork 1") {
             return;
         }
         let log = || fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
@@ -84,7 +89,7 @@ impl Tor {
     /// Starts it again.
     pub fn restart(&mut self) {
         self.kill();
-        for file in ["control", "log"] {
+        for file in ["control", "cookie", "log"] {
             let _ = fs::remove_file(self.dir.path().join(file));
         }
         self.child = spawn(&self.dir);
@@ -96,8 +101,8 @@ impl Tor {
         let address = ControlAddr::Unix(self.dir.path().join("control"));
         let options = ConnectOptions {
             password: None::<Password>,
-            timeout: Duration::from_secs(30),
-            reply_timeout: Duration::from_secs(30),
+            timeout: PATIENCE,
+            reply_timeout: PATIENCE,
         };
         Control::connect(&address, &options).await.unwrap()
     }
@@ -117,17 +122,17 @@ impl Tor {
     }
 
     /// What another program gets by SOCKS RESOLVE: the address, or tor's refusal.
-    pub fn resolve(&self, name: &str, patience: Duration) -> Result<String, String> {
+    pub fn resolve(&self, name: &str) -> Result<String, String> {
         block_on(async {
             let (control, _events) = self.control().await;
             let listener = control.get_info(&["net/listeners/socks"]).await.unwrap();
             let listener = String::from_utf8(listener[0].1.clone()).unwrap();
             let socket = TcpStream::connect(listener.trim_matches('"')).await.unwrap();
             let asking = Socks5Stream::tor_resolve_with_socket(socket, (name, 0));
-            match tokio::time::timeout(patience, asking).await {
+            match tokio::time::timeout(PATIENCE, asking).await {
                 Ok(Ok(TargetAddr::Ip(address))) => Ok(address.ip().to_string()),
                 Ok(other) => Err(format!("{other:?}")),
-                Err(_) => Err(format!("no answer in {patience:?}")),
+                Err(_) => Err(format!("no answer in {PATIENCE:?}")),
             }
         })
     }

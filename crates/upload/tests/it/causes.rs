@@ -88,7 +88,8 @@ fn a_deadline_and_a_signal_end_it() {
     let started = Instant::now();
     let text = ends(push(proxy.address, &published.directory).args(["--deadline", "0.3"]), 4);
     assert!(text.contains("not done in time"), "{text}");
-    assert!(started.elapsed() < Duration::from_secs(4));
+    // The store would stall it for longer.
+    assert!(started.elapsed() < Duration::from_secs(15));
 
     let child = push(proxy.address, &published.directory)
         .stderr(std::process::Stdio::piped())
