@@ -29,7 +29,7 @@ use tor_control::{
 };
 
 const EXITS: usize = 80;
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 15;
 /// The most that a scan may take, in times of the bare client's.
 const BOUND: f64 = 1.1;
 const DELAY: Duration = Duration::from_millis(500);

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use aggregate::retain::{self, Options, Part, archive};
 use chrono::{DateTime, Utc};
-use record::{FileKind, Files, Kind, PLAN_FILE, RUN_FILE};
+use record::{FileKind, Files, Kind, PLAN_FILE, RESULTS_LOG_FILE, RUN_FILE};
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest as _, Sha256};
 
@@ -451,6 +451,7 @@ fn runs_that_are_not_only_ours_or_in_use_stay() {
     // An interrupted one, and one whose documents are damaged.
     unfinish("4");
     File::create(place.path("analysis/4/.scanner.lock")).unwrap();
+    File::create(place.path("analysis/4").join(RESULTS_LOG_FILE)).unwrap();
     unfinish("5");
     fs::write(place.path("analysis/5").join(PLAN_FILE), "half").unwrap();
     // Others' things.
