@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test bare deny serve bench build chutney need node ops chromium
+.PHONY: help demo test test-programs test-function test-dashboard test-deploy bare deny serve bench build chutney need node ops chromium
 
 help:
 	@echo 'make demo   the main job, on a private Tor network on this machine; no account needed'
@@ -47,13 +47,24 @@ chromium: node
 	@node dashboard/lib/chromium.js >/dev/null
 	@tools/unpack fonts-dejavu=fonts-dejavu-core fonts-liberation=fonts-liberation fonts-roboto=fonts-roboto-unhinted
 
-test: need node ops chromium
+test: test-programs test-function test-dashboard test-deploy
+
+# The programs and their crates, the wrapper included.
+test-programs: need ops
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) test --workspace --locked
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked --quiet
+
+test-function: node
 	cd deploy/cloudflare && npm ci --no-progress --no-audit --no-fund && npm test
+
+test-dashboard: chromium
 	cd dashboard && npm ci --no-progress --no-audit --no-fund && npm test
+
+# What installs, schedules and serves. It uses the function's packages.
+test-deploy: ops
+	cd deploy/cloudflare && npm ci --no-progress --no-audit --no-fund
 	deploy/tests/ops/run
 	python3 -B deploy/chutney/test_network.py
 
