@@ -4,6 +4,9 @@ CARGO ?= cargo
 
 .PHONY: help demo test test-programs test-function test-dashboard test-deploy bare deny serve bench build chutney need node ops chromium
 
+# Its parts share what npm puts into place, and the machine.
+.NOTPARALLEL:
+
 help:
 	@echo 'make demo   the main job, on a private Tor network on this machine; no account needed'
 	@echo 'make test   formatting, lints, and every test: what CI runs'
