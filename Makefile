@@ -15,7 +15,7 @@ help:
 	@echo 'make serve  the dashboard on this machine, over the reports of DATA, public/ or the demo'
 	@echo 'make bench  the benchmarks, each beside its reference'
 	@echo 'make chutney  the whole job on a network of the chutney in CHUTNEY_PATH'
-	@echo 'make build  the programs, optimised, in target/release'
+	@echo 'make build  the program exit-validator, optimised, in target/release'
 
 # What the machine must have besides the Rust toolchain.
 need:
@@ -27,11 +27,16 @@ node:
 	@tools/need node=nodejs npm=npm
 	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)' || { echo "make: please install Node.js 20 or later (this is $$(node --version)): https://nodejs.org" >&2; exit 1; }
 
+# The names of old are links to the one program.
 build: need
 	$(CARGO) build --release --locked
+	@for name in scanner aggregate upload settings; do ln -sfn exit-validator target/release/$$name; done
 
-demo: build
-	target/release/lab demo
+# Only what it runs, and not optimised: the first sight of a result comes soon, and what is compiled
+# here serves the tests as well.
+demo: need
+	$(CARGO) build --locked --no-default-features -p exit-validator -p lab
+	target/debug/lab demo
 
 # The first of these that has a report.
 DATA ?= $(firstword $(patsubst %/latest.json,%,$(wildcard public/latest.json .demo/public/latest.json)) public)

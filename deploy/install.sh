@@ -8,9 +8,11 @@
 set -eu
 
 NAME=tor-exit-validator
-PROGRAMS="scanner aggregate upload settings"
+PROGRAM=exit-validator
+# The names that its verbs had as programs of their own: links to it.
+LINKS="scanner aggregate upload settings"
 # For `run_dns_validation --dry-run` alone.
-OPTIONAL_PROGRAMS="lab"
+OPTIONAL_PROGRAM=lab
 
 usage() {
     cat <<'END'
@@ -19,8 +21,8 @@ Installs the Tor exit validator on Debian 12 or later and Ubuntu 22.04 or later.
 Usage: deploy/install.sh [--binaries DIR] [--schedule systemd|cron|none] [--dry-run] [--root DIR]
        deploy/install.sh --uninstall [--purge] [--dry-run] [--root DIR]
 
-  --binaries DIR   take the programs from DIR (scanner, aggregate, upload, settings, and lab where
-                   it is there) instead of building them here with cargo
+  --binaries DIR   take the programs from DIR (exit-validator, and lab if it is there) instead of
+                   building them here with cargo
   --schedule HOW   what starts a run every six hours: systemd (the default where it runs), cron, or
                    none. Without this, an upgrade keeps what there is
   --dry-run        say what would be done, and change nothing; need not be root
@@ -31,8 +33,10 @@ Usage: deploy/install.sh [--binaries DIR] [--schedule systemd|cron|none] [--dry-
   -h, --help       this
 
 What goes where:
-  /usr/local/lib/tor-exit-validator/      programs and the wrapper run_dns_validation
-  /usr/local/bin/run_dns_validation       a link to the wrapper
+  /usr/local/lib/tor-exit-validator/      the program exit-validator, its links scanner, aggregate,
+                                          upload and settings, and run_dns_validation
+  /usr/local/bin/exit-validator           a link to the program
+  /usr/local/bin/run_dns_validation       a link to the script that starts a run
   /etc/tor-exit-validator/config.env      the configuration: written once, then yours
   /etc/tor-exit-validator/config.env.example   every setting of the installed version
   /var/lib/tor-exit-validator/            state: analysis/, tor/, and public/, which is served
@@ -145,7 +149,7 @@ fi
 
 SOURCE=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 LIB=$ROOT/usr/local/lib/$NAME
-LINK=$ROOT/usr/local/bin/run_dns_validation
+BIN=$ROOT/usr/local/bin
 CONF=$ROOT/etc/$NAME
 STATE=$ROOT/var/lib/$NAME
 LOGS=$ROOT/var/log/$NAME
@@ -259,7 +263,7 @@ find_cargo() {
 build() {
     # shellcheck disable=SC2086  # AS_OWNER is a list of words
     (cd -- "$SOURCE" && $AS_OWNER env HOME="$owner_home" PATH="$(dirname -- "$CARGO_FOUND"):$PATH" \
-        "$CARGO_FOUND" build --release --locked)
+        "$CARGO_FOUND" build --release --locked -p exit-validator -p lab)
 }
 
 # Finds or builds the programs, before anything is changed.
@@ -289,37 +293,54 @@ get_programs() {
         [ -z "$DRY_RUN" ] || [ -d "$BINARIES" ] || BINARIES=
     fi
     # Nothing is replaced by what does not run here: for another architecture, or a newer libc.
-    for program in $PROGRAMS; do
-        if [ -z "$BINARIES" ]; then continue; fi
-        if [ ! -f "$BINARIES/$program" ] || [ ! -x "$BINARIES/$program" ]; then
-            [ -z "$DRY_RUN" ] || [ "$BINARIES" != "$SOURCE/target/release" ] || continue
-            fail 4 "$BINARIES has no program '$program'; $PROGRAMS are needed"
-        fi
-        "$BINARIES/$program" --version >"$WORK/out" 2>&1 </dev/null ||
-            fail 4 "$BINARIES/$program does not run on this machine: $(head -n 1 "$WORK/out")"
-    done
+    if [ -z "$BINARIES" ]; then return 0; fi
+    if [ ! -f "$BINARIES/$PROGRAM" ] || [ ! -x "$BINARIES/$PROGRAM" ]; then
+        if [ -n "$DRY_RUN" ] && [ "$BINARIES" = "$SOURCE/target/release" ]; then return 0; fi
+        fail 4 "$BINARIES has no program '$PROGRAM'"
+    fi
+    "$BINARIES/$PROGRAM" --version >"$WORK/out" 2>&1 </dev/null ||
+        fail 4 "$BINARIES/$PROGRAM does not run on this machine: $(head -n 1 "$WORK/out")"
+}
+
+# A link by a rename too: what an earlier version has under its name is a program.
+write_link() {
+    NEW=$(dirname -- "$2")/.$(basename -- "$2").new
+    ln -sfn -- "$1" "$NEW" && mv -fT -- "$NEW" "$2" || return 1
+    NEW=
+}
+
+#   place_link TARGET LINK
+place_link() {
+    if [ "$(readlink -- "$2" || :)" = "$1" ]; then return 0; fi
+    act "link $2 to $1" write_link "$1" "$2"
+}
+
+# A link of ours where other programs are too.
+#   place_in_bin NAME
+place_in_bin() {
+    if [ -e "$BIN/$1" ] && [ ! -h "$BIN/$1" ]; then fail 1 "$BIN/$1 is in the way: it is not a link of ours"; fi
+    place_link "../lib/$NAME/$1" "$BIN/$1"
 }
 
 install_programs() {
-    directory "$ROOT/usr/local/bin" "$(mode_of "$ROOT/usr/local/bin")" "$(owner_of "$ROOT/usr/local/bin")"
+    directory "$BIN" "$(mode_of "$BIN")" "$(owner_of "$BIN")"
     directory "$LIB" 0755 root:root
-    for program in $PROGRAMS $OPTIONAL_PROGRAMS; do
+    for program in $PROGRAM $OPTIONAL_PROGRAM; do
         if [ -n "$BINARIES" ] && [ -f "$BINARIES/$program" ]; then
             place "$BINARIES/$program" "$LIB/$program" 0755 root:root || :
         elif [ -n "$DRY_RUN" ]; then
             say "would: install $LIB/$program"
-        elif [ "$program" = lab ]; then
+        elif [ "$program" = "$OPTIONAL_PROGRAM" ]; then
             say "no lab in $BINARIES: run_dns_validation --dry-run will not work"
             remove "$LIB/lab"
         fi
     done
+    # After the program: each works from its first moment on.
+    for name in $LINKS; do place_link "$PROGRAM" "$LIB/$name"; done
     # The wrapper last: what it may call is there.
     place "$SOURCE/deploy/run_dns_validation" "$LIB/run_dns_validation" 0755 root:root || :
-    target=../lib/$NAME/run_dns_validation
-    if [ "$(readlink -- "$LINK" || :)" != "$target" ]; then
-        if [ -e "$LINK" ] && [ ! -h "$LINK" ]; then fail 1 "$LINK is in the way: it is not a link of ours"; fi
-        act "link $LINK to $target" ln -sfn -- "$target" "$LINK"
-    fi
+    place_in_bin "$PROGRAM"
+    place_in_bin run_dns_validation
 }
 
 # What is there stays as it is: Debian's /usr/local is often root:staff 2775.
@@ -604,7 +625,7 @@ schedule() {
 
 check_configuration() {
     if [ -n "$DRY_RUN" ] || [ ! -r "$CONF/config.env" ]; then return 0; fi
-    if ! as_user "$LIB/settings" check "$CONF/config.env" >"$WORK/out" 2>&1 </dev/null; then
+    if ! as_user "$LIB/$PROGRAM" config check "$CONF/config.env" >"$WORK/out" 2>&1 </dev/null; then
         cat -- "$WORK/out" >&2
         fail 6 "installed, but $CONF/config.env has errors (above): the next run would refuse it. $CONF/config.env.example has every setting of this version"
     fi
@@ -686,7 +707,9 @@ uninstall() {
     if [ -z "$ROOT" ] && [ -z "$DRY_RUN" ] && run_under_way; then
         fail 5 "$NAME has processes: a run is under way. Wait for its end or stop it, then run this again"
     fi
-    if [ "$(readlink -- "$LINK" || :)" = "../lib/$NAME/run_dns_validation" ]; then remove "$LINK"; fi
+    for name in run_dns_validation "$PROGRAM"; do
+        if [ "$(readlink -- "$BIN/$name" || :)" = "../lib/$NAME/$name" ]; then remove "$BIN/$name"; fi
+    done
     if [ -d "$LIB" ]; then act "remove $LIB with the programs" rm -rf -- "$LIB"; fi
     if [ -n "$PURGE" ]; then
         purge_directory "$CONF" "configuration and keys"

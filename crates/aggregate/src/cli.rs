@@ -5,28 +5,41 @@ mod retain;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use aggregate::gate::Thresholds;
-use aggregate::job::{self, Options, Target};
 use clap::builder::FalseyValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use record::{DEFAULT_DOMAIN, DEFAULT_EXPECTED, Fingerprint};
 
-use crate::exit::Exit;
+use crate::gate::Thresholds;
+use crate::job::{self, Options, Target};
 
 pub use retain::RetainArgs;
 
-/// The environment's names are those of `config.env`.
+/// Make a report of a scan that can be published.
+///
+/// Turns the results of a scan, or of all its shards and vantage points, into one report: a verdict
+/// for each relay, failure streaks, history, and a gate that decides whether the report may replace
+/// latest.json.
+// The environment's names are those of `config.env`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
+pub struct ReportCli {
+    /// What to do instead of making a report.
+    #[command(subcommand)]
+    pub command: Option<ReportCommand>,
+    /// The report's arguments.
+    #[command(flatten)]
+    pub report: ReportArgs,
+    /// Check the arguments and every variable, tell everything that is wrong with them, and do
+    /// nothing else.
+    #[arg(long)]
+    pub check_settings: bool,
+}
+
+/// Make a report of a scan that can be published; look into the history; remove what is old.
+///
+/// The verbs report, history, zone check and retain under one name, as `aggregate` always had them.
 #[derive(Debug, Parser)]
-#[command(
-    name = "aggregate",
-    version,
-    about = "Turns the results of a scan into a report that can be published",
-    long_about = "Turns the results of a scan, or of all its shards and vantage points, into one \
-                  report: a verdict for each relay, failure streaks, history, and a gate that \
-                  decides whether the report may replace latest.json.",
-    args_conflicts_with_subcommands = true,
-    after_long_help = after_help(),
-)]
+#[command(name = "aggregate", args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
 pub struct Cli {
     /// What to do instead of making a report.
     #[command(subcommand)]
@@ -38,33 +51,26 @@ pub struct Cli {
     /// wrong with them, and do nothing else.
     #[arg(long)]
     pub check_settings: bool,
-    /// How the log looks.
-    #[arg(long, global = true, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
-    pub log_format: LogFormat,
-}
-
-/// How the log looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 /// What to do instead of making a report.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// What belongs to the report itself.
+    #[command(flatten)]
+    Report(ReportCommand),
     /// Look into the history, export it, or shorten it.
-    History {
-        /// The history's file; by default as for a report.
-        #[arg(long, global = true, env = "HISTORY_FILE", value_name = "FILE")]
-        history: Option<PathBuf>,
-        /// What to do with it.
-        #[command(subcommand)]
-        command: HistoryCommand,
-    },
-    /// Write files.json anew from what is in the output directory, for instance after reports
+    History(HistoryArgs),
+    /// Resolve a fresh name in our zone directly, and say whether the answer is right.
+    Zone(ZoneArgs),
+    /// Remove old runs and logs, shorten the history, and move old reports into archives.
+    Retain(RetainArgs),
+}
+
+/// What there is beside making a report.
+#[derive(Debug, Subcommand)]
+pub enum ReportCommand {
+    /// Write files.json again from what is in the output directory, for instance after reports
     /// were moved into an archive.
     Files {
         /// The output directory.
@@ -81,25 +87,6 @@ pub enum Command {
         #[arg(long, env = "ANALYSIS_ROOT", value_name = "DIR")]
         analysis_root: Option<PathBuf>,
     },
-    /// Resolve a fresh name in our zone directly, and tell whether the answer is right.
-    Zone {
-        /// The zone.
-        #[arg(
-            long, env = "DNS_WILDCARD_DOMAIN", default_value = DEFAULT_DOMAIN, value_name = "DOMAIN"
-        )]
-        domain: String,
-        /// The address that every name in it resolves to.
-        #[arg(
-            long, env = "DNS_EXPECTED_IP", default_value_t = DEFAULT_EXPECTED,
-            value_name = "ADDRESS"
-        )]
-        expected_ip: IpAddr,
-        /// The DNS server to ask [default: those in /etc/resolv.conf].
-        #[arg(long, env = "ZONE_SERVER", value_name = "ADDR:PORT", value_parser = job::server_of)]
-        zone_server: Option<SocketAddr>,
-    },
-    /// Remove old runs and logs, shorten the history, and move old reports into archives.
-    Retain(RetainArgs),
     /// Print a report's summary.
     Summary {
         /// The report; by default the output directory's latest.json.
@@ -108,6 +95,36 @@ pub enum Command {
         #[arg(long, env = "OUTPUT_DIR", default_value = job::DEFAULT_OUTPUT, value_name = "DIR")]
         output_dir: PathBuf,
     },
+}
+
+/// What to do with the history, and where it is.
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// The history's file; by default as for a report.
+    #[arg(long, global = true, env = "HISTORY_FILE", value_name = "FILE")]
+    pub history: Option<PathBuf>,
+    /// What to do with it.
+    #[command(subcommand)]
+    pub command: HistoryCommand,
+}
+
+/// What is asked of our zone, and whom.
+#[derive(Debug, Args)]
+pub struct ZoneArgs {
+    /// The zone.
+    #[arg(
+        long, env = "DNS_WILDCARD_DOMAIN", default_value = DEFAULT_DOMAIN, value_name = "DOMAIN"
+    )]
+    pub domain: String,
+    /// The address that every name in it resolves to.
+    #[arg(
+        long, env = "DNS_EXPECTED_IP", default_value_t = DEFAULT_EXPECTED,
+        value_name = "ADDRESS"
+    )]
+    pub expected_ip: IpAddr,
+    /// The DNS server to ask [default: those in /etc/resolv.conf].
+    #[arg(long, env = "ZONE_SERVER", value_name = "ADDR:PORT", value_parser = job::server_of)]
+    pub zone_server: Option<SocketAddr>,
 }
 
 /// What to do with the history.
@@ -130,7 +147,7 @@ pub enum HistoryCommand {
         /// The relay: 40 hexadecimal digits.
         fingerprint: Fingerprint,
     },
-    /// Make the history anew from the dated reports and the archives in the output directory, and
+    /// Make the history again from the dated reports and the archives in the output directory, and
     /// say what they do not hold. The former history is kept beside it, as FILE.former.
     Rebuild {
         /// The output directory.
@@ -146,7 +163,7 @@ pub enum HistoryCommand {
         #[arg(
             long,
             env = "HISTORY_KEEP_DAYS",
-            default_value_t = aggregate::retain::HISTORY_KEEP_DAYS,
+            default_value_t = crate::retain::HISTORY_KEEP_DAYS,
             value_name = "DAYS",
             value_parser = retain::keep_days
         )]
@@ -364,33 +381,24 @@ pub fn output_directory() -> PathBuf {
         .map_or_else(|| PathBuf::from(job::DEFAULT_OUTPUT), PathBuf::from)
 }
 
-fn after_help() -> String {
-    let mut text = "Examples:
-  aggregate
-      the newest complete run under analysis/ is published into public/
-  cd public && aggregate --previous latest.json
+const AFTER_HELP: &str = "\
+Examples:
+  exit-validator report
+      publish the newest complete run under analysis/ into public/
+  cd public && exit-validator report --previous latest.json
       the same by hand, in the output directory
-  aggregate --input runs/host-a runs/host-b runs/host-c
-      three shards, or three vantage points, are one report
-  aggregate --stdout | jq .metadata
+  exit-validator report --input runs/host-a runs/host-b runs/host-c
+      make one report of three shards, or of three vantage points
+  exit-validator report --stdout | jq .metadata
       only look, and write nothing
-  aggregate --input analysis/20261123T031500Z-1a2b3c4d --force
+  exit-validator report --input analysis/20261123T031500Z-1a2b3c4d --force
       publish a run that the gate held back
-  aggregate retain --dry-run
-      what would be removed, and what moved into archives
-  aggregate history rebuild --output-dir public
-      a history that was lost is made again from what was published
-  aggregate history relay 0123456789ABCDEF0123456789ABCDEF01234567
-  aggregate history export --parquet history.parquet
-
-Exit codes:
-"
-    .to_owned();
-    for exit in Exit::ALL {
-        text.push_str(&format!("  {}  {}\n", exit.code(), exit.meaning()));
-    }
-    text
-}
+  exit-validator retain --dry-run
+      say what would be removed, and what moved into archives
+  exit-validator history rebuild --output-dir public
+      make a history that was lost again from what was published
+  exit-validator history relay 0123456789ABCDEF0123456789ABCDEF01234567
+  exit-validator history export --parquet history.parquet";
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@
 //! [`publish`] (files out) and [`zone`] (one DNS question); [`job`]
 //! does all of it in order, and [`retain`] removes what is old. Never talks to tor.
 
+pub mod cli;
 pub mod fold;
 pub mod gate;
 pub mod history;

@@ -1,5 +1,5 @@
-//! The demonstration: the project's main job on a lab, by the real programs, from end to end.
-//! Starts them and shows what they say; judges nothing but whether it is the truth.
+//! The demonstration: the project's main job on a lab, by the real program, from end to end.
+//! Starts it and shows what it says; judges nothing but whether it is the truth.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -19,12 +19,6 @@ pub(crate) struct Demo {
     dir: PathBuf,
 }
 
-/// The programs that are shown.
-struct Programs {
-    scanner: PathBuf,
-    aggregate: PathBuf,
-}
-
 /// One scan of the demonstration.
 struct Scan {
     heading: &'static str,
@@ -35,7 +29,7 @@ struct Scan {
 /// Starts a lab, scans it in both modes and through a running tor, compares each scan with the
 /// truth, and makes a report of two of them.
 pub(crate) async fn demo(demo: &Demo) -> anyhow::Result<ExitCode> {
-    let programs = Programs { scanner: beside("scanner")?, aggregate: beside("aggregate")? };
+    let program = beside("exit-validator")?;
     empty(&demo.dir)?;
     let place = tempfile::Builder::new()
         .prefix("exit-validator-demo-")
@@ -54,7 +48,7 @@ pub(crate) async fn demo(demo: &Demo) -> anyhow::Result<ExitCode> {
         () = &mut told => bail!("interrupted"),
     };
     let outcome = tokio::select! {
-        outcome = scans(&programs, &network, place.path(), &demo.dir) => outcome,
+        outcome = scans(&program, &network, place.path(), &demo.dir) => outcome,
         () = &mut told => Err(anyhow::anyhow!("interrupted")),
     };
     network.stop().await;
@@ -62,7 +56,7 @@ pub(crate) async fn demo(demo: &Demo) -> anyhow::Result<ExitCode> {
 }
 
 async fn scans(
-    programs: &Programs,
+    program: &Path,
     network: &Network,
     place: &Path,
     results: &Path,
@@ -99,7 +93,8 @@ async fn scans(
     for scan in &scans {
         say(&format!("\n== {} ==", scan.heading));
         let dir = results.join(scan.name);
-        let status = Command::new(&programs.scanner)
+        let status = Command::new(program)
+            .arg("scan")
             .envs(PACE)
             .arg("--analysis-dir")
             .arg(&dir)
@@ -107,7 +102,7 @@ async fn scans(
             .kill_on_drop(true)
             .status()
             .await
-            .with_context(|| format!("cannot start {}", programs.scanner.display()))?;
+            .with_context(|| format!("cannot start {}", program.display()))?;
         ensure!(status.success(), "the scan failed ({status})");
         let checked = check(&dir, &manifest)?;
         say(&format!("\n{}", checked.table()));
@@ -120,8 +115,8 @@ async fn scans(
     say("\n== The report of two of these runs, one after the other ==\n");
     // The run through the running tor comes after the one through the scanner's own, as tomorrow's
     // comes after today's: what failed in both is confirmed.
-    report(programs, results, &scans[0], true).await?;
-    report(programs, results, &scans[2], false).await?;
+    report(program, results, &scans[0], true).await?;
+    report(program, results, &scans[2], false).await?;
     say(&format!(
         "\nEvery verdict of {} scans is the truth. The scans' results and the reports are in {}.\n\
          To look at the reports in a browser: make serve",
@@ -132,14 +127,9 @@ async fn scans(
 }
 
 /// Aggregates one scan into the reports of the demonstration.
-async fn report(
-    programs: &Programs,
-    results: &Path,
-    scan: &Scan,
-    quiet: bool,
-) -> anyhow::Result<()> {
-    let status = Command::new(&programs.aggregate)
-        .arg("--input")
+async fn report(program: &Path, results: &Path, scan: &Scan, quiet: bool) -> anyhow::Result<()> {
+    let status = Command::new(program)
+        .args(["report", "--input"])
         .arg(results.join(scan.name))
         .arg("--output-dir")
         .arg(results.join("public"))
@@ -152,7 +142,7 @@ async fn report(
         .kill_on_drop(true)
         .status()
         .await
-        .with_context(|| format!("cannot start {}", programs.aggregate.display()))?;
+        .with_context(|| format!("cannot start {}", program.display()))?;
     ensure!(status.success(), "the aggregation failed ({status})");
     Ok(())
 }
@@ -163,7 +153,7 @@ fn beside(name: &str) -> anyhow::Result<PathBuf> {
     let program = this.with_file_name(name);
     ensure!(
         program.exists(),
-        "there is no {}; build the workspace first: cargo build --release",
+        "there is no {}; build both programs first: make demo",
         program.display()
     );
     Ok(program)

@@ -18,6 +18,7 @@ mod process;
 mod resolver;
 mod spec;
 mod start;
+#[cfg(feature = "store")]
 mod store;
 mod torrc;
 pub mod zone;
@@ -29,11 +30,13 @@ pub use fault::{
     EXIT_GIVES_UP_AFTER, FREEZE_IN_QUERY, Fault, SEQUENCE_RESTARTS_AFTER, Then, Truth,
 };
 pub use manifest::{
-    Holder, MANIFEST_FILE, Manifest, ManifestClient, ManifestExit, ManifestGuard, PACE, TORRC_FILE,
+    Holder, MANIFEST_FILE, Manifest, ManifestClient, ManifestExit, ManifestGuard, PACE,
+    SETTINGS_FILE, TORRC_FILE,
 };
 pub use network::{Client, Exit, Guard, Network};
 pub use outside::{BANDWIDTHS_FILE, Offer, RESOLVERS_FILE, Standing, Told, Wanted};
 pub use resolver::Asked;
 pub use spec::Spec;
 pub use start::Progress;
-pub use store::{R2_BUCKET, SETTINGS_FILE, SPACES_BUCKET, Store, StoreKey};
+#[cfg(feature = "store")]
+pub use store::{R2_BUCKET, SPACES_BUCKET, Store, StoreKey};

@@ -8,9 +8,11 @@ use record::{Fingerprint, Format, Mode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::store::SETTINGS_FILE;
 use crate::zone::{EXPECTED_ADDRESS, NXDOMAIN_DOMAIN, WILDCARD_DOMAIN};
 use crate::{Error, Fault, Network, Truth};
+
+/// The file of settings that a lab, or its store, leaves in its directory, as a `config.env`.
+pub const SETTINGS_FILE: &str = "config.env";
 
 /// The manifest's file in the lab's directory.
 pub const MANIFEST_FILE: &str = "network.json";

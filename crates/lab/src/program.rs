@@ -12,10 +12,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Parser, Subcommand};
-use lab::{
-    Holder, Manifest, Network, Offer, Progress, R2_BUCKET, SETTINGS_FILE, SPACES_BUCKET, Spec,
-    Standing, Store, StoreKey, Told,
-};
+use lab::{Holder, Manifest, Network, Offer, Progress, SETTINGS_FILE, Spec, Standing, Told};
+#[cfg(feature = "store")]
+use lab::{R2_BUCKET, SPACES_BUCKET, Store, StoreKey};
 use record::{Mode, printable};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::signal::unix::{SignalKind, signal};
@@ -60,6 +59,7 @@ enum Task {
     ///
     /// DIR/config.env then has the settings that send the uploads to it, until it ends; what it
     /// stores is in DIR/spaces-reports and DIR/r2-reports.
+    #[cfg(feature = "store")]
     Store(Place),
     /// Compare the results of a scan of the lab with the truth.
     Check {
@@ -153,6 +153,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             runtime.block_on(async { if up.detach { detach(&up).await } else { hold(&up).await } })
         }
         Task::Down(place) => down(&place.dir()?),
+        #[cfg(feature = "store")]
         Task::Store(place) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(store(&place.dir()?))
@@ -392,6 +393,7 @@ fn down(dir: &Path) -> anyhow::Result<ExitCode> {
 }
 
 /// Runs a store until it is told to end.
+#[cfg(feature = "store")]
 #[expect(clippy::disallowed_methods, reason = "the edge: a key that nobody can guess")]
 async fn store(dir: &Path) -> anyhow::Result<ExitCode> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);

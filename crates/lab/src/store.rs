@@ -19,9 +19,6 @@ use tokio::task::JoinHandle;
 
 use crate::Error;
 
-/// The file of settings that a lab, or its store, leaves in its directory, as a `config.env`.
-pub const SETTINGS_FILE: &str = "config.env";
-
 /// The bucket that stands for one of DigitalOcean Spaces.
 pub const SPACES_BUCKET: &str = "spaces-reports";
 

@@ -5,7 +5,6 @@ use std::fmt;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -55,20 +54,6 @@ pub enum Failure {
     Incomplete,
     /// The system refused something that always works.
     Internal(anyhow::Error),
-}
-
-impl Failure {
-    /// The documented exit code (`scanner --help`).
-    #[must_use]
-    pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self {
-            Self::Internal(_) => 1,
-            Self::Usage(_) => 2,
-            Self::Tor(_) => 3,
-            Self::Incomplete => 4,
-            Self::Write(_) => 5,
-        })
-    }
 }
 
 impl fmt::Display for Failure {

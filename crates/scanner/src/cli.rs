@@ -21,26 +21,20 @@ const MAX_QUERY_SECONDS: f64 = 110.0;
 
 const AFTER_HELP: &str = "\
 Examples:
-  scanner --dry-run                        which exits, at what pace, for how long
-  scanner --analysis-dir analysis/today    the whole network, through a tor of its own
-  scanner -e FINGERPRINT                   one exit, with the story of every attempt
-  scanner --control 127.0.0.1:9051         through a tor that is running
-  scanner --shard 0/3                      a third of the network; other hosts take 1/3 and 2/3
-  scanner -H example.com                   nxdomain mode: any definite answer is a success
-  scanner --resume --analysis-dir DIR      go on with an interrupted run
+  exit-validator scan --dry-run                      which exits, at what pace, how long
+  exit-validator scan --analysis-dir analysis/today  the whole network, through a tor of its own
+  exit-validator scan -e FINGERPRINT                 one exit, with the story of every attempt
+  exit-validator scan --control 127.0.0.1:9051       through a tor that is running
+  exit-validator scan --shard 0/3                    a third; other hosts take 1/3 and 2/3
+  exit-validator scan -H example.com                 nxdomain mode: any definite answer will do
+  exit-validator scan --resume --analysis-dir DIR    continue an interrupted run";
 
-Exit codes:
-  0  finished: every selected relay has its result, good or bad
-  1  a fault of the scanner itself
-  2  usage: a flag, a variable or a combination of them is wrong; nothing was started
-  3  tor is not available: not installed, not reachable, not authenticated, not bootstrapped
-  4  interrupted or incomplete: what was reached is written, --resume goes on
-  5  results cannot be written";
-
-/// Asks every exit of the Tor network to resolve a name that nobody has asked for before, through
-/// a two-hop circuit, and says truthfully what happened.
+/// Ask every exit of the Tor network to resolve a name that nobody has asked for before.
+///
+/// Each lookup goes through a two-hop circuit of its own. What happened is written per relay, with
+/// its evidence.
 #[derive(Debug, Parser)]
-#[command(name = "scanner", version, after_help = AFTER_HELP)]
+#[command(name = "scanner", after_help = AFTER_HELP)]
 pub struct Cli {
     /// Where the results go, one file a relay; must not hold another run's [default: a new
     /// directory under "analysis", named by the time]
@@ -71,14 +65,6 @@ pub struct Cli {
 
     #[command(flatten)]
     tor: TorArgs,
-
-    /// How log lines are written, to standard error
-    #[arg(long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT", help_heading = "Output")]
-    pub log_format: LogFormat,
-
-    /// Tell more: -v for every attempt, -vv for every event
-    #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Output")]
-    pub verbose: u8,
 
     /// No progress bar or progress lines
     #[arg(long, help_heading = "Output")]
@@ -289,15 +275,6 @@ impl FromStr for Rounds {
 fn country(text: &str) -> Result<String, String> {
     crate::consensus::parse_country(text.as_bytes())
         .ok_or_else(|| "expected a two-letter country code, for example de".to_owned())
-}
-
-/// How log lines are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,51 +1,50 @@
 //! Arguments and the variables that stand for them, read alike by the programs: a variable that is
 //! empty counts as not given, as in a configuration that names every setting; a value that cannot
 //! be used is named by the variable that it came from, and all such in one go. Reads the process's
-//! arguments and environment; writes to the terminal only what is wrong with them.
+//! environment; writes to the terminal only what is wrong with it, or help.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 
 use clap::builder::{OsStr as Name, Resettable};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, Command, Error, Parser};
+use clap::{Arg, ArgMatches, Command, Error};
 
 /// The exit code of a usage error: clap's own.
 const USAGE: i32 = 2;
 
-/// The program's arguments; where they cannot be used, or help is asked for, the process ends as
-/// with [`Parser::parse`].
+/// What the arguments, the program's name first, mean to `command`; where they cannot be used, or
+/// help is asked for, the process ends as with [`Command::get_matches`].
 #[must_use]
-pub fn read<C: Parser>() -> C {
-    let matches = without_empty(C::command()).try_get_matches();
-    let read = matches.and_then(|mut matches| C::from_arg_matches_mut(&mut matches));
-    let error = match read {
-        Ok(arguments) => return arguments,
+pub fn read(command: &Command, arguments: &[OsString]) -> ArgMatches {
+    let error = match without_empty(command.clone()).try_get_matches_from(arguments) {
+        Ok(matches) => return matches,
         Err(error) => error,
     };
-    if from_a_variable::<C>(&error) {
-        check_variables::<C>();
+    if from_a_variable(command, arguments, &error) {
+        check_variables(command);
     }
     printable(error).exit()
 }
 
-/// Ends the process with a usage error where any variable of the program has a value that it cannot
-/// use, also those of commands that are not given now: what a later run would stumble over.
-pub fn check_variables<C: Parser>() {
-    let wrong = wrong_variables(&C::command());
+/// Ends the process with a usage error where any variable of the command has a value that it cannot
+/// use, also those of its subcommands that are not given now: what a later run would stumble over.
+pub fn check_variables(command: &Command) {
+    let wrong = wrong_variables(command);
     if !wrong.is_empty() {
         refuse(&wrong);
     }
 }
 
-fn set(name: &OsStr) -> bool {
-    // Only white space is empty too, as for the programs' other settings.
-    std::env::var_os(name).is_some_and(|value| !value.to_string_lossy().trim().is_empty())
+/// Whether a variable is there and blank, which counts as not given: only white space is blank too,
+/// as for the settings that are no flags.
+fn blank(name: &OsStr) -> bool {
+    std::env::var_os(name).is_some_and(|value| value.to_string_lossy().trim().is_empty())
 }
 
 /// The command, blind to variables that are empty.
 fn without_empty(command: Command) -> Command {
-    blind(command, &|name| !set(name))
+    blind(command, &blank)
 }
 
 fn blind(command: Command, to: &dyn Fn(&OsStr) -> bool) -> Command {
@@ -58,7 +57,7 @@ fn blind(command: Command, to: &dyn Fn(&OsStr) -> bool) -> Command {
 }
 
 /// Whether an error is gone, or another, when the variables are.
-fn from_a_variable<C: Parser>(error: &Error) -> bool {
+fn from_a_variable(command: &Command, arguments: &[OsString], error: &Error) -> bool {
     let about_a_value = matches!(
         error.kind(),
         ErrorKind::ValueValidation | ErrorKind::InvalidValue | ErrorKind::InvalidUtf8
@@ -69,7 +68,8 @@ fn from_a_variable<C: Parser>(error: &Error) -> bool {
                 .into_iter()
                 .all(|kind| context(&other, kind) == context(error, kind))
     };
-    about_a_value && !blind(C::command(), &|_| true).try_get_matches().is_err_and(same)
+    let alone = blind(command.clone(), &|_| true);
+    about_a_value && !alone.try_get_matches_from(arguments).is_err_and(same)
 }
 
 /// What is wrong with each variable of the program and its commands whose value cannot be used.
@@ -80,7 +80,7 @@ fn wrong_variables(command: &Command) -> Vec<String> {
     while let Some(next) = commands.pop() {
         commands.extend(next.get_subcommands());
         for arg in next.get_arguments() {
-            let Some(name) = arg.get_env().filter(|name| set(name)) else { continue };
+            let Some(name) = arg.get_env().filter(|name| !blank(name)) else { continue };
             if let Err(error) = alone(arg) {
                 let name = name.to_string_lossy().into_owned();
                 let told = told(error, &name);

@@ -196,7 +196,7 @@ fn unknown(name: &str, targets: &BTreeSet<String>) -> Option<String> {
     Some(if near || distance <= length / 3 {
         format!("{name} is not a setting: is {known} meant?")
     } else {
-        format!("{name} is not a setting: `settings list` shows those that there are")
+        format!("{name} is not a setting: `exit-validator config list` shows all of them")
     })
 }
 

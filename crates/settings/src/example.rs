@@ -6,12 +6,12 @@ use crate::list::keys;
 const HEAD: &str = "\
 # Configuration of the Tor exit validator.
 #
-# Copy it to config.env in the checkout, or, where the programs are installed, to
+# Copy it to config.env in the checkout, or, where the program is installed, to
 # /etc/tor-exit-validator/config.env; keep it from others (chmod 640); check it:
 #
-#     settings check config.env
+#     exit-validator config check config.env
 #
-# sh, systemd and the programs read it alike: NAME=value, one a line, and comments on lines of their
+# sh, systemd and exit-validator read it alike: NAME=value, one a line, and comments on lines of their
 # own. A value of letters, digits and _ - . , / : @ % + = stands as it is; any other is written in
 # '...'. There is no export, no $NAME and no ~. docs/configuration.md tells more.
 #
@@ -89,8 +89,8 @@ mod tests {
         let there = std::fs::read_to_string(path).unwrap();
         assert!(
             there == example(),
-            "config.env.example is not up to date: cargo run -p settings -- example > \
-             config.env.example"
+            "config.env.example is not up to date: cargo run -p exit-validator -- config \
+             example > config.env.example"
         );
     }
 }

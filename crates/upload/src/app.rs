@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Config, Task};
 use crate::config::Target;
-use crate::err::{self, Cause, StoreError};
+use crate::err::{Cause, StoreError};
 use crate::local::Snapshot;
 use crate::progress::Screen;
 use crate::store::{Manner, Store};
@@ -39,17 +39,6 @@ pub enum Failure {
     Internal(io::Error),
 }
 
-impl Failure {
-    /// The program's exit code.
-    #[must_use]
-    pub const fn exit_code(&self) -> u8 {
-        match self {
-            Self::Local(_) => 3,
-            Self::Internal(_) => 1,
-        }
-    }
-}
-
 /// What is ready before any store is asked.
 enum Prepared {
     Push(Box<Snapshot>, sync::Options),
@@ -59,18 +48,17 @@ enum Prepared {
     Pull(PathBuf, u32, bool),
 }
 
-/// Does the task with every target; gives back the exit code.
+/// Does the task with every target; gives back why each store that failed did so.
 ///
 /// # Errors
 ///
-/// [`Failure`], where nothing was begun. What goes wrong with a store is told in the log, and is in
-/// the code.
+/// [`Failure`], where nothing was begun. What goes wrong with a store is in the log as well.
 pub async fn run(
     config: Config,
     targets: Vec<Target>,
     machine: Machine,
     screen: &Screen,
-) -> Result<u8, Failure> {
+) -> Result<Vec<Cause>, Failure> {
     let prepared = prepare(config.task, machine)?;
     let manner = Manner {
         policy: config.policy,
@@ -87,33 +75,35 @@ pub async fn run(
     let stores = async {
         match &prepared {
             Prepared::Pull(..) => {
-                let mut codes = Vec::new();
+                let mut ended = Vec::new();
                 for target in targets {
+                    let name = target.name.clone();
                     let turn = turn(target, manner, &prepared, screen, config.quiet);
-                    codes.push(within(config.deadline, turn).await);
+                    ended.push(within(config.deadline, &name, turn).await);
                 }
-                codes
+                ended
             }
             _ => {
-                let turns = targets.into_iter().map(|target| {
+                let turns = targets.into_iter().map(async |target| {
+                    let name = target.name.clone();
                     let turn = turn(target, manner, &prepared, screen, config.quiet);
-                    within(config.deadline, turn)
+                    within(config.deadline, &name, turn).await
                 });
                 join_all(turns).await
             }
         }
     };
-    let codes = tokio::select! {
-        codes = stores => codes,
-        _ = terminate.recv() => vec![interrupted("SIGTERM")],
-        _ = interrupt.recv() => vec![interrupted("SIGINT")],
+    let ended = tokio::select! {
+        ended = stores => ended,
+        _ = terminate.recv() => vec![Some(interrupted("SIGTERM"))],
+        _ = interrupt.recv() => vec![Some(interrupted("SIGINT"))],
     };
-    Ok(err::of_all(&codes))
+    Ok(ended.into_iter().flatten().collect())
 }
 
-fn interrupted(signal: &str) -> u8 {
+fn interrupted(signal: &str) -> Cause {
     tracing::error!("{signal}: stopped; what was written is consistent, run again to go on");
-    Cause::Deadline.exit_code()
+    Cause::Deadline
 }
 
 fn warn_of_plain_http(target: &Target) {
@@ -146,23 +136,19 @@ fn prepare(task: Task, machine: Machine) -> Result<Prepared, Failure> {
     })
 }
 
+/// Gives the store of this name so much time; gives back why it failed.
 async fn within(
     deadline: Duration,
-    turn: impl Future<Output = (String, Result<(), StoreError>)>,
-) -> u8 {
-    let error = match tokio::time::timeout(deadline, turn).await {
-        Ok((_, Ok(()))) => return 0,
-        Ok((name, Err(error))) => {
-            tracing::error!("{name}: {error}");
-            return error.cause.exit_code();
-        }
-        Err(_) => {
-            let time = format!("{:.0} s are over", deadline.as_secs_f64());
-            StoreError::new("finish a store", Cause::Deadline, time)
-        }
-    };
-    tracing::error!("{error}");
-    error.cause.exit_code()
+    name: &str,
+    turn: impl Future<Output = Result<(), StoreError>>,
+) -> Option<Cause> {
+    let ended = tokio::time::timeout(deadline, turn).await.unwrap_or_else(|_| {
+        let time = format!("{:.0} s are over", deadline.as_secs_f64());
+        Err(StoreError::new("finish", Cause::Deadline, time))
+    });
+    let error = ended.err()?;
+    tracing::error!("{name}: {error}");
+    Some(error.cause)
 }
 
 async fn turn(
@@ -171,19 +157,14 @@ async fn turn(
     prepared: &Prepared,
     screen: &Screen,
     quiet: bool,
-) -> (String, Result<(), StoreError>) {
-    let name = target.name.clone();
-    let done = async {
-        let store = Store::open(target, manner).await?;
-        // On the heap, here and below: nested, they grow beyond what the compiler lays out.
-        let said = Box::pin(with(&store, prepared, screen)).await?;
-        if !quiet {
-            screen.print(&said);
-        }
-        Ok(())
-    };
-    let done = done.await;
-    (name, done)
+) -> Result<(), StoreError> {
+    let store = Store::open(target, manner).await?;
+    // On the heap, here and below: nested, they grow beyond what the compiler lays out.
+    let said = Box::pin(with(&store, prepared, screen)).await?;
+    if !quiet {
+        screen.print(&said);
+    }
+    Ok(())
 }
 
 /// Does the task with one store; gives back what to print.

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use settings::Seconds;
 
 use crate::config::Environment;
@@ -24,39 +24,21 @@ Settings, in the environment or in the file of --config:
   A target without a key asks the usual AWS sources: AWS_ACCESS_KEY_ID, AWS_PROFILE, ...
 
 Examples:
-  upload                          the directory public to every store that is enabled
-  upload --dry-run                what would be written
-  upload --check                  try the credentials, the bucket and the rights
-  upload --check-settings         only whether the settings make sense, and which stores they name
-  upload --target r2 --verify     compare everything with R2, not only what the lists name
-  upload push-run analysis/today  put a finished run where other hosts can fetch it
-  upload pull                     fetch the runs that other hosts pushed
-  upload prune --keep-days 90     which unlisted reports are older; with --yes, remove them
+  exit-validator upload                          the directory public to every store that is enabled
+  exit-validator upload --dry-run                what would be written
+  exit-validator upload --check                  try the credentials, the bucket and the rights
+  exit-validator upload --check-settings         only check the settings, and name the stores
+  exit-validator upload --target r2 --verify     compare everything with R2, not only the lists
+  exit-validator upload push-run analysis/today  put a finished run where other hosts can fetch it
+  exit-validator upload pull                     fetch the runs that other hosts pushed
+  exit-validator upload prune --keep-days 90     which unlisted reports are older; --yes removes them";
 
-Exit codes (of the store's cause; 20 where several stores fail for different reasons):
-   0  done: every store has everything
-   1  a fault of the program itself
-   2  usage: a flag or a setting is wrong; nothing was sent
-   3  a local file cannot be used, files.json names something that is nowhere, or the store was
-      written by a newer version
-   4  not done in time, or interrupted: run again, it goes on where it ended
-   5  the store's pointers are of a later report, and stay: another host publishes there
-  10  no credentials, or the store does not accept them
-  11  the key may not do this
-  12  the bucket does not exist
-  13  the clocks of this host and of the store disagree
-  14  no connection: name, route, refused, TLS
-  15  throttled, also after waiting
-  16  the store or the way to it fails, also after more tries
-  17  other bytes are in the store under a name that never changes
-  18  the store does not hold what was sent to it
-  19  another answer of the store
-  20  several stores failed, each for another reason";
-
-/// Pushes the published reports to object stores by the S3 API: what never changes first, then
-/// other data, then files.json, then latest.json, each verified in the store before the next.
+/// Push the published reports to object stores by the S3 API.
+///
+/// What never changes goes first, then other data, then files.json, then latest.json, each verified
+/// in the store before the next.
 #[derive(Debug, Parser)]
-#[command(name = "upload", version, after_help = AFTER_HELP)]
+#[command(name = "upload", after_help = AFTER_HELP)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -175,17 +157,6 @@ struct Shared {
     )]
     parallel: u32,
 
-    /// How log lines are written, to standard error
-    #[arg(
-        long, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT", global = true,
-        help_heading = "Output"
-    )]
-    log_format: LogFormat,
-
-    /// Tell more: -v for every object and try, -vv for every request
-    #[arg(short, long, action = clap::ArgAction::Count, global = true, help_heading = "Output")]
-    verbose: u8,
-
     /// No progress bar
     #[arg(long, global = true, help_heading = "Output")]
     no_progress: bool,
@@ -193,15 +164,6 @@ struct Shared {
     /// Print nothing where all goes well
     #[arg(short, long, global = true, help_heading = "Output")]
     quiet: bool,
-}
-
-/// How the log looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 /// What is to be done.
@@ -274,12 +236,6 @@ impl Cli {
     #[must_use]
     pub const fn check_settings(&self) -> bool {
         self.shared.check_settings
-    }
-
-    /// How log lines are written, and how much is told.
-    #[must_use]
-    pub const fn log(&self) -> (LogFormat, u8) {
-        (self.shared.log_format, self.shared.verbose)
     }
 
     /// Whether bars are wished for.
@@ -395,7 +351,7 @@ mod tests {
         let mut seen = 0;
         for key in settings::keys().filter(|key| key.readers.contains(&Reader::Upload)) {
             // The stores' are in the tests of `config`; the log reads its own.
-            if key.group == Group::Stores || key.name == "RUST_LOG" {
+            if key.group == Group::Stores || ["LOG_FORMAT", "RUST_LOG"].contains(&key.name) {
                 continue;
             }
             let config =
@@ -427,12 +383,5 @@ mod tests {
         assert!(check(&["prune", "--keep-days", "9", "--target", "r2"], &[]).is_ok());
         assert!(Cli::try_parse_from(["upload", "--dry-run", "--check"]).is_err());
         assert!(Cli::try_parse_from(["upload", "push-run"]).is_err());
-    }
-
-    #[test]
-    fn every_exit_code_is_in_the_help() {
-        for code in (0..=5u8).chain(10..=20) {
-            assert!(AFTER_HELP.contains(&format!("\n{code:>4}  ")), "{code}");
-        }
     }
 }

@@ -1,5 +1,5 @@
-//! What goes wrong with a store, by cause: what to say, whether to try again, and how the program
-//! ends. Pure: the store's answer comes in as [`Evidence`].
+//! What goes wrong with a store, by cause: what to say and whether to try again.
+//! Pure: the store's answer comes in as [`Evidence`].
 
 use std::fmt;
 use std::time::Duration;
@@ -109,26 +109,6 @@ impl Cause {
             Self::NotFound => "run again",
             Self::Changed => "let only one host publish into a bucket, and run again",
             Self::Unsupported | Self::Other => "see the store's documentation for this answer",
-        }
-    }
-
-    /// The program's exit code where this ended a store's turn.
-    #[must_use]
-    pub const fn exit_code(self) -> u8 {
-        match self {
-            Self::Local | Self::Incomplete | Self::Newer => 3,
-            Self::Deadline => 4,
-            Self::Older => 5,
-            Self::NoCredentials | Self::BadKey => 10,
-            Self::Denied => 11,
-            Self::NoBucket => 12,
-            Self::ClockSkew => 13,
-            Self::NoRoute => 14,
-            Self::Throttled => 15,
-            Self::Unavailable => 16,
-            Self::Conflict => 17,
-            Self::Unverified => 18,
-            Self::NotFound | Self::Changed | Self::Unsupported | Self::Other => 19,
         }
     }
 
@@ -252,18 +232,6 @@ pub fn skew(date: Option<&str>, now: DateTime<Utc>) -> Option<String> {
     Some(format!("this host's clock is {} s {word} the store's", behind.num_seconds().abs()))
 }
 
-/// The code of a whole turn from those of its stores: 0 where all went well, the store's own where
-/// all that failed did so for one reason, and 20 where the reasons differ.
-#[must_use]
-pub fn of_all(codes: &[u8]) -> u8 {
-    let mut failed = codes.iter().copied().filter(|&code| code != 0);
-    match failed.next() {
-        None => 0,
-        Some(first) if failed.all(|code| code == first) => first,
-        Some(_) => 20,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -318,13 +286,6 @@ mod tests {
         );
         assert_eq!(skew(Some("soon"), now), None);
         assert_eq!(skew(None, now), None);
-    }
-
-    #[test]
-    fn one_code_of_many() {
-        assert_eq!(of_all(&[0, 0]), 0);
-        assert_eq!(of_all(&[0, 12, 12]), 12);
-        assert_eq!(of_all(&[10, 12]), 20);
     }
 
     #[test]

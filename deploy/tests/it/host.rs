@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::network::{Lab, Tor, lab, programs};
+use crate::network::{LINKS, Lab, Tor, lab, programs};
 
 pub const SECRET: &str = "s3cr3t/of+the=tests";
 
@@ -154,7 +154,7 @@ impl Host {
         let place = self.path("programs");
         if !place.exists() {
             fs::create_dir(&place).unwrap();
-            for entry in ["scanner", "aggregate", "upload", "settings", "lab"] {
+            for entry in ["exit-validator", "lab"].iter().chain(&LINKS) {
                 std::os::unix::fs::symlink(programs().join(entry), place.join(entry)).unwrap();
             }
             self.programs = place.clone();

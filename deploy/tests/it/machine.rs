@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::host::{Host, SECRET, Stores, script, until};
-use crate::network::programs;
+use crate::network::{LINKS, programs};
 use crate::reader::look;
 
 fn is_root() -> bool {
@@ -225,13 +225,15 @@ pub fn the_check() {
 /// A place that any user can reach, with the programs and the script.
 fn for_anybody(place: &Path) -> PathBuf {
     let script = script();
-    let names =
-        ["scanner", "aggregate", "upload", "settings", "lab"].map(|name| programs().join(name));
+    let names = ["exit-validator", "lab"].map(|name| programs().join(name));
     for path in names.iter().chain([&script]) {
         let to = place.join(path.file_name().unwrap());
         // A link would keep the directories that only their owner can pass.
         fs::copy(path, &to).unwrap();
         fs::set_permissions(&to, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    for name in LINKS {
+        std::os::unix::fs::symlink("exit-validator", place.join(name)).unwrap();
     }
     place.join("run_dns_validation")
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -96,16 +96,27 @@ impl Drop for Tor {
     }
 }
 
-/// A program of the workspace, built into the directory above this test's.
+/// The names of old of `exit-validator`: links.
+pub const LINKS: [&str; 4] = ["scanner", "aggregate", "upload", "settings"];
+
+/// A directory with the programs of the workspace, which are built into the directory above this
+/// test's, and their links, as an installation has them.
 pub fn programs() -> PathBuf {
     let this = std::env::current_exe().unwrap();
-    let programs = this.parent().unwrap().parent().unwrap().to_owned();
-    for name in ["scanner", "aggregate", "upload", "settings", "lab"] {
-        assert!(
-            programs.join(name).exists(),
-            "there is no {name} in {}: cargo build --workspace",
-            programs.display()
-        );
+    let built = this.parent().unwrap().parent().unwrap();
+    let programs = Path::new(env!("CARGO_TARGET_TMPDIR")).join("programs");
+    fs::create_dir_all(&programs).unwrap();
+    let link = |to: &Path, name: &str| {
+        if let Err(error) = std::os::unix::fs::symlink(to, programs.join(name)) {
+            // An earlier run's, or another test's of this moment.
+            assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists, "{error}");
+        }
+    };
+    for name in ["exit-validator", "lab"] {
+        let program = built.join(name);
+        assert!(program.exists(), "there is no {}: cargo build --workspace", program.display());
+        link(&program, name);
     }
+    LINKS.iter().for_each(|name| link(Path::new("exit-validator"), name));
     programs
 }

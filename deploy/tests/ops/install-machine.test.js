@@ -102,7 +102,7 @@ describe("on a machine of its own", { skip: !isRoot && "needs root" }, () => {
     assert.ok(Number(sh(`id -u ${USER}`)) < 1000, "a system user");
     assert.equal(
       sh(`stat -c '%a %U:%G %n' /${CONF} /${CONF}/config.env /${STATE} /${STATE}/* /${LOGS} /${LIB} \
-          /${LIB}/scanner /${STATE}/public/index.html`),
+          /${LIB}/exit-validator /${STATE}/public/index.html`),
       [
         `750 root:${USER} /${CONF}`,
         `640 root:${USER} /${CONF}/config.env`,
@@ -112,7 +112,7 @@ describe("on a machine of its own", { skip: !isRoot && "needs root" }, () => {
         `700 ${USER}:${USER} /${STATE}/tor`,
         `750 ${USER}:${USER} /${LOGS}`,
         `755 root:root /${LIB}`,
-        `755 root:root /${LIB}/scanner`,
+        `755 root:root /${LIB}/exit-validator`,
         `644 ${USER}:${USER} /${STATE}/public/index.html`,
         "",
       ].join("\n"),
@@ -311,7 +311,7 @@ mkdir -p target && cp -r "$GIVEN" target/release
     );
     sh(`useradd --system builder; chown -R builder "$(dirname "$INSTALL")/.."; chmod 666 "$CALLS"
       CARGO=${JSON.stringify(join(source.home, "fakes/cargo"))} "$INSTALL" --schedule none`);
-    assert.equal(sh('cat "$CALLS"'), "builder: cargo build --release --locked\n");
+    assert.equal(sh('cat "$CALLS"'), "builder: cargo build --release --locked -p exit-validator -p lab\n");
     assert.equal(sh(`/${LIB}/scanner --version`), "scanner 1\n");
     const old = here.sh(
       `CARGO_VERSION=1.70.0 CARGO=${JSON.stringify(join(source.home, "fakes/cargo"))} "$INSTALL"`,

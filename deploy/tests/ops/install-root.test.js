@@ -70,6 +70,7 @@ test("everything is where it belongs, with its mode", () => {
   const { out } = install();
   for (const [path, wanted] of [
     [LIB, "755"],
+    [`${LIB}/exit-validator`, "755"],
     [`${LIB}/scanner`, "755"],
     [`${LIB}/aggregate`, "755"],
     [`${LIB}/upload`, "755"],
@@ -160,6 +161,32 @@ test("a program that runs while it is upgraded goes on to its end", async () => 
   assert.equal(run(join(root, LIB, "scanner"), ["--version"]).out, "scanner 2\n");
 });
 
+test("an upgrade from the five programs keeps configuration, data and schedule", () => {
+  install("--schedule=cron");
+  const bin = join(root, "usr/local/bin");
+  // As the version before the one program left it.
+  rmSync(join(bin, "exit-validator"));
+  for (const name of ["scanner", "aggregate", "upload", "settings"]) {
+    rmSync(join(root, LIB, name));
+    put(join(root, LIB, name), `#!/bin/sh\necho ${name} 0\n`, 0o755);
+  }
+  rmSync(join(root, LIB, "exit-validator"));
+  put(join(root, CONF, "config.env"), "MINE=1\n", 0o640);
+  put(join(root, STATE, "analysis/history.sqlite"), "years");
+  source.version("2");
+  const { out } = installer("--root", root, "--binaries", source.binaries);
+  assert.match(out, /link .*scanner to exit-validator/);
+  for (const name of ["scanner", "aggregate", "upload", "settings"]) {
+    assert.equal(readlinkSync(join(root, LIB, name)), "exit-validator");
+    assert.equal(run(join(root, LIB, name), ["--version"]).out, `${name} 2\n`);
+  }
+  assert.equal(run(join(bin, "exit-validator"), ["--version"]).out, "exit-validator 2\n");
+  assert.equal(read(`${CONF}/config.env`), "MINE=1\n");
+  assert.equal(read(`${STATE}/analysis/history.sqlite`), "years");
+  assert.ok(there(CRON) && !there("usr/local/lib/systemd/system/tor-exit-validator.timer"));
+  assert.match(install().out, /Nothing to do/);
+});
+
 test("killed at any moment, it leaves whole programs, and is finished by the next", async () => {
   install();
   for (let delay = 20; delay <= 200; delay += 20) {
@@ -192,14 +219,14 @@ test("programs that are missing or do not run replace nothing", () => {
   install();
   const before = snapshot(root);
   source.version("2");
-  writeFileSync(join(source.binaries, "upload"), "\x7fELF of another machine");
+  writeFileSync(join(source.binaries, "exit-validator"), "\x7fELF of another machine");
   const broken = installer("--root", root, "--binaries", source.binaries);
   assert.equal(broken.code, 4);
-  assert.match(broken.err, /upload does not run on this machine/);
-  unlinkSync(join(source.binaries, "upload"));
+  assert.match(broken.err, /exit-validator does not run on this machine/);
+  unlinkSync(join(source.binaries, "exit-validator"));
   const missing = installer("--root", root, "--binaries", source.binaries);
   assert.equal(missing.code, 4);
-  assert.match(missing.err, /has no program 'upload'/);
+  assert.match(missing.err, /has no program 'exit-validator'/);
   assert.deepEqual(snapshot(root), before);
 });
 
@@ -315,7 +342,7 @@ test("--dry-run says every step and takes none", () => {
   );
   const installed = snapshot(root);
   source.version("2");
-  assert.match(install("--dry-run", "--schedule=cron").out, /would: replace .*scanner/);
+  assert.match(install("--dry-run", "--schedule=cron").out, /would: replace .*exit-validator/);
   assert.match(
     installer("--root", root, "--uninstall", "--purge", "--dry-run").out,
     /would: remove .*with everything in it/,
@@ -407,10 +434,9 @@ test(
     set -eu
     mount -t tmpfs -o size=600k none "$1"
     "$2" --root "$1" --binaries "$3" >/dev/null
-    dd if=/dev/urandom bs=1k count=400 2>/dev/null >"$3/scanner.tail"
-    cat "$3/scanner.tail" >>"$3/scanner"
-    cat "$3/scanner.tail" >>"$3/aggregate"
-    sed -i "1a exit 0" "$3/scanner" "$3/aggregate"
+    dd if=/dev/urandom bs=1k count=400 2>/dev/null >"$3/tail"
+    cat "$3/tail" "$3/tail" >>"$3/exit-validator"
+    sed -i "1a exit 0" "$3/exit-validator"
     code=0
     "$2" --root "$1" --binaries "$3" 2>"$3/err" >/dev/null || code=$?
     [ "$code" = 1 ]

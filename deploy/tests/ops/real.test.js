@@ -8,7 +8,7 @@ import { after, before, describe, test } from "node:test";
 import { yaml } from "./support/checkers.js";
 import { CONF, checkout, LIB, put, REPOSITORY, run, STATE } from "./support/checkout.js";
 
-const SETTINGS = ["target/debug/settings", "target/release/settings"]
+const PROGRAM = ["target/debug/exit-validator", "target/release/exit-validator"]
   .map((path) => join(REPOSITORY, path))
   .find((path) => existsSync(path));
 
@@ -24,7 +24,7 @@ before(() => {
   for (const path of ["deploy/run_dns_validation", "config.env.example"]) {
     cpSync(join(REPOSITORY, path), join(source.path, path));
   }
-  if (SETTINGS !== undefined) cpSync(SETTINGS, join(source.binaries, "settings"));
+  if (PROGRAM !== undefined) cpSync(PROGRAM, join(source.binaries, "exit-validator"));
   const { code, err } = run(join(source.path, "deploy/install.sh"), [
     "--root",
     root,
@@ -53,18 +53,18 @@ test("the wrapper is found by its link, and finds the programs beside itself", (
   // No line of a configuration, for the real program and for the stand-in.
   put(wrong, "export WRONG=1\n", 0o600);
   const refused = run(wrapper, ["--config", wrong, "--check"]);
-  assert.equal(refused.code, 3, "by the settings program in its directory");
-  assert.ok(existsSync(join(root, LIB, "settings")));
+  assert.equal(refused.code, 3, "by the program in its directory");
+  assert.ok(existsSync(join(root, LIB, "exit-validator")));
 });
 
 describe(
   "the program that checks configurations",
   {
-    skip: SETTINGS === undefined && "cargo has not built it here",
+    skip: PROGRAM === undefined && "cargo has not built it here",
   },
   () => {
     test("takes what the installation writes", () => {
-      const { code, out, err } = run(String(SETTINGS), ["check", join(root, CONF, "config.env")]);
+      const { code, out, err } = run(String(PROGRAM), ["config", "check", join(root, CONF, "config.env")]);
       assert.equal(code, 0, out + err);
     });
 
@@ -72,7 +72,7 @@ describe(
       const [map] = yaml(join(REPOSITORY, "deploy/kubernetes/configmap.yaml"));
       const file = join(source.home, "from-configmap.env");
       put(file, map.data["config.env"]);
-      const { code, out, err } = run(String(SETTINGS), ["check", file]);
+      const { code, out, err } = run(String(PROGRAM), ["config", "check", file]);
       assert.equal(code, 0, out + err);
     });
   },

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use aggregate::job;
-use aggregate::retain::{self, Options};
+use crate::job;
+use crate::retain::{self, Options};
 use clap::Args;
 
 /// What is to be kept, and where.

@@ -55,7 +55,8 @@ fn with_variables() -> Vec<(String, clap::Arg)> {
 fn every_variable_is_a_setting() {
     let arguments = with_variables();
     let mut read: BTreeSet<&str> = arguments.iter().map(|(name, _)| name.as_str()).collect();
-    read.insert(tracing_subscriber::EnvFilter::DEFAULT_ENV);
+    // Of the log, which is the program's.
+    read.extend(["LOG_FORMAT", "RUST_LOG"]);
     // Its settings are only read where there is that command.
     let retains = Cli::command().find_subcommand("retain").is_some();
     let listed: BTreeSet<&str> = settings::keys()

@@ -2,10 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
+#[expect(dead_code, reason = "shared with the program's tests, which use all of it")]
 mod fixture;
 mod golden;
-mod memory;
-mod program;
 mod properties;
-mod retain;
+mod reported;
 mod schema;

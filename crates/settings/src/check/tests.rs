@@ -43,7 +43,7 @@ fn a_setting_that_is_none_is_named_with_the_one_that_is_meant() {
         ("LOGDIR=hunter2", "is LOG_DIR meant?"),
         ("DO_SPACE_SECRET=hunter2", "is DO_SPACES_SECRET meant?"),
         ("R2_SECRET_KEY=hunter2", "R2_SECRET_KEY is not a setting"),
-        ("GATE_FRIDAYS=hunter2", "`settings list`"),
+        ("GATE_FRIDAYS=hunter2", "`exit-validator config list`"),
         ("CLOUDFLARE_API_KEY=hunter2", "CLOUDFLARE_API_KEY is not a setting"),
         ("CONFIG_FILE=hunter2", "means nothing in it"),
         ("UPLOAD_TARGETS=attic\nATTIC_BUKET=hunter2", "is ATTIC_BUCKET meant?"),

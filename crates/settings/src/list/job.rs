@@ -179,9 +179,9 @@ pub const LIMITS: &[Key] = &[
     key(
         "LOG_FORMAT",
         Group::Limits,
-        &[Aggregate],
+        scan::LOGGERS,
         Value("text"),
-        "How aggregate writes its log: text, or json for a machine.",
+        "How the log is written: text, or json for a machine.",
     ),
     key(
         "RUST_LOG",

@@ -45,16 +45,18 @@ export function put(path, text, mode = 0o644) {
 }
 
 /**
- * A program that says which version it is; `settings check` takes a file without the word WRONG.
- * @param {string} name
+ * A program that says by which name it is called and which version it is; `config check`, or `check`
+ * of the link `settings`, takes a file without the word WRONG.
  * @param {string} version
  */
-function program(name, version) {
+function program(version) {
   return `#!/bin/sh
+name=$(basename "$0")
+[ "$1" != config ] || shift
 case "$1" in
---version) echo "${name} ${version}" ;;
+--version) echo "$name ${version}" ;;
 check) if grep -n WRONG "$2"; then exit 2; fi; [ -r "$2" ] ;;
-wait) echo begun; while [ ! -e "$2" ]; do sleep 0.05; done; echo "${name} ${version} to the end" ;;
+wait) echo begun; while [ ! -e "$2" ]; do sleep 0.05; done; echo "$name ${version} to the end" ;;
 esac
 `;
 }
@@ -84,8 +86,8 @@ export function checkout() {
   cpSync(join(REPOSITORY, "Cargo.toml"), join(path, "Cargo.toml"));
   put(join(path, "config.env.example"), EXAMPLE);
   const version = (/** @type {string} */ number) => {
-    for (const name of ["scanner", "aggregate", "upload", "settings", "lab"]) {
-      put(join(binaries, name), program(name, number), 0o755);
+    for (const name of ["exit-validator", "lab"]) {
+      put(join(binaries, name), program(number), 0o755);
     }
     put(
       join(path, "deploy/run_dns_validation"),

@@ -1,0 +1,263 @@
+//! How long a report takes, and how much memory: `cargo bench -p exit-validator --bench report`.
+//!
+//! 3,100 relays, a year of history (1,460 runs, 4.5 million rows), a previous report, everything
+//! written and synced as in earnest, by the program itself. Beside it, in the same run and
+//! alternating, `reference.py`: a plain Python program that merges the same files with the same
+//! previous report and keeps no history. Then a month of such reports is moved into an archive.
+//! `BENCH_RUNS` and `BENCH_RELAYS` make it smaller.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and may fail")]
+
+#[path = "../../aggregate/tests/it/fixture.rs"]
+#[expect(dead_code, reason = "shared with the tests, which use all of it")]
+mod fixture;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, fs};
+
+use aggregate::gate::Thresholds;
+use aggregate::history::{History, Standing};
+use aggregate::merge;
+use aggregate::previous::{self, Base};
+use aggregate::publish;
+use aggregate::report::{self, Context};
+
+use fixture::Scan;
+
+/// How often each program is measured.
+const ROUNDS: usize = 5;
+
+fn number(name: &str, default: u32) -> u32 {
+    env::var(name).ok().map_or(default, |text| text.parse().unwrap())
+}
+
+/// Most relays work, some fail or are not reached, and 20 come and go.
+fn marks(run: u32, relays: u32) -> impl Iterator<Item = (u32, char)> {
+    (0..relays).filter(move |relay| relay % 150 != run % 150).map(move |relay| {
+        let chance = (relay.wrapping_mul(2_654_435_761) ^ run.wrapping_mul(40_503)) % 1000;
+        let mark = match (relay % 100, chance) {
+            (0, _) => 'd',
+            (_, 0..10) => 'c',
+            (_, 10..20) => 't',
+            (_, 20..22) => 'w',
+            _ => 's',
+        };
+        (relay, mark)
+    })
+}
+
+/// The run with this number, of so many: the last of them ended before today.
+fn scan(run: u32, runs: u32, relays: u32) -> Scan {
+    fixture::scan(run.cast_signed() - runs.cast_signed(), marks(run, relays))
+}
+
+fn main() {
+    // `cargo test --benches` asks for a quick look.
+    let quick = env::args().any(|argument| argument == "--test");
+    let (runs, relays) =
+        if quick { (20, 100) } else { (number("BENCH_RUNS", 1460), number("BENCH_RELAYS", 3100)) };
+    let dir = tempfile::tempdir().unwrap();
+    let history = dir.path().join("history.sqlite");
+    let output = dir.path().join("public");
+    fs::create_dir(&output).unwrap();
+    let started = clock();
+    let previous = fill(&history, runs, relays);
+    fs::write(output.join("latest.json"), previous).unwrap();
+    let newest = scan(runs, runs, relays);
+    let input = dir.path().join("run");
+    newest.write(&input);
+    let size = fs::metadata(&history).unwrap().len();
+    println!(
+        "{relays} relays, {runs} runs: a history of {:.0} MB, filled in {:.1} s ({:.1} ms a run)",
+        megabytes(size),
+        started.elapsed().as_secs_f64(),
+        started.elapsed().as_secs_f64() * 1e3 / f64::from(runs),
+    );
+
+    let saved = dir.path().join("saved.sqlite");
+    fs::copy(&history, &saved).unwrap();
+    let latest = fs::read(output.join("latest.json")).unwrap();
+    let mut ours = Vec::new();
+    let mut theirs = Vec::new();
+    for _ in 0..if quick { 1 } else { ROUNDS } {
+        // As before the run each time: adding it is part of the work.
+        fs::copy(&saved, &history).unwrap();
+        fs::remove_dir_all(&output).unwrap();
+        fs::create_dir(&output).unwrap();
+        fs::write(output.join("latest.json"), &latest).unwrap();
+        // The copies' pages must not be written out on the account of what is measured.
+        rustix::fs::sync();
+        ours.push(measure(
+            Command::new(env!("CARGO_BIN_EXE_exit-validator"))
+                .args(["report", "--quiet", "--gate-min-relays=1", "--input"])
+                .arg(&input)
+                .arg("--output-dir")
+                .arg(&output)
+                .arg("--history")
+                .arg(&history),
+        ));
+        fs::write(output.join("latest.json"), &latest).unwrap();
+        rustix::fs::sync();
+        theirs.push(measure(
+            Command::new("python3")
+                .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/reference.py"))
+                .arg(&input)
+                .arg(output.join("latest.json"))
+                .arg(dir.path().join("reference.json")),
+        ));
+    }
+    let (time, most) = show("aggregate, with history", &ours);
+    let (reference, _) = show("reference.py, without", &theirs);
+    println!("aggregate / reference.py: {:.2} of the time", time / reference);
+    let size = fs::read_dir(&output).unwrap().map(|entry| entry.unwrap()).find_map(|entry| {
+        let dated = entry.file_name().to_string_lossy().starts_with("dns_health_");
+        dated.then(|| entry.metadata().unwrap().len())
+    });
+    println!("the report has {:.1} MB", megabytes(size.unwrap()));
+    story(&history);
+    archive(dir.path(), if quick { 4 } else { 120 }, relays);
+    if !quick {
+        assert!(time < 1.0, "a report took {time:.2} s, where 1 s is wanted");
+        assert!(most < 100.0, "a report took {most:.0} MB, where 100 MB are wanted");
+    }
+}
+
+/// A month of reports, as they follow one another, becomes an archive.
+fn archive(dir: &Path, reports: u32, relays: u32) {
+    let output = dir.join("archived");
+    fs::create_dir(&output).unwrap();
+    let mut history = History::open(&dir.join("archived.sqlite")).unwrap();
+    let thresholds = Thresholds { min_relays: 1, ..Thresholds::default() };
+    let mut previous: Option<Vec<u8>> = None;
+    let mut size = 0;
+    for run in 0..reports {
+        // In the April before the fixture's first run.
+        let input = fixture::scan(run.cast_signed() - 1100, marks(run, relays)).input("bench");
+        let ids = vec![input.facts.run_id.clone()];
+        let joined = merge::join(vec![input]).unwrap();
+        let time = report::ended(&joined.inputs);
+        let known = history.look_back(&ids, time, &[], true).unwrap();
+        let (base, past) = known.into_base(None);
+        let context = Context {
+            now: time,
+            thresholds: &thresholds,
+            force: true,
+            known_good: None,
+            zone_check: None,
+            files: &[],
+        };
+        let report = report::build(joined, base, Some(&past), Default::default(), context);
+        history.enter(&report).unwrap();
+        history.settle(&report.metadata.run_id, Standing::Published, &[]).unwrap();
+        let bytes = publish::json("the report", &report).unwrap();
+        fs::write(output.join(publish::dated_name(time)), &bytes).unwrap();
+        size += bytes.len() as u64;
+        previous = Some(bytes);
+    }
+    // The latest report's month stays.
+    fs::write(output.join("dns_health_2025-12-01_00-00-00.json"), previous.unwrap()).unwrap();
+    rustix::fs::sync();
+    let measured = measure(
+        Command::new(env!("CARGO_BIN_EXE_exit-validator"))
+            .args(["retain", "--keep-runs=0", "--keep-days=0", "--output-dir"])
+            .arg(&output),
+    );
+    show("retain, a month", &[measured]);
+    for entry in fs::read_dir(&output).unwrap().map(|entry| entry.unwrap()) {
+        if entry.file_name().to_string_lossy().ends_with(".tar.gz") {
+            let archive = entry.metadata().unwrap().len();
+            println!(
+                "{reports} reports of {:.0} MB are an archive of {:.1} MB",
+                megabytes(size),
+                megabytes(archive)
+            );
+        }
+    }
+}
+
+/// Fills a history with these runs, and returns the report of the last of them.
+fn fill(history: &Path, runs: u32, relays: u32) -> Vec<u8> {
+    // One report for all: the history takes the run's figures, the marks and the times from it.
+    let mut history = History::open(history).unwrap();
+    let thresholds = Thresholds { min_relays: 1, ..Thresholds::default() };
+    let mut previous: Option<Vec<u8>> = None;
+    for run in 0..runs {
+        let input = scan(run, runs, relays).input("bench");
+        let ids = vec![input.facts.run_id.clone()];
+        let joined = merge::join(vec![input]).unwrap();
+        let time = report::ended(&joined.inputs);
+        let base = match &previous {
+            Some(bytes) => Base::of_report(previous::parse(bytes).unwrap(), &ids, time),
+            None => Base::none("the first".to_owned()),
+        };
+        let context = Context {
+            now: time,
+            thresholds: &thresholds,
+            force: true,
+            known_good: None,
+            zone_check: None,
+            files: &[],
+        };
+        let report = report::build(joined, base, None, Default::default(), context);
+        history.enter(&report).unwrap();
+        history.settle(&report.metadata.run_id, Standing::Published, &[]).unwrap();
+        // The chain of reports matters to the last one only: its streaks go back a month.
+        if run + 120 >= runs {
+            previous = Some(serde_json::to_vec(&report).unwrap());
+        }
+    }
+    previous.unwrap()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+fn clock() -> Instant {
+    Instant::now()
+}
+
+/// Seconds, and megabytes of resident memory at most.
+fn measure(command: &mut Command) -> (f64, f64) {
+    let started = clock();
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut most = 0.0_f64;
+    loop {
+        // VmHWM is the high-water mark: the last look before the end is what counts.
+        if let Ok(text) = fs::read_to_string(&status)
+            && let Some(line) = text.lines().find(|line| line.starts_with("VmHWM:"))
+        {
+            let kilobytes: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+            most = most.max(kilobytes / 1000.0);
+        }
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success(), "{command:?}: {status}");
+            return (started.elapsed().as_secs_f64(), most);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Prints the measurements, and returns the median time and the greatest memory.
+fn show(name: &str, measured: &[(f64, f64)]) -> (f64, f64) {
+    let mut times: Vec<f64> = measured.iter().map(|(time, _)| *time).collect();
+    times.sort_by(f64::total_cmp);
+    let median = times[times.len() / 2];
+    let most = measured.iter().map(|(_, memory)| *memory).fold(0.0, f64::max);
+    let (least, longest) = (times[0], times[times.len() - 1]);
+    println!("{name:<24} {median:>6.3} s ({least:.3} to {longest:.3}), {most:>4.0} MB");
+    (median, most)
+}
+
+fn story(history: &Path) {
+    let history = History::open(history).unwrap();
+    let started = clock();
+    let story = history.story(fixture::relay(7)).unwrap().unwrap();
+    let time = started.elapsed().as_secs_f64() * 1e3;
+    println!("a relay's story of {} runs: {time:.2} ms", story.runs.len());
+}
+
+#[expect(clippy::cast_precision_loss, reason = "sizes far below 2^53")]
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}

@@ -1,0 +1,268 @@
+//! The scanner beside a bare client, on one network in one run: how much longer does a scan take
+//! than the circuits and queries themselves, with its results on a disk that is idle, and on one
+//! that others write to all the time? And is the resolve time that it reports the exit's, with 80
+//! exits at once?
+//!
+//! The bare client is compiled into this program. It pipelines the same EXTENDCIRCUITs, asks the same
+//! query on each and closes its circuits; it picks no first hop by load, keeps no evidence, and
+//! writes nothing. `cargo bench -p exit-validator --bench scan`
+
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on has nothing to say")]
+#![expect(clippy::disallowed_methods, reason = "measures by the clock")]
+#![expect(clippy::print_stdout, reason = "its result is what it prints")]
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::Path;
+use std::process::Command as Process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use lab::{Fault, Network, Spec};
+use record::{Fingerprint, Kind, RUN_FILE, RelayResult, Run, result_file_name};
+use scanner::ask::{SocksAddr, socks};
+use scanner::probe::Reply;
+use tor_control::{
+    CircuitId, CircuitStatus, Command, ConnectOptions, Control, Event, EventKind, StreamStatus,
+};
+
+const EXITS: usize = 80;
+const ROUNDS: usize = 15;
+/// The most that a scan may take, in times of the bare client's.
+const BOUND: f64 = 1.1;
+const DELAY: Duration = Duration::from_millis(500);
+
+fn main() {
+    // `cargo test` runs benchmarks' binaries too, to see that they start; that takes no network.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(speed());
+    runtime.block_on(truth_of_times());
+}
+
+async fn speed() {
+    println!(
+        "Speed: {EXITS} healthy exits, pacing off, one running tor, {ROUNDS} rounds, alternating; \
+         results under {DISK}"
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let network = Network::start(&Spec::healthy(EXITS), dir.path(), |_| {}).await.unwrap();
+    // The first round opens the links between relays: both profit later, neither is counted.
+    bare_client(&network).await;
+    scanned(&network, &tempfile::tempdir_in(DISK).unwrap().path().join("scan"));
+    compare(&network, "nobody else uses the disk").await;
+    let busy = BusyDisk::begin();
+    compare(&network, "another program writes and syncs all the time").await;
+    busy.end();
+    network.stop().await;
+}
+
+async fn compare(network: &Network, when: &str) {
+    println!("  {when}:");
+    let dir = tempfile::tempdir_in(DISK).unwrap();
+    let (mut ratios, mut bares, mut scans) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        let place = dir.path().join(format!("scan{round}"));
+        let (bare, scan) = if round % 2 == 0 {
+            let bare = bare_client(network).await;
+            (bare, scanned(network, &place).0)
+        } else {
+            let scan = scanned(network, &place).0;
+            (bare_client(network).await, scan)
+        };
+        let ratio = scan / bare;
+        println!("    bare client {bare:6.3} s   scanner {scan:6.3} s   ratio {ratio:5.2}");
+        ratios.push(ratio);
+        bares.push(bare);
+        scans.push(scan);
+    }
+    let [ratio, bare, scan] = [&mut ratios, &mut bares, &mut scans].map(|values| {
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    });
+    println!(
+        "    medians: bare client {bare:.3} s, scanner {scan:.3} s, ratio {ratio:.2} (from {:.2} to \
+         {:.2}; at most {BOUND:.1} is wanted)\n",
+        ratios[0],
+        ratios[ratios.len() - 1]
+    );
+}
+
+/// A directory on the disk that this is built on: a temporary one may be in memory.
+const DISK: &str = env!("CARGO_TARGET_TMPDIR");
+
+/// Another program's work: a megabyte written and synced, again and again.
+struct BusyDisk {
+    over: Arc<AtomicBool>,
+    thread: std::thread::JoinHandle<u32>,
+}
+
+impl BusyDisk {
+    fn begin() -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&over);
+        let thread = std::thread::spawn(move || {
+            let (mut file, block) = (tempfile::tempfile_in(DISK).unwrap(), vec![7; 1 << 20]);
+            let mut writes = 0;
+            while !seen.load(Ordering::Relaxed) {
+                file.write_all(&block).unwrap();
+                file.sync_data().unwrap();
+                writes += 1;
+                if writes % 256 == 0 {
+                    file = tempfile::tempfile_in(DISK).unwrap();
+                }
+            }
+            writes
+        });
+        Self { over, thread }
+    }
+
+    fn end(self) {
+        self.over.store(true, Ordering::Relaxed);
+        println!("    the other program wrote {} MB\n", self.thread.join().unwrap());
+    }
+}
+
+async fn truth_of_times() {
+    println!("Times: {EXITS} exits at once, whose resolvers answer after {} ms", DELAY.as_millis());
+    let dir = tempfile::tempdir().unwrap();
+    let spec = Spec { exits: vec![Fault::Slow(DELAY); EXITS], ..Spec::healthy(EXITS) };
+    let network = Network::start(&spec, dir.path(), |_| {}).await.unwrap();
+    let (seconds, results) = scanned(&network, &dir.path().join("scan"));
+    let times = |pick: fn(&RelayResult) -> Option<record::Millis>| {
+        let mut times: Vec<f64> =
+            results.iter().filter_map(pick).map(record::Millis::get).collect();
+        times.sort_by(f64::total_cmp);
+        times
+    };
+    let (resolve, attach) = (times(|r| r.timing.resolve_ms), times(|r| r.timing.attach_ms));
+    let median = resolve[resolve.len() / 2];
+    println!(
+        "  {} results in {seconds:.2} s: resolve time median {median:.1} ms, from {:.1} to {:.1}; \
+         median over the scripted delay: {:.3}",
+        resolve.len(),
+        resolve[0],
+        resolve[resolve.len() - 1],
+        median / (DELAY.as_secs_f64() * 1e3)
+    );
+    println!("  local queueing, kept apart: median {:.1} ms", attach[attach.len() / 2]);
+    network.stop().await;
+}
+
+/// Seconds that the scanner's probing takes, as its run file says, and the results.
+fn scanned(network: &Network, dir: &Path) -> (f64, Vec<RelayResult>) {
+    let client = network.client().unwrap();
+    let output = Process::new(env!("CARGO_BIN_EXE_exit-validator"))
+        .args([
+            "scan",
+            "--no-progress",
+            "--build-delay",
+            "0",
+            "--delay-noise",
+            "0",
+            "--confirm-rounds",
+            "0",
+        ])
+        .args(["--max-in-flight", "80", "--max-per-first-hop", "80"])
+        .arg("--analysis-dir")
+        .arg(dir)
+        .args(["--control", &client.control])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let run: Run = Kind::Run.parse(&std::fs::read(dir.join(RUN_FILE)).unwrap()).unwrap();
+    assert_eq!(usize::try_from(run.counts.success).unwrap(), network.exits().len());
+    let result = |exit: &lab::Exit| {
+        let bytes = std::fs::read(dir.join(result_file_name(&exit.fingerprint))).unwrap();
+        Kind::Result.parse(&bytes).unwrap()
+    };
+    (run.probing_seconds, network.exits().iter().map(result).collect())
+}
+
+/// Seconds from the first EXTENDCIRCUIT until the last answer has come and the last circuit is closed;
+/// each is closed when its answer is there.
+async fn bare_client(network: &Network) -> f64 {
+    let client = network.client().unwrap();
+    let address = client.control.parse().unwrap();
+    let socks_port = SocksAddr::Tcp(client.socks);
+    let (control, mut events) =
+        Control::connect(&address, &ConnectOptions::default()).await.unwrap();
+    control.set_events(&[EventKind::Circuit, EventKind::Stream]).await.unwrap();
+    control
+        .set_conf(&[
+            ("__LeaveStreamsUnattached", Some("1")),
+            ("__DisablePredictedCircuits", Some("1")),
+        ])
+        .await
+        .unwrap();
+
+    let guards: Vec<Fingerprint> = network.guards().iter().map(|guard| guard.fingerprint).collect();
+    let started = Instant::now();
+    let mut launches: FuturesUnordered<_> = (0..)
+        .zip(network.exits())
+        .map(|(index, exit)| {
+            let path = vec![guards[index % guards.len()], exit.fingerprint];
+            let reply = control.submit(Command::ExtendCircuit(path));
+            async move { reply.await.unwrap().circuit().unwrap() }
+        })
+        .collect();
+    let mut queries = FuturesUnordered::new();
+    let mut closing = FuturesUnordered::new();
+    let mut waiting: HashMap<String, CircuitId> = HashMap::new();
+    let mut built: Vec<CircuitId> = Vec::new();
+    let mut ours: Vec<CircuitId> = Vec::new();
+    let mut answered = 0;
+    while answered < network.exits().len() {
+        let mut ready = Vec::new();
+        tokio::select! {
+            Some(circuit) = launches.next() => {
+                if built.contains(&circuit) { ready.push(circuit.clone()) }
+                ours.push(circuit);
+            }
+            Some(reply) = queries.next(), if !queries.is_empty() => {
+                let (circuit, reply) = reply;
+                assert!(matches!(reply, Reply::Socks(0, Some(_))), "{reply:?}");
+                closing.push(control.submit(Command::CloseCircuit(circuit)));
+                answered += 1;
+            }
+            stamped = events.next() => match stamped.unwrap().event {
+                Event::Circuit(event) if event.status == CircuitStatus::Built => {
+                    if ours.contains(&event.id) { ready.push(event.id.clone()) }
+                    built.push(event.id);
+                }
+                Event::Stream(event) if event.status == StreamStatus::NewResolve => {
+                    if let Some(circuit) = waiting.remove(&event.target) {
+                        drop(control.submit(Command::AttachStream(event.id, Some(circuit))));
+                    }
+                }
+                _ => {}
+            }
+        }
+        for circuit in ready {
+            let name = format!(
+                "bare{circuit}-{}.{}",
+                started.elapsed().as_nanos(),
+                "tor.exit.validator.1aeo.com"
+            );
+            waiting.insert(name.clone(), circuit.clone());
+            let port = &socks_port;
+            queries.push(async move { (circuit, socks(port, &name).await) });
+        }
+    }
+    while let Some(closed) = closing.next().await {
+        closed.unwrap();
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    control
+        .set_conf(&[
+            ("__LeaveStreamsUnattached", Some("0")),
+            ("__DisablePredictedCircuits", Some("0")),
+        ])
+        .await
+        .unwrap();
+    seconds
+}

@@ -1,0 +1,108 @@
+//! Every way in which the program can end: the one list of exit codes, for every verb. A panic is
+//! none of these: it is a bug, and ends with 101.
+
+use std::process::ExitCode;
+
+/// Makes the enum and what is known of each of its values from one table.
+macro_rules! exits {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $meaning:literal;)+) => {
+        /// How the program can end.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub(crate) enum Exit {
+            $($(#[$doc])* #[doc = $meaning] $name = $code,)+
+        }
+
+        impl Exit {
+            /// Every way to end, by code.
+            #[cfg(test)]
+            const ALL: &[Self] = &[$(Self::$name),+];
+
+            /// What it means, for the help and the documentation.
+            pub(crate) const fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$name => $meaning,)+
+                }
+            }
+        }
+    };
+}
+
+exits! {
+    Done = 0, "done";
+    Internal = 1, "internal error: a fault of the program, or of the system under it";
+    Usage = 2, "a flag, a variable or a combination of them is not valid; nothing was started";
+    Settings = 3, "the configuration is not valid or cannot be read; nothing was started";
+    Output = 8, "standard output cannot be written";
+    NoTor = 11, "no tor: not installed, not reachable, not authenticated, or not bootstrapped";
+    Incomplete = 12, "the scan was interrupted or is incomplete; --resume continues it";
+    Results = 13, "the scan's results cannot be written";
+    Input = 21, "no run, report or history that can be used: missing, damaged, or of a newer version";
+    Report = 22, "the report cannot be written, or another program is publishing";
+    History = 23, "the history cannot be read or kept; a report that was asked for is written";
+    Held = 25, "the gate is closed: the dated report is written, latest.json is as it was";
+    Shards = 26, "shards of other hosts are missing";
+    Zone = 27, "our zone does not answer as it should";
+    Stores = 30, "several stores failed, each for another reason";
+    Older = 31, "the store already holds a newer report; nothing was replaced";
+    Late = 32, "the upload was interrupted, or not done in time; the next one continues it";
+    Local = 33, "a local file cannot be used, or the store was written by a newer version";
+    Retain = 40, "something that should be removed or moved stays";
+    Damaged = 42, "an archive or a report is damaged; what depends on it was left, the rest is done";
+    NoCredentials = 60, "no credentials, or the store does not accept them";
+    Denied = 61, "the key may not do this";
+    NoBucket = 62, "the bucket does not exist";
+    ClockSkew = 63, "the clocks of this host and the store disagree";
+    NoRoute = 64, "no connection to the store: name, route, refused, or TLS";
+    Throttled = 65, "the store asks for fewer requests, also after waiting";
+    Unavailable = 66, "the store or the way to it fails, also after more tries";
+    Conflict = 67, "the store holds other bytes under a name that never changes";
+    Unverified = 68, "the store does not hold what was sent to it";
+    Answer = 69, "another answer of the store";
+}
+
+impl Exit {
+    /// The process's exit code.
+    pub(crate) const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// A table of these, by code, for the help.
+    pub(crate) fn table(exits: &[Self]) -> String {
+        let mut all: Vec<Self> = exits.to_vec();
+        all.extend([Self::Done, Self::Internal, Self::Usage]);
+        all.sort_unstable();
+        all.dedup();
+        all.iter().map(|exit| format!("  {:>3}  {}\n", exit.code(), exit.meaning())).collect()
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_used_by_a_verb_and_explained_in_the_documentation() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/exit-codes.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+        let expected: Vec<String> = Exit::ALL
+            .iter()
+            .map(|exit| format!("| `{}` | {} |", exit.code(), exit.meaning()))
+            .collect();
+        for (row, expected) in rows.iter().zip(&expected) {
+            assert!(row.starts_with(expected.as_str()), "{row}\nshould begin with\n{expected}");
+        }
+        assert_eq!(rows.len(), expected.len(), "docs/exit-codes.md");
+        for exit in Exit::ALL {
+            let shared = [Exit::Done, Exit::Internal, Exit::Usage].contains(exit);
+            let used = crate::cmd::VERBS.iter().any(|verb| verb.exits.contains(exit));
+            assert!(shared || used, "no verb ends with {exit:?}");
+        }
+    }
+}

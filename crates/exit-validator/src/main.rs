@@ -1,0 +1,14 @@
+//! `exit-validator`: finds the exit relays of the Tor network that cannot resolve names. The one
+//! program; its verbs are in `cmd/`, one file each.
+
+mod cmd;
+mod exit;
+mod terminal;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    cmd::run(&arguments)
+}

@@ -1,0 +1,118 @@
+//! The one door: its names, its help, and its words.
+
+use std::fs;
+use std::process::{Command, Output};
+
+use crate::support::program;
+
+fn run(name: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    Command::new(program(name))
+        .args(arguments)
+        .env_clear()
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap()
+}
+
+#[track_caller]
+fn out(output: Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(output.stderr, b"");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[track_caller]
+fn refused(output: &Output, code: i32) -> String {
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    assert_eq!(output.stdout, b"");
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Every verb, with its subcommands.
+const VERBS: &[(&str, &[&str])] = &[
+    ("scan", &[]),
+    ("report", &["files", "runs", "summary"]),
+    #[cfg(feature = "upload")]
+    ("upload", &["prune", "push-run", "pull"]),
+    ("retain", &[]),
+    ("history", &["export", "relay", "prune"]),
+    ("zone", &["check"]),
+    ("config", &["check", "list", "example"]),
+];
+
+#[test]
+fn the_help() {
+    let help = out(run("exit-validator", &["--help"], &[]));
+    for (verb, _) in VERBS {
+        assert!(help.contains(&format!("\n  {verb} ")), "{verb}: {help}");
+    }
+    assert!(!help.contains("aggregate"), "a name of old is not advertised: {help}");
+    insta::assert_snapshot!(help);
+}
+
+#[test]
+fn every_verb_shows_its_exit_codes_and_its_variables() {
+    for (verb, commands) in VERBS {
+        let mut all = vec![vec![*verb, "--help"]];
+        all.extend(commands.iter().map(|command| vec![*verb, *command, "--help"]));
+        for arguments in all {
+            let help = out(run("exit-validator", &arguments, &[("LOG_FORMAT", "text")]));
+            assert!(help.contains("\nExit codes:\n    0  done\n"), "{arguments:?}: {help}");
+            assert!(help.contains("[env: LOG_FORMAT]"), "{arguments:?}: {help}");
+            assert!(help.contains(&format!("Usage: exit-validator {verb}")), "{help}");
+        }
+    }
+}
+
+#[test]
+fn the_names_of_old_are_links_to_it() {
+    for (name, verb) in [("scanner", "scan"), ("upload", "upload"), ("settings", "config")] {
+        if verb == "upload" && cfg!(not(feature = "upload")) {
+            continue;
+        }
+        let by_name = out(run(name, &["--help"], &[]));
+        let by_verb = out(run("exit-validator", &[verb, "--help"], &[]));
+        let usage = format!("Usage: exit-validator {verb}");
+        assert_eq!(by_name, by_verb.replace(&usage, &format!("Usage: {name}")));
+        let version = out(run(name, &["--version"], &[]));
+        assert_eq!(version, format!("{name} {}\n", env!("CARGO_PKG_VERSION")));
+    }
+    let help = out(run("aggregate", &["--help"], &[]));
+    for command in ["history", "files", "runs", "zone", "retain", "summary"] {
+        assert!(help.contains(&format!("  {command} ")), "{command}: {help}");
+    }
+    assert!(help.contains("--previous"), "{help}");
+}
+
+#[test]
+fn an_error_has_one_form() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = dir.path().to_str().unwrap();
+    let place = [("ANALYSIS_ROOT", here), ("OUTPUT_DIR", here)];
+    let said = refused(&run("exit-validator", &["report"], &place), 21);
+    assert!(said.starts_with("error: there is no complete run"), "{said}");
+    let said = refused(&run("exit-validator", &["report", "--log-format", "json"], &place), 21);
+    let line: serde_json::Value = serde_json::from_str(said.trim_end()).unwrap();
+    assert_eq!(line["level"], "ERROR");
+    let said = refused(&run("exit-validator", &["scan", "--resume"], &[]), 2);
+    assert!(said.starts_with("error: --resume needs --analysis-dir"), "{said}");
+    let said = refused(&run("exit-validator", &["scna"], &[]), 2);
+    assert!(said.contains("scan"), "{said}");
+    // What is wrong with another verb's variable is no fault of this one.
+    out(run("exit-validator", &["config", "list"], &[("BUILD_DELAY", "soon")]));
+    let said =
+        refused(&run("exit-validator", &["scan", "--dry-run"], &[("BUILD_DELAY", "soon")]), 2);
+    assert!(said.contains("BUILD_DELAY (--build-delay"), "{said}");
+}
+
+#[test]
+fn a_log_level_that_is_not_valid_is_said_and_ignored() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("public")).unwrap();
+    let public = dir.path().join("public");
+    let place = [("OUTPUT_DIR", public.to_str().unwrap()), ("RUST_LOG", "scanner=loud")];
+    let output = run("exit-validator", &["report", "files"], &place);
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("RUST_LOG is ignored") && said.contains("info,scanner=debug"), "{said}");
+}

@@ -1,0 +1,11 @@
+//! Reports, history and retention.
+
+#[path = "../../../aggregate/tests/it/fixture.rs"]
+mod fixture;
+mod memory;
+mod program;
+#[path = "../../../aggregate/tests/it/reported.rs"]
+mod reported;
+mod retain;
+#[path = "../../../aggregate/tests/it/schema.rs"]
+mod schema;

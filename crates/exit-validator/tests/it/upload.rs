@@ -1,0 +1,11 @@
+//! Uploads, against a real S3 server behind a proxy that fails.
+
+#![expect(clippy::disallowed_methods, reason = "tests are an edge: they set files' times")]
+
+mod causes;
+mod faults;
+mod fixture;
+mod proxy;
+mod runs;
+mod server;
+mod store;

@@ -1,0 +1,101 @@
+//! `exit-validator scan` as its users meet it, by its old name `scanner`: the real program, the real
+//! tor, and the lab's network, on good days and on bad ones.
+//!
+//! A harness of its own, since the network takes twenty seconds to start: all tests share one, and
+//! it is ended when the last of them is over. Flags are those of `cargo test`.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod control;
+mod network;
+mod run;
+mod shared;
+#[path = "../support/program.rs"]
+mod support;
+mod tor;
+mod usage;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// How many tests run at once: they mostly wait.
+const THREADS: usize = 4;
+
+/// A test by its name.
+macro_rules! trials {
+    ($($module:ident :: { $($name:ident),+ $(,)? }),+ $(,)?) => {
+        vec![$($(Trial::test(
+            concat!(stringify!($module), "::", stringify!($name)),
+            || { $module::$name(); Ok::<(), Failed>(()) },
+        )),+),+]
+    };
+}
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(THREADS);
+    let conclusion = libtest_mimic::run(&arguments, trials());
+    shared::end();
+    conclusion.exit_code()
+}
+
+/// In an order by which those that take long, and those that wait for each other, overlap with the
+/// others. The measurement comes last: it wants the machine for itself.
+fn trials() -> Vec<Trial> {
+    trials! {
+        network::{
+            a_tor_of_its_own_that_hangs_is_started_again,
+            every_verdict_is_true_in_wildcard_mode,
+        },
+        usage::{
+            single_values_are_checked,
+            flags_that_do_not_go_together_are_refused,
+            lists_that_cannot_be_read_are_refused,
+            a_directory_with_a_run_needs_resume_and_resume_needs_a_run,
+            a_directory_that_cannot_be_written_is_told_before_tor_is_started,
+            an_empty_variable_is_as_good_as_none,
+            variables_stand_for_flags,
+            settings_are_checked_and_nothing_else_is_done,
+            a_tor_that_cannot_be_started_is_told,
+            a_tor_directory_that_cannot_be_used_is_told,
+            help_tells_the_exit_codes,
+        },
+        control::{
+            nothing_listens,
+            something_that_is_not_tor,
+            something_that_says_nothing,
+            a_control_port_that_falls_silent_before_the_scan,
+            a_connection_that_breaks_after_the_handshake,
+            replies_that_break_the_protocol,
+            a_cookie_that_is_not_its,
+            a_password_that_is_wrong_and_one_that_stays_secret,
+            a_tor_that_cannot_be_used_is_left_as_it_was,
+        },
+        network::{
+            other_programs_use_the_tor_while_it_scans,
+            a_tor_that_another_scan_uses_is_refused,
+            interrupted_with_a_tor_of_its_own,
+            interrupted_with_a_running_tor,
+            interrupted_before_the_first_circuit,
+            killed_and_resumed,
+            every_verdict_is_true_in_nxdomain_mode,
+            a_tor_of_its_own_that_dies_is_started_again,
+            a_running_tor_that_comes_back_is_used_again,
+            a_running_tor_that_does_not_come_back_leaves_a_run_to_resume,
+            a_disk_that_fills_up,
+            a_directory_that_goes_away,
+            every_verdict_is_true_through_a_running_tor,
+            a_tor_that_never_bootstraps,
+            the_first_hop_that_was_asked_for,
+            which_exits_are_chosen,
+            exits_of_a_country,
+            a_dry_run_touches_nothing,
+            one_relay_has_its_story_told,
+            ipv6_addresses_are_asked_of_exits_that_have_ipv6,
+            a_relay_that_has_left_the_consensus_and_one_with_a_hostile_name,
+            a_complete_run_has_nothing_to_resume_and_another_question_is_another_run,
+            the_log_can_be_read_by_programs,
+            the_resolve_time_is_the_resolvers_own,
+        },
+    }
+}
