@@ -47,7 +47,7 @@ pub enum HistoryError {
     /// SQLite's error: the disk is full, the file is damaged, another program holds it.
     #[error(
         "cannot {doing} the history {path:?}: {source}; if it is damaged, move it away and run \
-         `aggregate history rebuild`"
+         `exit-validator history rebuild`"
     )]
     Sqlite {
         /// What was being done.
@@ -90,7 +90,7 @@ pub enum HistoryError {
     /// Something in it cannot be.
     #[error(
         "the history {path:?} holds {what}, which cannot be; move it away and run \
-         `aggregate history rebuild`"
+         `exit-validator history rebuild`"
     )]
     Damaged {
         /// The database.

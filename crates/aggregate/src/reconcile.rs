@@ -159,7 +159,7 @@ fn take_in(
         if missing.len() < all {
             warn!(
                 "the history is new, and begins with the reports of the last {} days; \
-                 `aggregate history rebuild` takes in all of them",
+                 `exit-validator history rebuild` takes in all of them",
                 NEW_HISTORY.num_days()
             );
         }

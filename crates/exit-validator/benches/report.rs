@@ -1,10 +1,11 @@
-//! How long a report takes, and how much memory: `cargo bench -p exit-validator --bench report`.
+//! How much work a report is, and how much memory: `cargo bench -p exit-validator --bench report`.
 //!
-//! 3,100 relays, a year of history (1,460 runs, 4.5 million rows), a previous report, everything
-//! written and synced as in earnest, by the program itself. Beside it, in the same run and
-//! alternating, `reference.py`: a plain Python program that merges the same files with the same
-//! previous report and keeps no history. Then a month of such reports is moved into an archive.
-//! `BENCH_RUNS` and `BENCH_RELAYS` make it smaller.
+//! 3,100 relays with a year of history, and 10,000 with five years; everything written and synced as
+//! in earnest, by the program itself. Beside each, in the same run and alternating, `reference.py`: a
+//! plain Python program that merges the same files with the same previous report and keeps no
+//! history. Then a run is forgotten, and a month of reports is moved into an archive. CPU time, of
+//! the program and of the system for it: a busy machine changes it little. `BENCH_RUNS` and
+//! `BENCH_RELAYS` measure one case of another size.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints, and may fail")]
 
@@ -20,7 +21,6 @@ use std::{env, fs};
 use aggregate::gate::Thresholds;
 use aggregate::history::{History, Standing};
 use aggregate::merge;
-use aggregate::previous::{self, Base};
 use aggregate::publish;
 use aggregate::report::{self, Context};
 
@@ -53,11 +53,37 @@ fn scan(run: u32, runs: u32, relays: u32) -> Scan {
     fixture::scan(run.cast_signed() - runs.cast_signed(), marks(run, relays))
 }
 
+/// One size, and what it may take.
+struct Case {
+    runs: u32,
+    relays: u32,
+    /// CPU seconds.
+    most: f64,
+}
+
 fn main() {
     // `cargo test --benches` asks for a quick look.
     let quick = env::args().any(|argument| argument == "--test");
-    let (runs, relays) =
-        if quick { (20, 100) } else { (number("BENCH_RUNS", 1460), number("BENCH_RELAYS", 3100)) };
+    let cases = if quick {
+        vec![Case { runs: 60, relays: 100, most: f64::INFINITY }]
+    } else if env::var_os("BENCH_RUNS").is_some() || env::var_os("BENCH_RELAYS").is_some() {
+        let (runs, relays) = (number("BENCH_RUNS", 1460), number("BENCH_RELAYS", 3100));
+        vec![Case { runs, relays, most: f64::INFINITY }]
+    } else {
+        vec![
+            Case { runs: 1460, relays: 3100, most: 0.4 },
+            Case { runs: 7300, relays: 10_000, most: 1.5 },
+        ]
+    };
+    let misses: Vec<String> = cases.iter().filter_map(|case| measured(case, quick)).collect();
+    let dir = tempfile::tempdir().unwrap();
+    archive(dir.path(), if quick { 4 } else { 120 }, if quick { 100 } else { 3100 });
+    assert!(misses.is_empty(), "{misses:#?}");
+}
+
+/// Measures a case; says where it takes more than it may.
+fn measured(case: &Case, quick: bool) -> Option<String> {
+    let &Case { runs, relays, most } = case;
     let dir = tempfile::tempdir().unwrap();
     let history = dir.path().join("history.sqlite");
     let output = dir.path().join("public");
@@ -70,10 +96,9 @@ fn main() {
     newest.write(&input);
     let size = fs::metadata(&history).unwrap().len();
     println!(
-        "{relays} relays, {runs} runs: a history of {:.0} MB, filled in {:.1} s ({:.1} ms a run)",
+        "{relays} relays, {runs} runs: a history of {:.0} MB, filled in {:.1} s",
         megabytes(size),
         started.elapsed().as_secs_f64(),
-        started.elapsed().as_secs_f64() * 1e3 / f64::from(runs),
     );
 
     let saved = dir.path().join("saved.sqlite");
@@ -108,20 +133,29 @@ fn main() {
                 .arg(dir.path().join("reference.json")),
         ));
     }
-    let (time, most) = show("aggregate, with history", &ours);
+    let (time, memory) = show("aggregate, with history", &ours);
     let (reference, _) = show("reference.py, without", &theirs);
-    println!("aggregate / reference.py: {:.2} of the time", time / reference);
+    println!("aggregate / reference.py: {:.2} of the CPU time", time / reference);
     let size = fs::read_dir(&output).unwrap().map(|entry| entry.unwrap()).find_map(|entry| {
         let dated = entry.file_name().to_string_lossy().starts_with("dns_health_");
         dated.then(|| entry.metadata().unwrap().len())
     });
     println!("the report has {:.1} MB", megabytes(size.unwrap()));
     story(&history);
-    archive(dir.path(), if quick { 4 } else { 120 }, relays);
-    if !quick {
-        assert!(time < 1.0, "a report took {time:.2} s, where 1 s is wanted");
-        assert!(most < 100.0, "a report took {most:.0} MB, where 100 MB are wanted");
-    }
+    forget(&history);
+    (time > most || memory > 100.0).then(|| {
+        format!("{relays} relays, {runs} runs: {time:.2} s and {memory:.0} MB, where {most} s and 100 MB are wanted")
+    })
+}
+
+/// Forgetting the oldest run costs what that run has, and not the whole table.
+fn forget(path: &Path) {
+    let mut history = History::open(path).unwrap();
+    let oldest = history.trends(None).unwrap()[0].timestamp;
+    let started = clock();
+    let runs = history.prune(oldest + chrono::TimeDelta::seconds(1)).unwrap();
+    let time = started.elapsed().as_secs_f64();
+    println!("forgetting {runs} run: {time:.2} s");
 }
 
 /// A month of reports, as they follow one another, becomes an archive.
@@ -129,29 +163,12 @@ fn archive(dir: &Path, reports: u32, relays: u32) {
     let output = dir.join("archived");
     fs::create_dir(&output).unwrap();
     let mut history = History::open(&dir.join("archived.sqlite")).unwrap();
-    let thresholds = Thresholds { min_relays: 1, ..Thresholds::default() };
     let mut previous: Option<Vec<u8>> = None;
     let mut size = 0;
     for run in 0..reports {
         // In the April before the fixture's first run.
-        let input = fixture::scan(run.cast_signed() - 1100, marks(run, relays)).input("bench");
-        let ids = vec![input.facts.run_id.clone()];
-        let joined = merge::join(vec![input]).unwrap();
-        let time = report::ended(&joined.inputs);
-        let known = history.look_back(&ids, time, &[], true).unwrap();
-        let (base, past) = known.into_base(None);
-        let context = Context {
-            now: time,
-            thresholds: &thresholds,
-            force: true,
-            known_good: None,
-            zone_check: None,
-            files: &[],
-        };
-        let report = report::build(joined, base, Some(&past), Default::default(), context);
-        history.enter(&report).unwrap();
-        history.settle(&report.metadata.run_id, Standing::Published, &[]).unwrap();
-        let bytes = publish::json("the report", &report).unwrap();
+        let bytes = enter(&mut history, run, 1100, relays);
+        let time = fixture::scan(run.cast_signed() - 1100, []).run.unwrap().ended;
         fs::write(output.join(publish::dated_name(time)), &bytes).unwrap();
         size += bytes.len() as u64;
         previous = Some(bytes);
@@ -177,38 +194,74 @@ fn archive(dir: &Path, reports: u32, relays: u32) {
     }
 }
 
-/// Fills a history with these runs, and returns the report of the last of them.
-fn fill(history: &Path, runs: u32, relays: u32) -> Vec<u8> {
-    // One report for all: the history takes the run's figures, the marks and the times from it.
-    let mut history = History::open(history).unwrap();
-    let thresholds = Thresholds { min_relays: 1, ..Thresholds::default() };
-    let mut previous: Option<Vec<u8>> = None;
-    for run in 0..runs {
-        let input = scan(run, runs, relays).input("bench");
-        let ids = vec![input.facts.run_id.clone()];
-        let joined = merge::join(vec![input]).unwrap();
-        let time = report::ended(&joined.inputs);
-        let base = match &previous {
-            Some(bytes) => Base::of_report(previous::parse(bytes).unwrap(), &ids, time),
-            None => Base::none("the first".to_owned()),
-        };
-        let context = Context {
-            now: time,
-            thresholds: &thresholds,
-            force: true,
-            known_good: None,
-            zone_check: None,
-            files: &[],
-        };
-        let report = report::build(joined, base, None, Default::default(), context);
-        history.enter(&report).unwrap();
-        history.settle(&report.metadata.run_id, Standing::Published, &[]).unwrap();
-        // The chain of reports matters to the last one only: its streaks go back a month.
-        if run + 120 >= runs {
-            previous = Some(serde_json::to_vec(&report).unwrap());
-        }
+/// Fills a history with these runs, and returns the report of the last of them. Two are entered as
+/// in earnest, the first and the last; those between are copies of the first, made by SQLite, with
+/// marks of their own.
+fn fill(path: &Path, runs: u32, relays: u32) -> Vec<u8> {
+    let mut history = History::open(path).unwrap();
+    enter(&mut history, 0, runs, relays);
+    let mut trend = history.trends(None).unwrap().remove(0);
+    drop(history);
+    let connection = rusqlite::Connection::open(path).unwrap();
+    connection
+        .execute_batch("PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY; BEGIN")
+        .unwrap();
+    for run in 1..runs - 1 {
+        let like = scan(run, runs, 1);
+        (trend.run_id, trend.timestamp) = (like.plan.run_id, like.run.unwrap().ended);
+        let text = serde_json::to_string(&trend).unwrap();
+        let values = rusqlite::params![run + 1, trend.run_id, trend.timestamp.timestamp(), text];
+        connection
+            .execute(
+                "INSERT INTO run SELECT ?1, ?2, ?3, standing, asked, ?4 FROM run WHERE run = 1",
+                values,
+            )
+            .unwrap();
+        connection
+            .execute(
+                "INSERT INTO run_input VALUES (?2, ?1)",
+                rusqlite::params![run + 1, trend.run_id],
+            )
+            .unwrap();
+        connection
+            .execute(
+                "INSERT INTO result
+                 SELECT ?1, relay, CASE
+                    WHEN relay % 100 = 0 THEN 'd'
+                    WHEN (relay * 40503 + ?1 * 7919) % 1000 < 10 THEN 'c'
+                    WHEN (relay * 40503 + ?1 * 7919) % 1000 < 20 THEN 't'
+                    ELSE 's' END, code, resolve_ms, circuit_ms
+                 FROM result WHERE run = 1 AND relay % 150 <> ?1 % 150",
+                [run + 1],
+            )
+            .unwrap();
     }
-    previous.unwrap()
+    connection.execute_batch("COMMIT").unwrap();
+    drop(connection);
+    let mut history = History::open(path).unwrap();
+    enter(&mut history, runs - 1, runs, relays)
+}
+
+/// Enters a run as published; returns its report.
+fn enter(history: &mut History, run: u32, runs: u32, relays: u32) -> Vec<u8> {
+    let input = scan(run, runs, relays).input("bench");
+    let ids = vec![input.facts.run_id.clone()];
+    let joined = merge::join(vec![input]).unwrap();
+    let time = report::ended(&joined.inputs);
+    let (base, past) = history.look_back(&ids, time, &[], true).unwrap().into_base(None);
+    let thresholds = Thresholds { min_relays: 1, ..Thresholds::default() };
+    let context = Context {
+        now: time,
+        thresholds: &thresholds,
+        force: true,
+        known_good: None,
+        zone_check: None,
+        files: &[],
+    };
+    let report = report::build(joined, base, Some(&past), Default::default(), context);
+    history.enter(&report).unwrap();
+    history.settle(&report.metadata.run_id, Standing::Published, &[]).unwrap();
+    publish::json("the report", &report).unwrap()
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
@@ -216,26 +269,31 @@ fn clock() -> Instant {
     Instant::now()
 }
 
-/// Seconds, and megabytes of resident memory at most.
+/// CPU seconds, and megabytes of resident memory at most.
 fn measure(command: &mut Command) -> (f64, f64) {
-    let started = clock();
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let status = format!("/proc/{}/status", child.id());
+    let of = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", child.id()));
     let mut most = 0.0_f64;
-    loop {
+    let ticks = loop {
         // VmHWM is the high-water mark: the last look before the end is what counts.
-        if let Ok(text) = fs::read_to_string(&status)
+        if let Ok(text) = of("status")
             && let Some(line) = text.lines().find(|line| line.starts_with("VmHWM:"))
         {
             let kilobytes: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
             most = most.max(kilobytes / 1000.0);
         }
-        if let Some(status) = child.try_wait().unwrap() {
-            assert!(status.success(), "{command:?}: {status}");
-            return (started.elapsed().as_secs_f64(), most);
+        // What has ended and is not waited for still tells its times: proc_pid_stat(5), in ticks of
+        // a hundredth of a second. The name before them may hold anything but the last bracket.
+        let stat = of("stat").unwrap();
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        if fields[0] == "Z" {
+            break fields[11..13].iter().map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>();
         }
         std::thread::sleep(Duration::from_millis(1));
-    }
+    };
+    let status = child.wait().unwrap();
+    assert!(status.success(), "{command:?}: {status}");
+    (ticks / 100.0, most)
 }
 
 /// Prints the measurements, and returns the median time and the greatest memory.

@@ -43,19 +43,19 @@ exits! {
     Shards = 26, "shards of other hosts are missing";
     Zone = 27, "our zone does not answer as it should";
     Stores = 30, "several stores failed, each for another reason";
-    Older = 31, "the store already holds a newer report; nothing was replaced";
+    Older = 31, "the store already holds a newer report; latest.json was not replaced, the list names both";
     Late = 32, "the upload was interrupted, or not done in time; the next one continues it";
     Local = 33, "a local file cannot be used, or the store was written by a newer version";
     Retain = 40, "something that should be removed or moved stays";
     Damaged = 42, "an archive or a report is damaged; what depends on it was left, the rest is done";
     NoCredentials = 60, "no credentials, or the store does not accept them";
     Denied = 61, "the key may not do this";
-    NoBucket = 62, "the bucket does not exist";
+    NoBucket = 62, "the bucket does not exist, or is in another region";
     ClockSkew = 63, "the clocks of this host and the store disagree";
     NoRoute = 64, "no connection to the store: name, route, refused, or TLS";
     Throttled = 65, "the store asks for fewer requests, also after waiting";
     Unavailable = 66, "the store or the way to it fails, also after more tries";
-    Conflict = 67, "the store holds other bytes under a name that never changes";
+    Conflict = 67, "the store, or this host, holds other bytes under a name that never changes";
     Unverified = 68, "the store does not hold what was sent to it";
     Answer = 69, "another answer of the store";
 }

@@ -15,7 +15,7 @@ use crate::err::{Cause, StoreError};
 use crate::local::Snapshot;
 use crate::progress::Screen;
 use crate::store::{Manner, Store};
-use crate::{check, prune, runs, sync};
+use crate::{check, prune, restore, runs, sync};
 
 /// What the program takes from the machine.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +46,7 @@ enum Prepared {
     Prune(prune::Retention, bool),
     PushRun(Vec<runs::Packed>, bool),
     Pull(PathBuf, u32, bool),
+    Restore(PathBuf, restore::Options),
 }
 
 /// Does the task with every target; gives back why each store that failed did so.
@@ -74,7 +75,7 @@ pub async fn run(
     // Two that fetch into one directory would fetch the same runs: one after the other.
     let stores = async {
         match &prepared {
-            Prepared::Pull(..) => {
+            Prepared::Pull(..) | Prepared::Restore(..) => {
                 let mut ended = Vec::new();
                 for target in targets {
                     let name = target.name.clone();
@@ -133,6 +134,7 @@ fn prepare(task: Task, machine: Machine) -> Result<Prepared, Failure> {
             Prepared::PushRun(packed.map_err(|error| Failure::Local(error.to_string()))?, dry_run)
         }
         Task::Pull { root, days, dry_run } => Prepared::Pull(root, days, dry_run),
+        Task::Restore { dir, options } => Prepared::Restore(dir, options),
     })
 }
 
@@ -242,6 +244,27 @@ async fn with(store: &Store, prepared: &Prepared, screen: &Screen) -> Result<Str
                     (false, _) => "is there already",
                 };
                 said.push_str(&format!("{name}: run {} {done}\n", packed.id));
+            }
+        }
+        Prepared::Restore(dir, options) => {
+            let restored = restore::run(store, dir, *options).await?;
+            let done = if options.dry_run { "would be fetched" } else { "fetched" };
+            for (key, size) in &restored.fetched {
+                if options.dry_run {
+                    said.push_str(&format!("{name}: {key} {done} ({})\n", bytes(*size)));
+                } else {
+                    tracing::debug!("{name}: {key} is {done} ({})", bytes(*size));
+                }
+            }
+            let sum = restored.fetched.iter().map(|(_, size)| size).sum();
+            let (count, kept) = (restored.fetched.len(), restored.kept);
+            said.push_str(&format!(
+                "{name}: {count} files {done} ({}), {kept} here already\n",
+                bytes(sum)
+            ));
+            if count > 0 && !options.dry_run {
+                said.push_str("the history is not in the store; make it of the reports with: ");
+                said.push_str("exit-validator history rebuild\n");
             }
         }
         Prepared::Pull(root, days, dry_run) => {

@@ -31,6 +31,7 @@ Examples:
   exit-validator upload --target r2 --verify     compare everything with R2, not only the lists
   exit-validator upload push-run analysis/today  put a finished run where other hosts can fetch it
   exit-validator upload pull                     fetch the runs that other hosts pushed
+  exit-validator upload restore --target r2      bring back what was published, to a new host
   exit-validator upload prune --keep-days 90     which unlisted reports are older; --yes removes them";
 
 /// Push the published reports to object stores by the S3 API.
@@ -81,9 +82,11 @@ enum Command {
     /// when an archive that it names holds all their reports.
     Prune {
         /// Remove reports and archives that are not listed any more and older than so many days
+        /// [env: STORE_KEEP_DAYS] [default: none]
         #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
         keep_days: Option<u32>,
-        /// Remove runs that started more than so many days ago
+        /// Remove runs that started more than so many days ago [env: STORE_KEEP_RUN_DAYS]
+        /// [default: none]
         #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
         keep_run_days: Option<u32>,
         /// Remove them
@@ -96,6 +99,16 @@ enum Command {
         #[arg(value_name = "DIR", required = true)]
         runs: Vec<PathBuf>,
         /// Say what would be written, and write nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Bring back what was published, to a host that has lost it: the reports and archives that a
+    /// store's files.json names, then the pointers. Nothing newer that is here is replaced
+    Restore {
+        /// The output directory [env: OUTPUT_DIR] [default: public]
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+        /// Say what would be fetched, and write nothing
         #[arg(long)]
         dry_run: bool,
     },
@@ -192,6 +205,13 @@ pub enum Task {
         /// Only say it.
         dry_run: bool,
     },
+    /// Fetch what was published.
+    Restore {
+        /// The output directory.
+        dir: PathBuf,
+        /// How.
+        options: crate::restore::Options,
+    },
     /// Fetch runs.
     Pull {
         /// Where runs are.
@@ -274,6 +294,14 @@ impl Cli {
         let path = |flag: Option<PathBuf>, name: &str, default: &str| {
             flag.unwrap_or_else(|| PathBuf::from(set(name).unwrap_or(default)))
         };
+        let days = |flag: Option<u32>, name: &str| match (flag, set(name)) {
+            (Some(days), _) => Ok(Some(days)),
+            (None, None) => Ok(None),
+            (None, Some(text)) => match text.parse() {
+                Ok(days @ 0..=36_500) => Ok(Some(days).filter(|days| *days > 0)),
+                _ => Err(Usage(format!("{name} is {text:?}: expected days, from 0 to 36500"))),
+            },
+        };
         let timeout = seconds(shared.timeout, "UPLOAD_TIMEOUT", 60.0)?;
         let deadline = seconds(shared.deadline, "UPLOAD_DEADLINE", 1800.0)?;
         if timeout.is_zero() || deadline.is_zero() {
@@ -290,15 +318,27 @@ impl Cli {
                     parallel: usize::try_from(shared.parallel).unwrap_or(1),
                 },
             },
-            Some(Command::Prune { keep_days: None, keep_run_days: None, .. }) => {
-                return Err(Usage(
-                    "say what is to be kept: --keep-days, --keep-run-days, or both".to_owned(),
-                ));
-            }
             Some(Command::Prune { keep_days, keep_run_days, yes }) => {
-                let retention = Retention { reports: keep_days, runs: keep_run_days };
+                let retention = Retention {
+                    reports: days(keep_days, "STORE_KEEP_DAYS")?,
+                    runs: days(keep_run_days, "STORE_KEEP_RUN_DAYS")?,
+                };
+                if retention == (Retention { reports: None, runs: None }) {
+                    return Err(Usage(
+                        "say what is to be kept: --keep-days, --keep-run-days, or both; or set \
+                         STORE_KEEP_DAYS or STORE_KEEP_RUN_DAYS"
+                            .to_owned(),
+                    ));
+                }
                 Task::Prune { retention, yes }
             }
+            Some(Command::Restore { dir, dry_run }) => Task::Restore {
+                dir: path(dir, "OUTPUT_DIR", "public"),
+                options: crate::restore::Options {
+                    dry_run,
+                    parallel: usize::try_from(shared.parallel).unwrap_or(1),
+                },
+            },
             Some(Command::PushRun { runs, dry_run }) => Task::PushRun { runs, dry_run },
             Some(Command::Pull { analysis_root, days, dry_run }) => {
                 Task::Pull { root: path(analysis_root, "ANALYSIS_ROOT", "analysis"), days, dry_run }
@@ -356,7 +396,8 @@ mod tests {
             }
             let config =
                 |arguments: &[&str], value| check(arguments, &[(key.name, value)]).unwrap();
-            let arguments: &[&[&str]] = &[&[], &["pull"]];
+            let arguments: &[&[&str]] =
+                &[&[], &["pull"], &["prune", "--keep-days=9"], &["prune", "--keep-run-days=9"]];
             assert!(arguments.iter().any(|it| config(it, "7") != config(it, "")), "{}", key.name);
             match (key.default, key.name) {
                 (DefaultValue::Value(value), _) => assert_eq!(config(&[], value), config(&[], "")),
@@ -370,7 +411,7 @@ mod tests {
             }
             seen += 1;
         }
-        assert_eq!(seen, 4);
+        assert_eq!(seen, 6);
     }
 
     #[test]
@@ -378,6 +419,9 @@ mod tests {
         assert!(check(&[], &[("UPLOAD_TIMEOUT", "soon")]).is_err());
         assert!(check(&["--timeout", "0"], &[]).is_err());
         assert!(check(&["prune"], &[]).is_err());
+        assert!(check(&["prune"], &[("STORE_KEEP_DAYS", "0")]).is_err());
+        assert!(check(&["prune"], &[("STORE_KEEP_DAYS", "soon")]).is_err());
+        assert!(check(&["prune"], &[("STORE_KEEP_RUN_DAYS", "7")]).is_ok());
         assert!(check(&["--dry-run", "pull"], &[]).is_err());
         assert!(check(&["--target", "r2", "pull"], &[]).is_ok());
         assert!(check(&["prune", "--keep-days", "9", "--target", "r2"], &[]).is_ok());

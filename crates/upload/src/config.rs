@@ -333,4 +333,4 @@ impl Settings<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -47,6 +47,8 @@ pub enum Cause {
     Changed,
     /// The store does not know this kind of request.
     Unsupported,
+    /// The bucket is in another region, or at another endpoint.
+    Elsewhere,
     /// Anything else the store answered.
     Other,
 }
@@ -74,6 +76,7 @@ impl Cause {
             Self::NotFound => "no such object",
             Self::Changed => "another uploader changes the same objects",
             Self::Unsupported => "the store does not know this request",
+            Self::Elsewhere => "the bucket is somewhere else",
             Self::Other => "the store refuses",
         }
     }
@@ -108,6 +111,7 @@ impl Cause {
             Self::Deadline => "run again: it goes on where it ended; or give a longer --deadline",
             Self::NotFound => "run again",
             Self::Changed => "let only one host publish into a bucket, and run again",
+            Self::Elsewhere => "set the target's region, or its endpoint, to that of the bucket",
             Self::Unsupported | Self::Other => "see the store's documentation for this answer",
         }
     }
@@ -134,6 +138,10 @@ pub struct StoreError {
     pub detail: String,
     /// How long the store asked to be left alone.
     pub wish: Option<Duration>,
+    /// The HTTP status, where an answer came.
+    pub status: Option<u16>,
+    /// Where the store says that this request is to be made instead.
+    pub location: Option<String>,
 }
 
 impl StoreError {
@@ -141,7 +149,7 @@ impl StoreError {
     pub fn new(doing: impl Into<String>, cause: Cause, detail: impl AsRef<str>) -> Self {
         // A store can answer with anything, also with a page of HTML.
         let detail: String = record::printable(detail.as_ref()).chars().take(400).collect();
-        Self { doing: doing.into(), cause, detail, wish: None }
+        Self { doing: doing.into(), cause, detail, wish: None, status: None, location: None }
     }
 }
 
@@ -190,6 +198,9 @@ pub fn cause(evidence: &Evidence) -> Cause {
         "NoSuchKey" | "NotFound" => return Cause::NotFound,
         "PreconditionFailed" => return Cause::Changed,
         "NotImplemented" => return Cause::Unsupported,
+        "PermanentRedirect" | "TemporaryRedirect" | "IllegalLocationConstraintException" => {
+            return Cause::Elsewhere;
+        }
         "SlowDown"
         | "Throttling"
         | "ThrottlingException"
@@ -214,13 +225,28 @@ pub fn cause(evidence: &Evidence) -> Cause {
         Some(429 | 503) => Cause::Throttled,
         Some(501) => Cause::Unsupported,
         Some(408 | 500..) => Cause::Unavailable,
-        // A redirect, or a client's error with another code.
+        Some(301 | 302 | 307 | 308) => Cause::Elsewhere,
+        // A client's error with another code.
         Some(300..) => Cause::Other,
         // An answer that cannot be understood: cut, or not the store's.
         Some(_) => Cause::Unavailable,
         None if evidence.unconnected => Cause::NoRoute,
         None => Cause::Unavailable,
     }
+}
+
+/// How long the store asks to be left alone, in the words of its header `Retry-After` (RFC 9110,
+/// section 10.2.3): seconds, or a date by the store's own clock, which its header `Date` tells.
+#[must_use]
+pub fn wish(retry_after: &str, date: Option<&str>, now: DateTime<Utc>) -> Option<Duration> {
+    let text = retry_after.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let time = |text: &str| Some(DateTime::parse_from_rfc2822(text).ok()?.with_timezone(&Utc));
+    let theirs = date.and_then(time).unwrap_or(now);
+    // A date that is past is no wish.
+    (time(text)? - theirs).to_std().ok()
 }
 
 /// How far this host's clock is from the store's, in words; `None` where the answer had no date.
@@ -262,7 +288,8 @@ mod tests {
         assert_eq!(of(200, "InternalError"), Cause::Unavailable);
         assert_eq!(of(200, ""), Cause::Unavailable);
         assert_eq!(of(501, "NotImplemented"), Cause::Unsupported);
-        assert_eq!(of(301, "PermanentRedirect"), Cause::Other);
+        assert_eq!(of(301, "PermanentRedirect"), Cause::Elsewhere);
+        assert_eq!(of(307, ""), Cause::Elsewhere);
     }
 
     #[test]
@@ -286,6 +313,19 @@ mod tests {
         );
         assert_eq!(skew(Some("soon"), now), None);
         assert_eq!(skew(None, now), None);
+    }
+
+    #[test]
+    fn a_wish_in_seconds_or_as_a_date() {
+        let now = "2026-11-23T04:00:00Z".parse().unwrap();
+        let seconds = |text, date| wish(text, date, now).map(|wish| wish.as_secs());
+        assert_eq!(seconds(" 7 ", None), Some(7));
+        assert_eq!(seconds("Mon, 23 Nov 2026 04:00:30 GMT", None), Some(30));
+        // By the store's clock, which is not this host's.
+        let theirs = Some("Mon, 23 Nov 2026 05:00:00 GMT");
+        assert_eq!(seconds("Mon, 23 Nov 2026 05:00:09 GMT", theirs), Some(9));
+        assert_eq!(seconds("Mon, 23 Nov 2026 03:00:00 GMT", None), None);
+        assert_eq!(seconds("later", None), None);
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod local;
 pub mod plan;
 pub mod progress;
 pub mod prune;
+pub mod restore;
 pub mod retry;
 pub mod runs;
 pub mod store;

@@ -247,6 +247,21 @@ pub fn whole(path: &Path, limit: u64) -> Result<Whole, LocalError> {
     Ok(Whole { bytes: bytes.into(), digest })
 }
 
+/// The SHA-256 of a file of any size; `None` where there is none.
+///
+/// # Errors
+///
+/// [`LocalError::Read`].
+pub fn whole_digest(path: &Path) -> Result<Option<String>, LocalError> {
+    match digest(path, u64::MAX) {
+        Ok((digest, _)) => Ok(Some(digest.sha256)),
+        Err(LocalError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// The digests of a file of any size, and the MD5 of each of its parts of `part` bytes; no parts where it
 /// has only one.
 ///

@@ -1,6 +1,6 @@
 //! What a store lacks: a local listing and the store's to ordered steps. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use record::Files;
@@ -54,21 +54,50 @@ pub enum Sameness {
     Unknown,
 }
 
-/// Whether an object has the bytes with this digest. The ETag is what the store itself computed of
-/// what it holds, so it goes before the writer's word.
+/// Whether an object has the bytes with this digest. An ETag that is their MD5 shows it, as the
+/// store itself computed that of what it holds. One that looks like an MD5 and is another shows
+/// nothing: some stores make theirs otherwise. What the writer says tells a difference; that there
+/// is none, it tells only where no ETag speaks against it.
 #[must_use]
 pub fn compare(head: &Head, digest: &Digest) -> Sameness {
-    let same = |yes| if yes { Sameness::Same } else { Sameness::Different };
     if head.size != digest.size {
         return Sameness::Different;
     }
-    match (&head.etag, &head.sha256) {
-        (Some(etag), _) if !head.encrypted && digest::is_md5(etag) => {
-            same(etag.eq_ignore_ascii_case(&digest.etag()))
-        }
-        (_, Some(sha256)) => same(*sha256 == digest.sha256),
+    let etag = head.etag.as_ref().filter(|etag| !head.encrypted && digest::is_md5(etag));
+    match (etag, &head.sha256) {
+        (Some(etag), _) if etag.eq_ignore_ascii_case(&digest.etag()) => Sameness::Same,
+        (_, Some(sha256)) if *sha256 != digest.sha256 => Sameness::Different,
+        (None, Some(_)) => Sameness::Same,
         _ => Sameness::Unknown,
     }
+}
+
+/// The list that a store gets: what is listed here, and what is listed there and is still there.
+/// `None` where that is what is listed here.
+#[must_use]
+pub fn merged(ours: &Files, theirs: &Files, kept: &BTreeSet<String>) -> Option<Files> {
+    let here: BTreeSet<&str> = ours.files.iter().map(|file| file.name.as_str()).collect();
+    let mut added: Vec<_> = theirs
+        .files
+        .iter()
+        .filter(|file| kept.contains(&file.name) && !here.contains(file.name.as_str()))
+        .cloned()
+        .collect();
+    if added.is_empty() {
+        return None;
+    }
+    added.extend(ours.files.iter().cloned());
+    // Newest first; of one second the longer name first, as it has the later number.
+    added.sort_by_cached_key(|file| {
+        std::cmp::Reverse((file.timestamp, file.name.len(), file.name.clone()))
+    });
+    Some(Files { format: ours.format.clone(), files: added })
+}
+
+/// Whether two lists name the same files.
+#[must_use]
+pub fn is_same_list(one: &Files, other: &Files) -> bool {
+    named(one) == named(other) && one.files.len() == other.files.len()
 }
 
 /// What a `files.json` says of a file.
@@ -272,7 +301,9 @@ mod tests {
         let (etag, sha) = (digest.etag(), digest.sha256.as_str());
         let is = |head: Head, wanted| assert_eq!(compare(&head, &digest), wanted, "{head:?}");
         is(head(Some(etag.clone()), None), Sameness::Same);
-        is(head(Some("0".repeat(32)), Some(sha)), Sameness::Different);
+        // It looks like an MD5, and may be none: only reading tells, unless the writer's word does.
+        is(head(Some("0".repeat(32)), Some(sha)), Sameness::Unknown);
+        is(head(Some("0".repeat(32)), Some("other")), Sameness::Different);
         is(Head { encrypted: true, ..head(Some("0".repeat(32)), Some(sha)) }, Sameness::Same);
         is(head(Some(format!("{etag}-1")), Some(sha)), Sameness::Same);
         is(head(Some(format!("{etag}-1")), Some("other")), Sameness::Different);

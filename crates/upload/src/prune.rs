@@ -3,7 +3,7 @@
 //! whose reports are all in an archive that `files.json` names: nothing is removed that could not
 //! be had again.
 
-mod archived;
+pub(crate) mod archived;
 
 use std::collections::{BTreeMap, BTreeSet};
 

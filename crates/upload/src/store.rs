@@ -1,11 +1,13 @@
 //! One store by the S3 API: requests with tries, pauses and timeouts, and objects that are
 //! verified after they were written. IO; what to write, and in which order, is decided elsewhere.
 
+mod limit;
 mod multipart;
+mod redirect;
 mod request;
 
-use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -42,8 +44,14 @@ const TIMESTAMP: &str = "timestamp";
 /// parts of 5 MiB at least.
 pub const PART: u64 = 8 << 20;
 
-/// Most objects of a listing that are taken in: more than anybody publishes.
-const LISTING_LIMIT: usize = 1_000_000;
+/// Most objects of a listing that are taken in: more than twice what anybody publishes.
+const LISTING_LIMIT: usize = 250_000;
+
+/// Most bytes of one page of a listing: 1,000 objects with the longest keys take less.
+const PAGE_LIMIT: usize = 16 << 20;
+
+/// How often a request is made elsewhere because the store says so.
+const REDIRECTS: u32 = 3;
 
 /// How requests are made.
 #[derive(Debug, Clone, Copy)]
@@ -80,11 +88,13 @@ pub struct Attributes {
 
 /// A store.
 pub struct Store {
-    client: Client,
+    client: RefCell<Client>,
     target: Target,
     manner: Manner,
     /// Whether the store knows `If-None-Match` and `If-Match` when writing, as far as is known.
     conditional: Cell<bool>,
+    /// Whether an ETag that looks like an MD5 is one here, as far as is known.
+    md5_etags: Cell<bool>,
     requests: Cell<u64>,
 }
 
@@ -149,8 +159,14 @@ impl Store {
             config = config.endpoint_url(endpoint);
         }
         let client = Client::from_conf(config.build());
-        let (conditional, requests) = (Cell::new(true), Cell::new(0));
-        Ok(Self { client, target, manner, conditional, requests })
+        Ok(Self {
+            client: RefCell::new(client),
+            target,
+            manner,
+            conditional: Cell::new(true),
+            md5_etags: Cell::new(true),
+            requests: Cell::new(0),
+        })
     }
 
     /// The target.
@@ -177,6 +193,19 @@ impl Store {
         (self.manner.now)()
     }
 
+    fn client(&self) -> Client {
+        self.client.borrow().clone()
+    }
+
+    /// Makes further requests where the store says, if that is the same store's.
+    fn follow(&self, location: &str) -> bool {
+        let Some(endpoint) = redirect::endpoint(&self.target, location) else { return false };
+        tracing::info!("{}: the store sends requests on to {endpoint}", self.target.name);
+        let config = self.client().config().to_builder().endpoint_url(endpoint).build();
+        self.client.replace(Client::from_conf(config));
+        true
+    }
+
     fn key(&self, key: &str) -> String {
         format!("{}{key}", self.target.prefix)
     }
@@ -186,7 +215,7 @@ impl Store {
         &self,
         once: impl AsyncFn() -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let mut tried = 0;
+        let (mut tried, mut followed) = (0, 0);
         loop {
             tried += 1;
             self.requests.set(self.requests.get() + 1);
@@ -194,6 +223,13 @@ impl Store {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
+            if error.status == Some(307)
+                && followed < REDIRECTS
+                && error.location.as_deref().is_some_and(|location| self.follow(location))
+            {
+                followed += 1;
+                continue;
+            }
             self.pause(tried, &error).await.ok_or(error)?;
         }
     }
@@ -240,15 +276,18 @@ impl Store {
         let doing = || format!("list the bucket {:?}", self.target.bucket);
         let mut listing = BTreeMap::new();
         let mut token: Option<String> = None;
+        let mut tokens = HashSet::new();
         loop {
             let page = self
                 .retried(async || {
-                    self.client
+                    self.client()
                         .list_objects_v2()
                         .bucket(&self.target.bucket)
                         .prefix(self.key(prefix))
                         .set_delimiter(delimiter.map(str::to_owned))
                         .set_continuation_token(token.clone())
+                        .customize()
+                        .interceptor(limit::Body(PAGE_LIMIT))
                         .send()
                         .await
                         .map_err(|error| self.failed(doing(), &error))
@@ -269,14 +308,14 @@ impl Store {
             if listing.len() > LISTING_LIMIT {
                 return Err(StoreError::new(doing(), Cause::Other, "too many objects"));
             }
-            match next {
-                // A store that turns in a circle must not hold us for ever.
-                Some(next)
-                    if page.is_truncated() == Some(true) && token.as_ref() != Some(&next) =>
-                {
-                    token = Some(next);
+            match next.filter(|_| page.is_truncated() == Some(true)) {
+                // A store that turns in a circle must not hold us for ever, and half of its
+                // listing must not be taken for all of it.
+                Some(next) if !tokens.insert(next.clone()) => {
+                    return Err(StoreError::new(doing(), Cause::Other, "its pages go in a circle"));
                 }
-                _ => return Ok(listing),
+                Some(next) => token = Some(next),
+                None => return Ok(listing),
             }
         }
     }
@@ -290,7 +329,7 @@ impl Store {
         let doing = || format!("look at {key}");
         let answer = self
             .retried(async || {
-                self.client
+                self.client()
                     .head_object()
                     .bucket(&self.target.bucket)
                     .key(self.key(key))
@@ -379,7 +418,7 @@ impl Store {
     ) -> Result<Head, StoreError> {
         let doing = || format!("read {key}");
         let mut answer = self
-            .client
+            .client()
             .get_object()
             .bucket(&self.target.bucket)
             .key(self.key(key))
@@ -497,8 +536,9 @@ impl Store {
             let refused = match done {
                 Ok(()) => None,
                 Err(error) if error.cause == Cause::Changed => Some(error),
+                // Some stores answer to a condition that they do not know with 501, some with 400.
                 Err(error)
-                    if error.cause == Cause::Unsupported
+                    if (error.cause == Cause::Unsupported || error.status == Some(400))
                         && conditional
                         && condition != Condition::Always =>
                 {
@@ -512,8 +552,13 @@ impl Store {
                 Err(error) => return Err(error),
             };
             let doing = format!("write {key}");
-            let error = match (self.head(key).await?, refused) {
-                (Some(head), _) if is_written(&head, digest, parts_etag) => return Ok(()),
+            let head = self.head(key).await?;
+            if let Some(head) = &head
+                && self.holds(key, head, digest, parts_etag).await?
+            {
+                return Ok(());
+            }
+            let error = match (head, refused) {
                 (_, Some(refused)) => return Err(refused),
                 (Some(head), None) => {
                     let detail = format!("it holds {} bytes, of {}", head.size, digest.size);
@@ -523,6 +568,55 @@ impl Store {
             };
             self.pause(tried, &error).await.ok_or(error)?;
         }
+    }
+
+    /// Whether an object is the one just written.
+    async fn holds(
+        &self,
+        key: &str,
+        head: &Head,
+        digest: &Digest,
+        parts_etag: Option<&str>,
+    ) -> Result<bool, StoreError> {
+        let of_parts =
+            parts_etag.is_some() && head.size == digest.size && head.etag.as_deref() == parts_etag;
+        Ok(of_parts || self.is_same(key, head, digest).await?)
+    }
+
+    /// Whether an object has these bytes, reading it where nothing else tells. Where that shows that
+    /// the store's ETags are no MD5s, they are not asked any more.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn is_same(
+        &self,
+        key: &str,
+        head: &Head,
+        digest: &Digest,
+    ) -> Result<bool, StoreError> {
+        let md5_etags = self.md5_etags.get();
+        let known = if md5_etags {
+            plan::compare(head, digest)
+        } else {
+            plan::compare(&Head { etag: None, ..head.clone() }, digest)
+        };
+        Ok(match known {
+            Sameness::Same => true,
+            Sameness::Different => false,
+            Sameness::Unknown => {
+                let same = self.digest(key).await?.sha256 == digest.sha256;
+                let is_md5 = head.etag.as_deref().is_some_and(digest::is_md5);
+                if same && md5_etags && is_md5 && !head.encrypted && head.sha256.is_some() {
+                    tracing::info!(
+                        "{}: an ETag of the store is no MD5, and is not compared any more",
+                        self.target.name
+                    );
+                    self.md5_etags.set(false);
+                }
+                same
+            }
+        })
     }
 
     /// The condition, as far as a look tells.
@@ -547,7 +641,7 @@ impl Store {
         attributes: Attributes,
     ) -> Result<(), StoreError> {
         let mut request = self
-            .client
+            .client()
             .put_object()
             .bucket(&self.target.bucket)
             .key(self.key(key))
@@ -578,7 +672,7 @@ impl Store {
     /// [`StoreError`].
     pub async fn delete(&self, key: &str) -> Result<(), StoreError> {
         self.retried(async || {
-            self.client
+            self.client()
                 .delete_object()
                 .bucket(&self.target.bucket)
                 .key(self.key(key))
@@ -589,13 +683,6 @@ impl Store {
         .await?;
         Ok(())
     }
-}
-
-/// Whether an object is the one just written.
-fn is_written(head: &Head, digest: &Digest, parts_etag: Option<&str>) -> bool {
-    let of_parts =
-        parts_etag.is_some() && head.size == digest.size && head.etag.as_deref() == parts_etag;
-    of_parts || plan::compare(head, digest) == Sameness::Same
 }
 
 fn metadata(digest: &Digest, attributes: Attributes) -> HashMap<String, String> {

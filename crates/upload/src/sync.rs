@@ -1,7 +1,7 @@
 //! One store's turn: what never changes, then other data, then `files.json`, then `latest.json`,
 //! each only once what it names has been found in the store. IO; [`plan`] decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt as _, stream};
@@ -13,6 +13,7 @@ use crate::keys::Class;
 use crate::local::{self, POINTER_LIMIT, Snapshot, Whole};
 use crate::plan::{self, Action, Head, Listed, Named, Sameness, Sides, Step};
 use crate::progress::Bar;
+use crate::prune::archived;
 use crate::store::{self, Attributes, Condition, PART, Store};
 
 /// How often a turn begins anew because another uploader wrote at the same time.
@@ -121,12 +122,14 @@ impl Turn<'_> {
         let blocked =
             self.all(work, &remote, ours.as_ref().unwrap_or(&none), outcome, &mut sound).await?;
 
-        if !self.options.allow_older && self.is_older(&pointers) {
-            let older = StoreError::new("replace the pointers", Cause::Older, "");
-            return Err(blocked.unwrap_or(older));
-        }
+        // What another host published since stays; what is here is listed beside it all the same.
+        let older = !self.options.allow_older && self.is_older(&pointers);
         let mut data = BTreeMap::new();
-        let failed = self.all(of(Class::Data), &remote, &none, outcome, &mut data).await?;
+        let failed = if older {
+            None
+        } else {
+            self.all(of(Class::Data), &remote, &none, outcome, &mut data).await?
+        };
         // Pointers wait for all that they name, and say so by the first that was in the way.
         match (blocked, failed) {
             (None, None) => {}
@@ -135,17 +138,29 @@ impl Turn<'_> {
         }
         if let (Some((whole, files)), Some(ours)) = (&self.snapshot.list, &ours) {
             self.complete(ours, &remote, &mut sound, outcome).await?;
-            let there = pointers.list.as_ref().map(|(there, head)| (&there.digest, head));
+            let kept = self.kept(files, &pointers, &remote).await?;
+            let merged =
+                pointers.files.as_ref().and_then(|theirs| plan::merged(files, theirs, &kept));
+            let files = merged.as_ref().unwrap_or(files);
+            let whole = match &merged {
+                Some(merged) => list_of(merged)?,
+                None => whole.clone(),
+            };
+            let same =
+                pointers.files.as_ref().is_some_and(|there| plan::is_same_list(there, files))
+                    && (merged.is_some() || pointers.is(&whole));
             let attributes = Attributes { timestamp: plan::newest(files), private: false };
-            let same = there.is_some_and(|(digest, _)| *digest == whole.digest);
-            let head = there.map(|(_, head)| head);
-            self.point(FILES_FILE, whole, same, head, attributes, outcome).await?;
+            let head = pointers.list.as_ref().map(|(_, head)| head);
+            self.point(FILES_FILE, &whole, same, head, attributes, outcome).await?;
+        }
+        if older {
+            return Err(StoreError::new("replace latest.json", Cause::Older, ""));
         }
         if let Some((whole, timestamp)) = &self.snapshot.latest {
             let head = pointers.latest.as_ref();
             let attributes = Attributes { timestamp: *timestamp, private: false };
             let same = match head {
-                Some(head) => self.is_same(LATEST_FILE, head, &whole.digest).await?,
+                Some(head) => self.store.is_same(LATEST_FILE, head, &whole.digest).await?,
                 None => false,
             };
             self.point(LATEST_FILE, whole, same, head, attributes, outcome).await?;
@@ -156,7 +171,7 @@ impl Turn<'_> {
     /// The bucket, as far as the local files reach: other things may lie in other directories.
     async fn listing(&self) -> Result<BTreeMap<String, Listed>, StoreError> {
         let mut all = self.store.list("").await?;
-        let directories: std::collections::BTreeSet<&str> = self
+        let directories: BTreeSet<&str> = self
             .snapshot
             .files
             .keys()
@@ -295,7 +310,7 @@ impl Turn<'_> {
                 _ => self.store.head(key).await?,
             };
             if let Some(head) = head {
-                if self.is_same(key, &head, digest).await? {
+                if self.store.is_same(key, &head, digest).await? {
                     return Ok(Done { digest: digest.clone(), written: false });
                 }
                 if step.class == Class::Immutable {
@@ -343,13 +358,40 @@ impl Turn<'_> {
         }
     }
 
-    /// Whether an object has these bytes, reading it where nothing else tells.
-    async fn is_same(&self, key: &str, head: &Head, digest: &Digest) -> Result<bool, StoreError> {
-        Ok(match plan::compare(head, digest) {
-            Sameness::Same => true,
-            Sameness::Different => false,
-            Sameness::Unknown => self.store.digest(key).await?.sha256 == digest.sha256,
-        })
+    /// What the store's list names, is not listed here, and stays listed: all that is there, but for
+    /// what an archive that is listed here holds. No list gets shorter because another host, or one
+    /// that begins anew, knows less.
+    async fn kept(
+        &self,
+        files: &Files,
+        pointers: &Pointers,
+        remote: &BTreeMap<String, Listed>,
+    ) -> Result<BTreeSet<String>, StoreError> {
+        let Some(theirs) = &pointers.files else { return Ok(BTreeSet::new()) };
+        let here = plan::named(files);
+        let (mut kept, mut gone) = (BTreeSet::new(), 0_usize);
+        let mut asked = BTreeMap::new();
+        for (name, named) in plan::named(theirs) {
+            if here.contains_key(&name) {
+                continue;
+            }
+            if remote.get(&name).is_none_or(|object| object.size != named.size) {
+                gone += 1;
+            } else {
+                asked.insert(name.clone(), named);
+                kept.insert(name);
+            }
+        }
+        if gone > 0 {
+            let name = &self.store.target().name;
+            tracing::warn!(
+                "{name}: {gone} files that the store's list names are not there any more"
+            );
+        }
+        let archived =
+            archived::within(self.store, &self.snapshot.directory, &here, &asked).await?;
+        kept.retain(|name| !archived.contains(name));
+        Ok(kept)
     }
 
     /// Makes sure that all that the list names is in the store: what is not here any more may be
@@ -408,6 +450,20 @@ impl Turn<'_> {
         outcome.written.push((key.to_owned(), whole.digest.size));
         Ok(())
     }
+}
+
+impl Pointers {
+    /// Whether the store's list is this one, to the byte.
+    fn is(&self, whole: &Whole) -> bool {
+        self.list.as_ref().is_some_and(|(there, _)| there.digest == whole.digest)
+    }
+}
+
+fn list_of(files: &Files) -> Result<Whole, StoreError> {
+    let mut bytes = serde_json::to_vec(files).map_err(|error| of_local(FILES_FILE, &error))?;
+    bytes.push(b'\n');
+    let digest = Digest::of(&bytes);
+    Ok(Whole { bytes: bytes.into(), digest })
 }
 
 /// A local file, read or only hashed.

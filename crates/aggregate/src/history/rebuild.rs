@@ -49,7 +49,7 @@ pub enum RebuildError {
     /// There is nothing to make it of.
     #[error(
         "there is no dated report and no archive in {directory:?}; name the output directory, or \
-         fetch them with `upload restore`"
+         fetch them with `exit-validator upload restore`"
     )]
     Nothing {
         /// The directory.

@@ -114,7 +114,7 @@ mod with {
             Cause::Older => Exit::Older,
             Cause::NoCredentials | Cause::BadKey => Exit::NoCredentials,
             Cause::Denied => Exit::Denied,
-            Cause::NoBucket => Exit::NoBucket,
+            Cause::NoBucket | Cause::Elsewhere => Exit::NoBucket,
             Cause::ClockSkew => Exit::ClockSkew,
             Cause::NoRoute => Exit::NoRoute,
             Cause::Throttled => Exit::Throttled,

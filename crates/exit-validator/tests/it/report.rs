@@ -1,7 +1,8 @@
 //! Reports, history and retention.
 
 #[path = "../../../aggregate/tests/it/fixture.rs"]
-mod fixture;
+pub mod fixture;
+mod kill;
 mod memory;
 mod program;
 #[path = "../../../aggregate/tests/it/reported.rs"]

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests are an edge: they set files' times")]
 
 mod causes;
+mod drill;
 mod faults;
 mod fixture;
 mod proxy;

@@ -221,7 +221,19 @@ pub const RETENTION: &[Key] = &[
         Value("730"),
         "How many days the history goes back.",
     ),
+    pruned(
+        "STORE_KEEP_DAYS",
+        "After how many days the stores lose reports that are in a monthly archive; 0: never.",
+    ),
+    pruned(
+        "STORE_KEEP_RUN_DAYS",
+        "After how many days the stores lose runs that hosts pushed; 0: never.",
+    ),
 ];
+
+const fn pruned(name: &'static str, about: &'static str) -> Key {
+    key(name, Group::Retention, &[Upload], Value("0"), about).of(Kind::Whole(0, DAYS))
+}
 
 /// A hundred years, nearly.
 const DAYS: u64 = 36_500;

@@ -157,3 +157,15 @@ fn a_store_of_ones_own_reads_what_the_list_has_of_s3() {
     assert_eq!((attic.region.as_str(), attic.acl.as_deref()), ("x1", Some("x1")));
     assert!(attic.key.unwrap().token.is_some());
 }
+
+/// A target with this endpoint, or AWS.
+pub fn target_at(endpoint: Option<&str>) -> Target {
+    let mut pairs = vec![
+        ("S3_ENABLED", "true"),
+        ("S3_BUCKET", "reports"),
+        ("S3_ACCESS_KEY_ID", "id"),
+        ("S3_SECRET_ACCESS_KEY", "secret"),
+    ];
+    pairs.extend(endpoint.map(|endpoint| ("S3_ENDPOINT", endpoint)));
+    targets(&environment(&pairs), &[]).unwrap().remove(0)
+}

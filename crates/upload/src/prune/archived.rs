@@ -4,13 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _};
+use std::path::Path;
 
 use flate2::bufread::GzDecoder;
 
 use crate::digest::Digest;
 use crate::err::{Cause, StoreError};
 use crate::keys::IMMUTABLE_PREFIX;
-use crate::plan::{self, Named, Sameness};
+use crate::local;
+use crate::plan::Named;
 use crate::store::Store;
 
 /// How the names of the archives end that can be looked into.
@@ -67,6 +69,71 @@ pub async fn without(
     Ok(without)
 }
 
+/// Those of the reports and archives `asked`, in a store, whose reports are all in the archives of
+/// `named`, which lie in `directory` or in the store as well.
+///
+/// # Errors
+///
+/// [`StoreError`], where the store cannot be asked.
+pub async fn within(
+    store: &Store,
+    directory: &Path,
+    named: &BTreeMap<String, Named>,
+    asked: &BTreeMap<String, Named>,
+) -> Result<BTreeSet<String>, StoreError> {
+    let mut within = BTreeSet::new();
+    let mut month = ("", Reports::new());
+    for (key, of) in asked {
+        let this = month_of(key);
+        let archives: Vec<_> = named
+            .iter()
+            .filter(|(name, _)| name.ends_with(END) && month_of(name) == this)
+            .collect();
+        if archives.is_empty() {
+            continue;
+        }
+        if this != month.0 {
+            let mut all = Reports::new();
+            for (name, named) in archives {
+                all.extend(here_or_there(store, directory, name, named).await?);
+            }
+            month = (this, all);
+        }
+        let holds = |name: &str, sha256: &str| {
+            month.1.get(name).is_some_and(|digest| digest.sha256 == sha256)
+        };
+        let there = if key.ends_with(END) {
+            let reports = read(store, key, Some(of)).await?.unwrap_or_default();
+            !reports.is_empty() && reports.iter().all(|(name, digest)| holds(name, &digest.sha256))
+        } else {
+            holds(key, &of.sha256)
+        };
+        if there {
+            within.insert(key.clone());
+        }
+    }
+    Ok(within)
+}
+
+/// The reports of an archive that is here, or else in the store.
+async fn here_or_there(
+    store: &Store,
+    directory: &Path,
+    name: &str,
+    named: &Named,
+) -> Result<Reports, StoreError> {
+    if let Ok((file, size)) = local::open(&directory.join(name))
+        && size == named.size
+    {
+        // Long enough to hold up the other stores.
+        let reports = tokio::task::spawn_blocking(move || reports(file)).await;
+        if let Ok(Ok(reports)) = reports {
+            return Ok(reports);
+        }
+    }
+    Ok(read(store, name, Some(named)).await?.unwrap_or_default())
+}
+
 /// The `YYYY-MM` of a key.
 fn month_of(key: &str) -> &str {
     key.strip_prefix(IMMUTABLE_PREFIX).and_then(|rest| rest.get(..7)).unwrap_or_default()
@@ -88,11 +155,7 @@ async fn named_of(
 
 async fn is_same(store: &Store, key: &str, digest: &Digest) -> Result<bool, StoreError> {
     let Some(head) = store.head(key).await? else { return Ok(false) };
-    Ok(match plan::compare(&head, digest) {
-        Sameness::Same => true,
-        Sameness::Different => false,
-        Sameness::Unknown => store.digest(key).await?.sha256 == digest.sha256,
-    })
+    store.is_same(key, &head, digest).await
 }
 
 /// The reports in an archive; `None` where it is not there, or not what it should be.

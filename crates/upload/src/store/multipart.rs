@@ -38,7 +38,7 @@ impl Store {
         }
         let begun = self
             .retried(async || {
-                self.client
+                self.client()
                     .create_multipart_upload()
                     .bucket(&self.target.bucket)
                     .key(self.key(key))
@@ -59,7 +59,7 @@ impl Store {
             // What stays is not seen by readers; the store's own rules for abandoned parts remove
             // it in the end.
             let _ = self
-                .client
+                .client()
                 .abort_multipart_upload()
                 .bucket(&self.target.bucket)
                 .key(self.key(key))
@@ -95,7 +95,7 @@ impl Store {
             }
             let answer = self
                 .retried(async || {
-                    self.client
+                    self.client()
                         .upload_part()
                         .bucket(&self.target.bucket)
                         .key(self.key(key))
@@ -127,7 +127,7 @@ impl Store {
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
         self.retried(async || {
             let mut request = self
-                .client
+                .client()
                 .complete_multipart_upload()
                 .bucket(&self.target.bucket)
                 .key(self.key(key))

@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::io;
-use std::time::Duration;
 
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -34,7 +33,8 @@ impl Store {
                 format!("HTTP {}: {}", answer.status().as_u16(), words.join(": "))
             }
             (Some(answer), None) => {
-                format!("HTTP {}, and an answer that is none", answer.status().as_u16())
+                let status = answer.status().as_u16();
+                format!("HTTP {status}, and an answer that is none: {}", chain(error))
             }
             (None, _) => chain(error),
         };
@@ -43,9 +43,16 @@ impl Store {
         {
             detail = format!("{detail}; {skew}");
         }
-        let wish = header("retry-after").and_then(|text| text.trim().parse().ok());
+        if cause == Cause::Elsewhere
+            && let Some(region) = header("x-amz-bucket-region")
+        {
+            detail = format!("{}; its region is {region}", detail.trim_end_matches(": "));
+        }
         let mut failed = StoreError::new(doing, cause, detail.trim_end_matches(": "));
-        failed.wish = wish.map(Duration::from_secs);
+        failed.wish =
+            header("retry-after").and_then(|text| err::wish(text, header("date"), self.now()));
+        failed.status = evidence.status;
+        failed.location = header("location").map(str::to_owned);
         failed
     }
 }

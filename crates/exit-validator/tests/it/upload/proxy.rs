@@ -22,6 +22,14 @@ pub enum Fault {
     CutAnswer,
     /// The server does it; the connection is closed without an answer.
     ResetAfterCommit,
+    /// The store's ETags look like MD5s, and are none.
+    OtherEtags,
+    /// The bucket is to be asked at this address, with this status.
+    Elsewhere(u16, SocketAddr),
+    /// This document, and the server does not hear of it.
+    Document(&'static str),
+    /// A listing of so many bytes.
+    Flood(usize),
     /// Nothing ever comes back.
     Stall,
     /// Closed at once.
@@ -145,6 +153,39 @@ async fn serve(
                 let _ = tokio::time::timeout(Duration::from_secs(20), stall).await;
                 return Ok(());
             }
+            Fault::Elsewhere(status, there) => {
+                let location = format!("http://{there}{}", seen.path);
+                let answer = format!(
+                    "HTTP/1.1 {status} Scripted\r\nlocation: {location}\r\ncontent-length: 0\r\n\
+                     x-amz-bucket-region: eu-north-7\r\n\r\n"
+                );
+                client.write_all(answer.as_bytes()).await?;
+                buffer = body.split_off(length);
+                continue;
+            }
+            Fault::Document(text) => {
+                client.write_all(ok(text.len()).as_bytes()).await?;
+                client.write_all(text.as_bytes()).await?;
+                buffer = body.split_off(length);
+                continue;
+            }
+            Fault::Flood(size) => {
+                let object = "<Contents><Key>dns_health_x</Key><Size>1</Size></Contents>";
+                let begin = "<ListBucketResult>";
+                let count = size / object.len();
+                let end = "</ListBucketResult>";
+                let size = begin.len() + count * object.len() + end.len();
+                client.write_all(ok(size).as_bytes()).await?;
+                client.write_all(begin.as_bytes()).await?;
+                let many = object.repeat(1000);
+                for _ in 0..count / 1000 {
+                    client.write_all(many.as_bytes()).await?;
+                }
+                client.write_all(object.repeat(count % 1000).as_bytes()).await?;
+                client.write_all(end.as_bytes()).await?;
+                buffer = body.split_off(length);
+                continue;
+            }
             Fault::Answer(status, code) => {
                 let text = format!("<Error><Code>{code}</Code><Message>scripted</Message></Error>");
                 let text = if seen.method == "HEAD" { String::new() } else { text };
@@ -177,10 +218,32 @@ async fn serve(
             .collect();
         let mut whole = head.into_bytes();
         whole.extend_from_slice(&answer[at..]);
+        if fault == Fault::OtherEtags {
+            whole = turned(&whole);
+        }
         match fault {
             Fault::ResetAfterCommit => return Ok(()),
             Fault::CutAnswer => return client.write_all(&whole[..whole.len() / 2]).await,
             _ => client.write_all(&whole).await?,
         }
     }
+}
+
+fn ok(length: usize) -> String {
+    format!("HTTP/1.1 200 OK\r\ncontent-type: application/xml\r\ncontent-length: {length}\r\n\r\n")
+}
+
+/// Every ETag that is an MD5, of headers and of listings, read backwards.
+fn turned(bytes: &[u8]) -> Vec<u8> {
+    let mut turned = bytes.to_vec();
+    let mut at = 0;
+    while at + 34 <= turned.len() {
+        let hex = turned[at + 1..at + 33].iter().all(u8::is_ascii_hexdigit);
+        if [b'"', b';'].contains(&turned[at]) && hex && [b'"', b'&'].contains(&turned[at + 33]) {
+            turned[at + 1..at + 33].reverse();
+            at += 33;
+        }
+        at += 1;
+    }
+    turned
 }

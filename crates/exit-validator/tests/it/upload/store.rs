@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, SystemTime};
 
-use record::FileKind;
+use record::{FileKind, Files, Kind};
 
 use super::fixture::{
     Published, assert_consistent, assert_same, ends, name, push, text_of, upload,
@@ -162,7 +162,9 @@ fn pointers_of_a_later_report_stay() {
     assert!(text.contains("--allow-older"), "{text}");
     assert_same(&server.bucket(), &newer.directory);
     ends(push(server.address, &older.directory).arg("--allow-older"), 0);
-    assert_same(&server.bucket(), &older.directory);
+    let latest = |directory: &std::path::Path| fs::read(directory.join("latest.json")).unwrap();
+    assert_eq!(latest(&server.bucket()), latest(&older.directory));
+    assert_eq!(listed(&server).len(), 3, "what was listed stays listed");
     assert_consistent(&server.bucket(), "with the older");
 }
 
@@ -184,12 +186,12 @@ fn large_files_go_in_parts() {
         }
         Fault::Pass
     });
-    ends(&mut push(proxy.address, dir.path()), 0);
+    ends(push(proxy.address, dir.path()).args(["--timeout", "60"]), 0);
     assert!(fs::read(server.bucket().join(archive)).unwrap() == large);
     let wanted = "public, max-age=31536000, immutable";
     assert_eq!(server.attributes(archive)["cache_control"], wanted);
     let proxy = pass(&server);
-    let text = ends(push(proxy.address, dir.path()).arg("--verify"), 0);
+    let text = ends(push(proxy.address, dir.path()).args(["--verify", "--timeout", "60"]), 0);
     assert!(text.contains("0 written"), "{text}");
     assert!(proxy.log().iter().all(|line| line != &format!("GET {archive}")));
 }
@@ -265,17 +267,21 @@ fn pruning_shows_first_and_spares_what_is_listed_or_in_no_archive() {
         list.unwrap().set_modified(SystemTime::now() - Duration::from_secs(3600)).unwrap();
     };
     settle();
+    // What nobody lists and no archive holds.
+    fs::write(server.bucket().join(name(9)), "alone").unwrap();
     let text = ends(&mut prune(), 0);
     for gone in [&name(0), &name(1), &name(2), "dns_health_2023-11.tar.gz"] {
         assert!(text.contains(&format!("would remove {gone}")), "{text}");
     }
-    assert!(text.contains("--yes") && text.contains("2 more are as old, and stay because files"));
-    assert!(text.contains("2 more are as old, and stay because no archive"), "{text}");
+    // 3 and 4 are in no archive as they are, so the list still names them.
+    assert!(text.contains("--yes") && text.contains("4 more are as old, and stay because files"));
+    assert!(text.contains("1 more are as old, and stay because no archive"), "{text}");
     assert!(server.bucket().join(name(0)).exists());
     ends(prune().arg("--yes"), 0);
     let there = |name: &str| server.bucket().join(name).exists();
     assert!((0..3).all(|number| !there(&name(number))));
-    assert!((3..6).all(|number| there(&name(number))));
+    assert!((3..6).all(|number| there(&name(number))) && there(&name(9)));
+    assert_eq!(listed(&server).len(), 4);
     assert!(!there("dns_health_2023-11.tar.gz") && there("dns_health_2023-11-2.tar.gz"));
     assert_consistent(&server.bucket(), "after pruning");
 
@@ -302,4 +308,236 @@ fn archive(members: &[(String, Vec<u8>)]) -> Vec<u8> {
         archive.append_data(&mut header, name, &**bytes).unwrap();
     }
     archive.into_inner().unwrap().finish().unwrap()
+}
+
+/// What the store's list names, sorted.
+pub fn listed(server: &Server) -> Vec<String> {
+    let bytes = fs::read(server.bucket().join("files.json")).unwrap();
+    let files: Files = Kind::Files.parse(&bytes).unwrap();
+    let mut names: Vec<String> = files.files.into_iter().map(|file| file.name).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn two_hosts_on_one_bucket_make_no_list_shorter() {
+    let server = Server::start();
+    let dir = tempfile::tempdir().unwrap();
+    let mut hosts = [
+        Published::new(&dir.path().join("one"), 0, 1000),
+        Published::new(&dir.path().join("two"), 0, 1000),
+    ];
+    let mut all = Vec::new();
+    for number in 0..8_u32 {
+        let host = &mut hosts[usize::try_from(number % 2).unwrap()];
+        host.add(number, 1000);
+        all.push(name(number));
+        ends(&mut push(server.address, &host.directory), 0);
+        assert_eq!(listed(&server), all);
+        assert_consistent(&server.bucket(), "two hosts");
+    }
+    // The one that is behind adds what it has, and leaves the newer report.
+    hosts[0].add(5, 1200);
+    hosts[0].forget(6);
+    hosts[0].forget(5);
+    hosts[0].file(
+        "dns_health_2023-11-16_00-00-00.json",
+        FileKind::Report,
+        "2023-11-16T00:00:00Z".parse().unwrap(),
+        b"{}",
+    );
+    hosts[0].list();
+    let latest = fs::read(server.bucket().join("latest.json")).unwrap();
+    let text = ends(&mut push(server.address, &hosts[0].directory), 31);
+    assert!(text.contains("later report"), "{text}");
+    assert_eq!(listed(&server).len(), 9);
+    assert_eq!(fs::read(server.bucket().join("latest.json")).unwrap(), latest);
+    assert_consistent(&server.bucket(), "behind");
+    // A host that begins anew.
+    let mut fresh = Published::new(&dir.path().join("fresh"), 0, 1000);
+    fresh.add(9, 1000);
+    ends(&mut push(server.address, &fresh.directory), 0);
+    assert_eq!(listed(&server).len(), 10);
+    // Nothing more to do.
+    let text = ends(&mut push(server.address, &fresh.directory), 0);
+    assert!(text.contains("0 written"), "{text}");
+    // What somebody removed from the bucket is not listed for ever.
+    fs::remove_file(server.bucket().join(name(1))).unwrap();
+    let text = ends(&mut push(server.address, &fresh.directory), 0);
+    assert!(text.contains("1 files that the store's list names are not there"), "{text}");
+    assert_eq!(listed(&server).len(), 9);
+}
+
+#[test]
+fn reports_that_went_into_an_archive_leave_the_list() {
+    let server = Server::start();
+    let dir = tempfile::tempdir().unwrap();
+    let mut published = Published::new(dir.path(), 4, 1000);
+    ends(&mut push(server.address, dir.path()), 0);
+    let members: Vec<_> =
+        (0..2).map(|n| (name(n), fs::read(dir.path().join(name(n))).unwrap())).collect();
+    let month = "2023-11-01T00:00:00Z".parse().unwrap();
+    let (one, two) = ("dns_health_2023-11.tar.gz", "dns_health_2023-11-2.tar.gz");
+    published.file(one, FileKind::Archive, month, &archive(&members[..1]));
+    published.forget(0);
+    ends(&mut push(server.address, dir.path()), 0);
+    assert!(!listed(&server).contains(&name(0)) && listed(&server).contains(&name(1)));
+    // The next variant holds it all; the archive itself is gone here already.
+    published.file(two, FileKind::Archive, month, &archive(&members));
+    published.forget(1);
+    published.forget_file(one);
+    fs::remove_file(dir.path().join(two)).unwrap();
+    fs::write(server.bucket().join(two), archive(&members)).unwrap();
+    ends(&mut push(server.address, dir.path()), 0);
+    assert_eq!(listed(&server), [name(2), name(3), two.to_owned()]);
+    assert_consistent(&server.bucket(), "archived");
+}
+
+#[test]
+fn what_was_published_comes_back() {
+    let server = Server::start();
+    let dir = tempfile::tempdir().unwrap();
+    let lost = Published::new(&dir.path().join("lost"), 4, 1000);
+    ends(&mut push(server.address, &lost.directory), 0);
+    let back = dir.path().join("back");
+    let restore = |arguments: &[&str]| {
+        let mut command = upload(server.address);
+        command.args(["restore", "--dir"]).arg(&back).args(arguments);
+        command
+    };
+    let text = ends(&mut restore(&["--dry-run"]), 0);
+    assert!(text.contains("7 files would be fetched") && !back.exists(), "{text}");
+    let text = ends(&mut restore(&[]), 0);
+    assert!(text.contains("7 files fetched") && text.contains("history rebuild"), "{text}");
+    assert_same(&back, &lost.directory);
+    let text = ends(&mut restore(&[]), 0);
+    assert!(text.contains("0 files fetched") && text.contains("4 here already"), "{text}");
+    // What is newer here stays; what is another is named, and stays.
+    let mut newer = Published::new(&back, 0, 1000);
+    newer.add(7, 1000);
+    let latest = fs::read(back.join("latest.json")).unwrap();
+    ends(&mut restore(&[]), 0);
+    assert_eq!(fs::read(back.join("latest.json")).unwrap(), latest);
+    fs::write(back.join(name(2)), "another").unwrap();
+    let text = ends(&mut restore(&[]), 67);
+    assert!(text.contains(&name(2)), "{text}");
+    assert_eq!(fs::read(back.join(name(2))).unwrap(), b"another");
+    // Damaged in the store: it gets no name here, and the others come.
+    fs::remove_file(back.join(name(2))).unwrap();
+    fs::remove_file(back.join(name(3))).unwrap();
+    let object = server.bucket().join(name(2));
+    let mut bytes = fs::read(&object).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&object, bytes).unwrap();
+    ends(&mut restore(&["--max-tries", "1"]), 68);
+    assert!(!back.join(name(2)).exists() && back.join(name(3)).exists());
+    // A list that names what is none of ours is not believed.
+    let list = fs::read_to_string(server.bucket().join("files.json")).unwrap();
+    let list: &'static str = list.replacen(&name(3), "../evil.json", 1).leak();
+    let proxy = Proxy::start(&server, move |seen| {
+        if seen.path.contains("files.json") { Fault::Document(list) } else { Fault::Pass }
+    });
+    let text = ends(upload(proxy.address).args(["restore", "--dir"]).arg(&back), 33);
+    assert!(text.contains("no report and no archive"), "{text}");
+    let empty = Server::start();
+    let text = ends(upload(empty.address).args(["restore", "--dir"]).arg(&back), 33);
+    assert!(text.contains("no files.json"), "{text}");
+}
+
+#[test]
+fn etags_that_look_like_md5s_and_are_none() {
+    let server = Server::start();
+    let dir = tempfile::tempdir().unwrap();
+    let mut published = Published::new(dir.path(), 2, 1000);
+    // Of what is never written under the condition that it has its ETag still: that is signed.
+    let proxy = || {
+        Proxy::start(&server, |seen| {
+            let turned = ["dns_health_", "list-type"].iter().any(|part| seen.path.contains(part));
+            if turned { Fault::OtherEtags } else { Fault::Pass }
+        })
+    };
+    let reads = |proxy: &Proxy| {
+        let read = |line: &&String| line.starts_with("GET dns_health_");
+        proxy.log().iter().filter(read).count()
+    };
+    let first = proxy();
+    let text = ends(&mut push(first.address, dir.path()), 0);
+    assert!(text.contains("5 written"), "{text}");
+    assert!(
+        reads(&first) <= 2,
+        "one object is read to see what its ETag is worth: {:?}",
+        first.log()
+    );
+    published.add(2, 1000);
+    ends(&mut push(proxy().address, dir.path()), 0);
+    assert_same(&server.bucket(), dir.path());
+    ends(push(proxy().address, dir.path()).arg("--verify"), 0);
+    // Other bytes are still told.
+    let object = server.bucket().join(name(0));
+    let mut bytes = fs::read(&object).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&object, bytes).unwrap();
+    ends(push(proxy().address, dir.path()).arg("--verify"), 67);
+}
+
+#[test]
+fn conditions_that_are_answered_with_400_are_looked_at_first() {
+    let server = Server::start();
+    let dir = tempfile::tempdir().unwrap();
+    Published::new(dir.path(), 2, 1000);
+    let proxy = Proxy::start(&server, |seen| {
+        let conditional = seen.method == "PUT" && seen.conditional;
+        if conditional { Fault::Answer(400, "InvalidArgument") } else { Fault::Pass }
+    });
+    ends(&mut push(proxy.address, dir.path()), 0);
+    assert_same(&server.bucket(), dir.path());
+}
+
+#[test]
+fn a_bucket_that_is_elsewhere_is_named_or_followed() {
+    let server = Server::start();
+    let dir = tempfile::tempdir().unwrap();
+    Published::new(dir.path(), 1, 1000);
+    let there = server.address;
+    let proxy = Proxy::start(&server, move |_| Fault::Elsewhere(301, there));
+    let text = ends(&mut push(proxy.address, dir.path()), 62);
+    assert!(text.contains("its region is eu-north-7") && text.contains("region"), "{text}");
+    let proxy = Proxy::start(&server, move |_| Fault::Elsewhere(307, there));
+    ends(&mut push(proxy.address, dir.path()), 0);
+    assert_same(&server.bucket(), dir.path());
+    // In a circle it ends, and to others it does not go.
+    let circle = std::sync::Arc::new(std::sync::OnceLock::new());
+    let own = std::sync::Arc::clone(&circle);
+    let proxy = Proxy::start(&server, move |_| Fault::Elsewhere(307, *own.wait()));
+    circle.set(proxy.address).unwrap();
+    ends(&mut push(proxy.address, dir.path()), 62);
+    let foreign = "192.0.2.1:80".parse().unwrap();
+    let proxy = Proxy::start(&server, move |_| Fault::Elsewhere(307, foreign));
+    ends(&mut push(proxy.address, dir.path()), 62);
+}
+
+#[test]
+fn a_listing_that_has_no_end() {
+    let server = Server::start();
+    let dir = tempfile::tempdir().unwrap();
+    Published::new(dir.path(), 1, 1000);
+    // Tokens that alternate.
+    let page = |next: &str| -> &'static str {
+        format!(
+            "<ListBucketResult><IsTruncated>true</IsTruncated>\
+             <NextContinuationToken>{next}</NextContinuationToken></ListBucketResult>"
+        )
+        .leak()
+    };
+    let (one, two) = (page("one"), page("two"));
+    let proxy = Proxy::start(&server, move |seen| {
+        Fault::Document(if seen.path.contains("continuation-token=one") { two } else { one })
+    });
+    let text = ends(&mut push(proxy.address, dir.path()), 69);
+    assert!(text.contains("in a circle"), "{text}");
+    assert_eq!(proxy.log().len(), 3);
+    // A page that would fill the memory.
+    let proxy = Proxy::start(&server, |_| Fault::Flood(180 << 20));
+    let text = ends(push(proxy.address, dir.path()).args(["--max-tries", "1"]), 66);
+    assert!(text.contains("limit"), "{text}");
 }
