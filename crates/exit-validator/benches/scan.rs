@@ -25,7 +25,8 @@ use record::{Fingerprint, Kind, RUN_FILE, RelayResult, Run, result_file_name};
 use scanner::ask::{SocksAddr, socks};
 use scanner::probe::Reply;
 use tor_control::{
-    CircuitId, CircuitStatus, Command, ConnectOptions, Control, Event, EventKind, StreamStatus,
+    CircuitId, CircuitStatus, Command, ConnectOptions, Control, Event, EventKind, Purpose,
+    StreamStatus,
 };
 
 const EXITS: usize = 80;
@@ -206,7 +207,7 @@ async fn bare_client(network: &Network) -> f64 {
         .zip(network.exits())
         .map(|(index, exit)| {
             let path = vec![guards[index % guards.len()], exit.fingerprint];
-            let reply = control.submit(Command::ExtendCircuit(path));
+            let reply = control.submit(Command::ExtendCircuit(path, Purpose::General));
             async move { reply.await.unwrap().circuit().unwrap() }
         })
         .collect();

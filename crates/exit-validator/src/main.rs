@@ -9,6 +9,9 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(code) = scanner::guard::serve() {
+        return code;
+    }
     let arguments: Vec<OsString> = std::env::args_os().collect();
     cmd::run(&arguments)
 }

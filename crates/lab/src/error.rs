@@ -72,8 +72,8 @@ pub enum Error {
         said: String,
     },
     /// A relay that is not in the lab.
-    #[error("no exit of the lab has the fingerprint {0}")]
-    NoSuchExit(record::Fingerprint),
+    #[error("no relay of the lab has the fingerprint {0}")]
+    NoSuchRelay(record::Fingerprint),
     /// The specification asked for no client.
     #[error("this lab has no client tor; ask for one in its specification")]
     NoClient,

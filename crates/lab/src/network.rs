@@ -131,7 +131,7 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchExit`].
+    /// [`Error::NoSuchRelay`].
     pub fn asked(&self, exit: &Fingerprint) -> Result<Vec<Asked>, Error> {
         Ok(self.find(exit)?.log.asked())
     }
@@ -140,7 +140,7 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchExit`].
+    /// [`Error::NoSuchRelay`].
     pub async fn kill_exit(&self, exit: &Fingerprint) -> Result<(), Error> {
         let name = self.find(exit)?.nickname.clone();
         self.processes.handle().run(move |table| table.kill(&name)).await
@@ -150,28 +150,28 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchExit`], or that it cannot be started.
+    /// [`Error::NoSuchRelay`], or that it cannot be started.
     pub async fn restart_exit(&self, exit: &Fingerprint) -> Result<(), Error> {
         let name = self.find(exit)?.nickname.clone();
         self.processes.handle().run(move |table| table.restart(&name)).await?
     }
 
-    /// Freezes an exit's tor (SIGSTOP).
+    /// Freezes the tor of an exit or of a first hop (SIGSTOP).
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchExit`].
-    pub async fn freeze_exit(&self, exit: &Fingerprint) -> Result<(), Error> {
-        self.signal(exit, Signal::STOP).await
+    /// [`Error::NoSuchRelay`].
+    pub async fn freeze(&self, relay: &Fingerprint) -> Result<(), Error> {
+        self.signal(relay, Signal::STOP).await
     }
 
-    /// Lets a frozen exit's tor go on (SIGCONT).
+    /// Lets a frozen relay's tor go on (SIGCONT).
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchExit`].
-    pub async fn resume_exit(&self, exit: &Fingerprint) -> Result<(), Error> {
-        self.signal(exit, Signal::CONT).await
+    /// [`Error::NoSuchRelay`].
+    pub async fn resume(&self, relay: &Fingerprint) -> Result<(), Error> {
+        self.signal(relay, Signal::CONT).await
     }
 
     /// Kills the client tor.
@@ -210,13 +210,17 @@ impl Network {
         let _ = tokio::task::spawn_blocking(move || drop(self)).await;
     }
 
-    async fn signal(&self, exit: &Fingerprint, signal: Signal) -> Result<(), Error> {
-        let name = self.find(exit)?.nickname.clone();
+    async fn signal(&self, relay: &Fingerprint, signal: Signal) -> Result<(), Error> {
+        let guard = self.guards.iter().find(|guard| guard.fingerprint == *relay);
+        let name = match guard {
+            Some(guard) => guard.nickname.clone(),
+            None => self.find(relay)?.nickname.clone(),
+        };
         self.processes.handle().run(move |table| table.signal(&name, signal)).await
     }
 
     fn find(&self, exit: &Fingerprint) -> Result<&Exit, Error> {
         let found = self.exits.iter().find(|known| known.fingerprint == *exit);
-        found.ok_or(Error::NoSuchExit(*exit))
+        found.ok_or(Error::NoSuchRelay(*exit))
     }
 }

@@ -14,6 +14,10 @@ pub fn result_file_name(relay: &Fingerprint) -> String {
     format!("dnshealth_{relay}.json")
 }
 
+/// The most attempts of one result: a reader refuses more. A scan makes a handful, and one that is
+/// resumed again and again stops here.
+pub const MAX_ATTEMPTS: usize = 100;
+
 /// A length of time in milliseconds, to the microsecond.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(transparent)]

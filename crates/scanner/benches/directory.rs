@@ -18,6 +18,7 @@ use peak_alloc::PeakAlloc;
 use record::Fingerprint;
 use scanner::consensus::{ConsensusReader, DescriptorReader, Reader, Statuses};
 use scanner::directory::{self, Directory};
+use scanner::hops::is_first_hop;
 use tor_control::{ConnectOptions, Control, ControlAddr};
 
 #[global_allocator]
@@ -95,7 +96,7 @@ fn everyone(statuses: &Statuses) -> HashSet<Fingerprint> {
 }
 
 async fn as_it_comes(control: &Control) -> Directory {
-    directory::fetch(control, everyone, Duration::from_secs(60)).await.unwrap()
+    directory::fetch(control, everyone, is_first_hop, Duration::from_secs(60)).await.unwrap()
 }
 
 async fn as_a_whole(control: &Control) -> Directory {

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on has nothing to say")]
 #![expect(clippy::print_stdout, reason = "its result is what it prints")]
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use peak_alloc::PeakAlloc;
@@ -12,7 +13,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use record::{Fingerprint, Mode, PlannedRelay, RelayInfo};
 use scanner::classify::Judge;
-use scanner::hops::FirstHops;
+use scanner::hops::{Candidate, FirstHops};
 use scanner::probe::Limits;
 use scanner::schedule::{Action, Event, Pace, RunContext, Scan, Target};
 use tor_control::{CircuitEvent, CircuitStatus};
@@ -82,8 +83,18 @@ fn measure(relays: u32) {
         max_in_flight: 64,
         confirm_rounds: 1,
         confirm_after: Duration::from_secs(60),
+        patience: Duration::from_secs(120),
     };
-    let hops = FirstHops::new((0..100).map(|number| fingerprint(number, 2)), None, 4);
+    let hops = FirstHops::new(
+        (0..100).map(|number| Candidate {
+            fingerprint: fingerprint(number, 2),
+            weight: 1,
+            exits: false,
+        }),
+        HashMap::new(),
+        None,
+        4,
+    );
     let targets = (0..relays).map(target).collect();
     let mut scan = Scan::new(context, pace, targets, hops, StdRng::seed_from_u64(1));
     let planned = HEAP.current_usage() - before;

@@ -23,13 +23,13 @@ use crate::cli::{Config, TorChoice, Usage, Wanted};
 use crate::consensus::{Descriptor, Relay, Statuses};
 use crate::directory::{self, Directory};
 use crate::driver::{Driver, Ended, Outcome, Writer};
-use crate::hops::{FirstHops, is_first_hop};
+use crate::hops::{Candidate, FirstHops, Ties, is_first_hop};
 use crate::own_tor::OwnTorHome;
 use crate::progress::{Bootstrap, Progress, Screen};
 use crate::results::{AnalysisDir, Earlier, ResultsError};
 use crate::schedule::{Report, RunContext, Scan, Target};
 use crate::select::{Criteria, Filter, is_exit, select};
-use crate::session::{Found, SessionError, Source};
+use crate::session::{Found, Session, SessionError, Source};
 use crate::signals::Signals;
 use crate::summary::{Tally, spoken, summary};
 use crate::{dry_run, story};
@@ -114,20 +114,17 @@ pub async fn run(config: Config, screen: &Screen) -> Result<(), Failure> {
         return Ok(());
     }
 
-    let mut found = Found::default();
+    let mut found = Found::new(config.domain.clone());
     let mut bootstrap = Bootstrap::new(screen);
-    let opening = source.open(config.bootstrap_timeout, &mut found, &mut bootstrap);
-    let opened = tokio::select! {
-        opened = opening => opened.map_err(Failure::from),
-        signal = signals.next() => Err(interrupted_early(signal)),
+    let opening = source.open(config.bootstrap_timeout, &mut bootstrap);
+    // Nothing is changed in tor before it is claimed.
+    let mut session = tokio::select! {
+        opened = opening => opened?,
+        signal = signals.next() => return Err(interrupted_early(signal)),
     };
-    let session = match opened {
-        Ok(session) => session,
-        Err(failure) => {
-            restore(&source, &found).await;
-            return Err(failure);
-        }
-    };
+    let mut config = config;
+    config.pace.limits.query = source.query_limit(&session, config.pace.limits.query).await?;
+    let config = config;
 
     let planned = earlier.as_ref().map(|earlier| &earlier.plan);
     let prepared = {
@@ -139,13 +136,13 @@ pub async fn run(config: Config, screen: &Screen) -> Result<(), Failure> {
     };
     let (prepared, dir) = match (prepared, dir) {
         (Err(failure), _) => {
-            leave(&source, session, &found, &config.domain).await;
+            leave(&source, session, &mut found).await;
             return Err(failure);
         }
         // A dry run: there is no directory.
         (Ok(prepared), None) => {
             let version = session.version.clone();
-            leave(&source, session, &found, &config.domain).await;
+            leave(&source, session, &mut found).await;
             screen.print(&dry_run::tell(&config, &prepared, source.is_own(), &version));
             return Ok(());
         }
@@ -153,20 +150,20 @@ pub async fn run(config: Config, screen: &Screen) -> Result<(), Failure> {
     };
 
     // Before anything is written: a scan that is refused leaves nothing.
-    if let Err(error) = session.claim(&mut found).await {
-        leave(&source, session, &found, &config.domain).await;
+    if let Err(error) = session.claim(&source, &mut found).await {
+        leave(&source, session, &mut found).await;
         return Err(error.into());
     }
     let version = session.version.clone();
     let part = match start(&config, prepared, earlier, &dir, run_id, started_at) {
         Ok(part) => part,
         Err(failure) => {
-            leave(&source, session, &found, &config.domain).await;
+            leave(&source, session, &mut found).await;
             return Err(failure);
         }
     };
-    if let Err(error) = session.begin(config.pace.limits.query, &mut found).await {
-        leave(&source, session, &found, &config.domain).await;
+    if let Err(error) = session.begin(&source, config.pace.limits.query, &mut found).await {
+        leave(&source, session, &mut found).await;
         return Err(error.into());
     }
     let single = matches!(&config.wanted, Wanted::Named(..)) && part.plan.relays.len() == 1;
@@ -205,11 +202,11 @@ pub async fn run(config: Config, screen: &Screen) -> Result<(), Failure> {
                 }
             }
         }
-        Report::Round { .. } => {}
+        Report::Round { .. } | Report::Paused(_) | Report::GoesOn => {}
     });
     // Even a fault of ours must not leave a running tor as it is during a scan.
     let Ok(outcome) = AssertUnwindSafe(running).catch_unwind().await else {
-        restore(&source, &found).await;
+        restore(&source, &mut found).await;
         let told = "the scanner failed by a fault of its own, told above; --resume goes on";
         return Err(Failure::Internal(anyhow::anyhow!(told)));
     };
@@ -217,8 +214,8 @@ pub async fn run(config: Config, screen: &Screen) -> Result<(), Failure> {
     progress.finish();
     let Outcome { ended, session, restarts } = outcome;
     match session {
-        Some(session) => leave(&source, session, &found, &config.domain).await,
-        None => restore(&source, &found).await,
+        Some(session) => leave(&source, session, &mut found).await,
+        None => restore(&source, &mut found).await,
     }
 
     let (dir, write_error) = match writer.finish() {
@@ -230,6 +227,7 @@ pub async fn run(config: Config, screen: &Screen) -> Result<(), Failure> {
         (Ended::Finished, None) => None,
         (Ended::Interrupted(signal), None) => Some(format!("interrupted by {signal}")),
         (Ended::TorGone(error), None) => Some(error.to_string()),
+        (Ended::GaveUp(why), None) => Some(why.clone()),
         (Ended::CannotWrite(error), None) => {
             Some(format!("a result could not be written: {error}"))
         }
@@ -320,25 +318,23 @@ fn interrupted_early(signal: &str) -> Failure {
     Failure::Incomplete
 }
 
-async fn leave(
-    source: &Source,
-    session: crate::session::Session,
-    found: &Found,
-    domain: &crate::names::Domain,
-) {
-    if let Err(error) = session.leave(found, domain).await {
-        tracing::debug!("putting options back by the scan's own connection failed: {error}");
-        restore(source, found).await;
+async fn leave(source: &Source, session: Session, found: &mut Found) {
+    match session.leave(found).await {
+        Ok(()) => source.done(found),
+        Err(error) => {
+            tracing::debug!("putting options back by the scan's own connection failed: {error}");
+            restore(source, found).await;
+        }
     }
 }
 
-async fn restore(source: &Source, found: &Found) {
-    if let Err(error) = source.restore(found).await {
-        tracing::warn!(
+async fn restore(source: &Source, found: &mut Found) {
+    match source.restore(found).await {
+        Ok(()) => source.done(found),
+        Err(error) => tracing::warn!(
             "the options that the scan changed in the running tor could not be put back: {error}. \
-             If it is still running, set __LeaveStreamsUnattached and __DisablePredictedCircuits \
-             to 0 in it, or restart it"
-        );
+             If it is still running, set __LeaveStreamsUnattached to 0 in it, or restart it"
+        ),
     }
 }
 
@@ -463,7 +459,9 @@ pub struct Prepared {
     /// The exits to test, with what the directory says of each.
     pub exits: Vec<(PlannedRelay, RelayInfo)>,
     /// Relays that may be first hops.
-    pub hops: Vec<Fingerprint>,
+    pub hops: Vec<Candidate>,
+    /// What ties those and the exits to each other.
+    pub ties: HashMap<Fingerprint, Ties>,
     /// How the exits were chosen.
     pub selection: Selection,
     /// Start of the consensus's validity.
@@ -498,7 +496,7 @@ async fn prepare(
         chosen.relays.iter().map(|relay| relay.fingerprint).collect()
     };
     let Directory { statuses, descriptors, header } =
-        directory::fetch(control, wanted, config.bootstrap_timeout).await?;
+        directory::fetch(control, wanted, is_first_hop, config.bootstrap_timeout).await?;
     if statuses.malformed > 0 {
         tracing::warn!("{} entries of the consensus could not be read", statuses.malformed);
     }
@@ -523,12 +521,8 @@ async fn prepare(
     for (relay, why) in chosen.excluded.iter().filter(|_| planned.is_none()) {
         tracing::warn!("{relay} is not tested: it {why}");
     }
-    let hops: Vec<Fingerprint> = statuses
-        .relays
-        .iter()
-        .filter(|relay| is_first_hop(relay))
-        .map(|relay| relay.fingerprint)
-        .collect();
+    let hops: Vec<Candidate> =
+        statuses.relays.iter().filter(|relay| is_first_hop(relay)).map(Candidate::new).collect();
     if config.pace.limits.query <= header.exit_dns_limit {
         tracing::warn!(
             "the query timeout of {} s is not above the {} s that exits wait for their resolvers: \
@@ -567,9 +561,16 @@ async fn prepare(
             (planned, relay_info(relay, descriptors.get(&relay.fingerprint), country))
         })
         .collect();
+    let tied = |relay: &&Relay| is_first_hop(relay) || of_interest.contains(&relay.fingerprint);
+    let ties = statuses.relays.iter().filter(tied).map(|relay| {
+        let descriptor = descriptors.get(&relay.fingerprint);
+        let family = descriptor.into_iter().flat_map(|known| &known.family).map(String::as_str);
+        (relay.fingerprint, Ties::new(relay.address.into(), relay.ipv6, family))
+    });
     Ok(Prepared {
         exits,
         hops,
+        ties: ties.collect(),
         selection,
         valid_after: header.valid_after,
         exit_dns_limit: header.exit_dns_limit,
@@ -579,7 +580,7 @@ async fn prepare(
 fn check_first_hop(
     config: &Config,
     statuses: &Statuses,
-    hops: &[Fingerprint],
+    hops: &[Candidate],
 ) -> Result<(), Failure> {
     if let Some(hop) = config.first_hop {
         if !statuses.relays.iter().any(|relay| relay.fingerprint == hop) {
@@ -648,7 +649,8 @@ fn start(
     run_id: String,
     started: DateTime<Utc>,
 ) -> Result<Part, Failure> {
-    let hops = FirstHops::new(prepared.hops, config.first_hop, config.max_per_first_hop);
+    let hops =
+        FirstHops::new(prepared.hops, prepared.ties, config.first_hop, config.max_per_first_hop);
     let judge = Judge {
         mode: config.mode,
         expected: config.expected,

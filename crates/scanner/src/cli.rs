@@ -197,8 +197,9 @@ struct TorArgs {
     #[arg(long, value_name = "SECONDS", env = "BOOTSTRAP_TIMEOUT")]
     bootstrap_timeout: Option<Seconds>,
 
-    /// How long to wait for a running tor that is lost in the middle of a scan, in seconds: its
-    /// restart takes seconds, an upgrade a minute [default: 120]
+    /// How long to wait, in seconds, for a running tor that is lost in the middle of a scan (its
+    /// restart takes seconds, an upgrade a minute), and for first hops when none can be reached
+    /// [default: 120]
     #[arg(long, value_name = "SECONDS", env = "TOR_WAIT")]
     tor_wait: Option<Seconds>,
 }
@@ -374,10 +375,11 @@ impl Cli {
         let shard = self.exits.shard;
         let wanted = self.exits.check()?;
         let first_hop = self.pacing.first_hop;
-        let (pace, max_per_first_hop) = self.pacing.check();
+        let (mut pace, max_per_first_hop) = self.pacing.check();
         let bootstrap_timeout =
             self.tor.bootstrap_timeout.map_or(Duration::from_secs(300), |s| s.0);
         let tor_wait = self.tor.tor_wait.map_or(Duration::from_secs(120), |s| s.0);
+        pace.patience = tor_wait;
         let analysis_dir = self.analysis_dir;
         if self.resume && analysis_dir.is_none() {
             return Err(Usage("--resume needs --analysis-dir: which run is to go on?".to_owned()));
@@ -466,6 +468,7 @@ impl Pacing {
             max_in_flight: usize::try_from(max_in_flight).unwrap_or(usize::MAX),
             confirm_rounds: self.confirm_rounds.map_or(2, |Rounds(rounds)| rounds),
             confirm_after: seconds(self.confirm_after, 60.0),
+            patience: Duration::ZERO,
         };
         (pace, per_first_hop)
     }

@@ -10,7 +10,7 @@ use tor_control::{Command, Control, Error, ErrorKind};
 
 use crate::consensus::{
     self, ConsensusReader, Descriptor, DescriptorReader, Header, MicrodescriptorReader, Reader,
-    Statuses,
+    Relay, Statuses,
 };
 use crate::session::one;
 
@@ -38,8 +38,8 @@ pub struct Directory {
     pub header: Header,
 }
 
-/// Fetches the relays, and the descriptors of those that `wanted` picks; waits for descriptors
-/// that tor is still fetching, for `limit` at most.
+/// Fetches the relays, the descriptors of those that `wanted` picks, and those of others that are
+/// `kept` where tor has them; waits for descriptors that tor is still fetching, for `limit` at most.
 ///
 /// # Errors
 ///
@@ -47,10 +47,13 @@ pub struct Directory {
 pub async fn fetch(
     control: &Control,
     wanted: impl Fn(&Statuses) -> HashSet<Fingerprint>,
+    kept: impl Fn(&Relay) -> bool,
     limit: Duration,
 ) -> Result<Directory, Error> {
     let (header, statuses) = consensus(control).await?;
     let wanted = wanted(&statuses);
+    let others = statuses.relays.iter().filter(|relay| kept(relay)).map(|relay| relay.fingerprint);
+    let known: HashSet<Fingerprint> = wanted.iter().copied().chain(others).collect();
     let microdescriptors = control
         .get_conf(&["UseMicrodescriptors"])
         .await?
@@ -60,12 +63,12 @@ pub async fn fetch(
         let owners = statuses
             .relays
             .iter()
-            .filter(|relay| wanted.contains(&relay.fingerprint))
+            .filter(|relay| known.contains(&relay.fingerprint))
             .filter_map(|relay| Some((relay.microdescriptor?, relay.fingerprint)))
             .collect();
         read(control, "md/all", MicrodescriptorReader::new(&owners)).await?.finish()
     } else {
-        server_descriptors(control, &wanted).await?
+        server_descriptors(control, &known).await?
     };
     wait_for_missing(control, &wanted, microdescriptors, &mut descriptors, limit).await?;
     if microdescriptors {

@@ -13,9 +13,10 @@ use hickory_proto::rr::RecordType;
 use record::{RelayResult, Via};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tor_control::{Command, ErrorKind, Event as TorEvent};
+use tor_control::{Command, ErrorKind, Event as TorEvent, Purpose};
 
 use crate::ask;
+use crate::probe::Reply;
 use crate::progress::{Bootstrap, Progress, Screen};
 use crate::results::{AnalysisDir, ResultsError};
 use crate::schedule::{Action, Event, ProbeId, Report, Scan};
@@ -40,6 +41,8 @@ pub enum Ended {
     Interrupted(&'static str),
     /// Tor was lost for good.
     TorGone(SessionError),
+    /// The schedule could not go on; why.
+    GaveUp(String),
     /// A result could not be written.
     CannotWrite(ResultsError),
 }
@@ -89,6 +92,8 @@ enum Turn {
     Happened(Event, Instant),
     Nothing,
     TorLost,
+    /// Somebody changed tor's options.
+    OptionsLost(Instant),
 }
 
 impl Driver<'_, '_> {
@@ -98,10 +103,13 @@ impl Driver<'_, '_> {
         let mut pending: Pending = FuturesUnordered::new();
         let mut restarts = 0;
         let mut events = vec![(Event::Tick, now())];
-        let ended = loop {
+        let ended = 'scan: loop {
             for (event, at) in events.drain(..) {
                 let actions = self.scan.step(event, at.saturating_duration_since(self.started));
                 for action in actions {
+                    if let Action::GiveUp(why) = action {
+                        break 'scan Ended::GaveUp(why);
+                    }
                     self.act(action, &session, &pending, &mut follow);
                 }
             }
@@ -112,10 +120,23 @@ impl Driver<'_, '_> {
                 Turn::Over(ended) => break ended,
                 Turn::Happened(event, at) => events.push((event, at)),
                 Turn::Nothing => {}
-                Turn::TorLost => {
-                    let why = lost(&mut session);
+                Turn::OptionsLost(at) => {
                     tracing::warn!(
-                        "tor was lost in the middle of the scan; getting it back: {why}"
+                        "somebody changed the options that the scan had set in tor (it may have read \
+                         its configuration again); setting them again"
+                    );
+                    events.push((Event::OptionsLost, at));
+                    let beginning = session.begin(self.source, self.query_timeout, self.found);
+                    if let Err(error) = beginning.await
+                        && session.events.lost().is_none()
+                    {
+                        break Ended::TorGone(error);
+                    }
+                }
+                Turn::TorLost => {
+                    tracing::warn!(
+                        "tor was lost in the middle of the scan; getting it back: {}",
+                        lost(&mut session)
                     );
                     pending.clear();
                     let at = now().saturating_duration_since(self.started);
@@ -190,6 +211,13 @@ impl Driver<'_, '_> {
                     TorEvent::Stream(event) => {
                         Turn::Happened(Event::Stream(event), stamped.at.into())
                     }
+                    TorEvent::ConfChanged(changes) => {
+                        if self.found.changed(self.source, &changes) {
+                            Turn::OptionsLost(stamped.at.into())
+                        } else {
+                            Turn::Nothing
+                        }
+                    }
                     other => {
                         tracing::debug!("an event that says nothing about the scan: {other:?}");
                         Turn::Nothing
@@ -242,7 +270,9 @@ impl Driver<'_, '_> {
         let control = session.control.clone();
         match action {
             Action::Launch(id, path) => {
-                let reply = control.submit(Command::ExtendCircuit(path.to_vec()));
+                // A controller's circuit: tor puts nobody else's streams on it.
+                let command = Command::ExtendCircuit(path.to_vec(), Purpose::Controller);
+                let reply = control.submit(command);
                 pending.push(Box::pin(async move {
                     match reply.await.and_then(|reply| reply.circuit()) {
                         Ok(circuit) => Some(Event::Launched(id, circuit)),
@@ -254,9 +284,16 @@ impl Driver<'_, '_> {
             }
             Action::Ask(id, via, name) => pending.push(self.ask(session, id, via, name)),
             Action::Attach(stream, circuit) => {
-                let reply = control.submit(Command::AttachStream(stream.clone(), Some(circuit)));
+                // Tor takes a lookup on a general circuit alone, and attaches everybody's streams to
+                // those: so it is one for as long as this takes, in which tor does nothing else.
+                let purpose = |purpose| Command::SetCircuitPurpose(circuit.clone(), purpose);
+                let [_, attached, _] = control.submit_together([
+                    &purpose(Purpose::General),
+                    &Command::AttachStream(stream.clone(), Some(circuit.clone())),
+                    &purpose(Purpose::Controller),
+                ]);
                 pending.push(Box::pin(async move {
-                    match reply.await {
+                    match attached.await {
                         Ok(_) => None,
                         Err(error) if is_lost(error.kind()) => None,
                         Err(error) => Some(Event::AttachRefused(stream, words(error))),
@@ -284,6 +321,8 @@ impl Driver<'_, '_> {
                 pending.push(ignore(control.submit(Command::CloseCircuit(circuit))));
             }
             Action::Tell(report) => self.tell(report, follow),
+            // Acted on where the scan is run.
+            Action::GiveUp(_) => {}
         }
     }
 
@@ -303,8 +342,14 @@ impl Driver<'_, '_> {
             let asking = async {
                 match via {
                     Via::Socks => ask::socks(&socks, &name).await,
-                    Via::DnsPortA => ask::dns_port(dns, &name, RecordType::A, query_id).await,
-                    Via::DnsPortAaaa => ask::dns_port(dns, &name, RecordType::AAAA, query_id).await,
+                    Via::DnsPortA | Via::DnsPortAaaa => {
+                        let kind =
+                            if via == Via::DnsPortA { RecordType::A } else { RecordType::AAAA };
+                        match dns {
+                            Some(dns) => ask::dns_port(dns, &name, kind, query_id).await,
+                            None => Reply::Failed("tor has no DNSPort".to_owned()),
+                        }
+                    }
                 }
             };
             // Bytes from outside are parsed in there: a panic is this attempt's, not the scan's.

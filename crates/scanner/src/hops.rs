@@ -1,7 +1,9 @@
-//! Choosing first hops: spread over the network's guards, so that none carries too much, and away
-//! from those that have just failed. Pure: the randomness is passed in.
+//! Choosing first hops: by their weight in the consensus, so that none carries too much; apart from the
+//! exit's operator and network, and from those that were tried before; away from those that have just
+//! failed. Pure: the randomness is passed in.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rand::{Rng, RngExt};
 use record::Fingerprint;
@@ -18,60 +20,189 @@ pub fn is_first_hop(relay: &Relay) -> bool {
         && relay.weight.is_some_and(|weight| weight > 0)
 }
 
+/// A relay that may be a first hop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its identity.
+    pub fingerprint: Fingerprint,
+    /// Its weight in the consensus, at least 1.
+    pub weight: u64,
+    /// Whether it is an exit: the network has few of those, and needs them as such.
+    pub exits: bool,
+}
+
+impl Candidate {
+    /// What the consensus says of the relay.
+    #[must_use]
+    pub fn new(relay: &Relay) -> Self {
+        Self {
+            fingerprint: relay.fingerprint,
+            weight: relay.weight.unwrap_or(1).max(1),
+            exits: relay.has("Exit"),
+        }
+    }
+}
+
+/// What may tie a relay to others: one operator, or one place. Two attempts by hops that are tied
+/// together are no two witnesses, and an exit tied to its first hop is seen by itself alone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ties {
+    v4: Option<[u8; 2]>,
+    v6: Option<[u8; 4]>,
+    /// In order.
+    family: Vec<Fingerprint>,
+}
+
+impl Ties {
+    /// The ties of a relay at these addresses that names this family (dir-spec, "family"). Members
+    /// named by nickname are nobody's.
+    #[must_use]
+    pub fn new<'a>(
+        address: IpAddr,
+        ipv6: Option<Ipv6Addr>,
+        family: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let v4 = |address: Ipv4Addr| {
+            let [a, b, ..] = address.octets();
+            [a, b]
+        };
+        // The networks that tor itself takes for one (EnforceDistinctSubnets): /16 and /32.
+        let v6 = |address: Ipv6Addr| {
+            let [a, b, c, d, ..] = address.octets();
+            [a, b, c, d]
+        };
+        let member = |name: &str| name.split(['~', '=']).next()?.strip_prefix('$')?.parse().ok();
+        let mut family: Vec<Fingerprint> = family.into_iter().filter_map(member).collect();
+        family.sort_unstable();
+        let (v4, own_v6) = match address {
+            IpAddr::V4(address) => (Some(v4(address)), None),
+            IpAddr::V6(address) => (None, Some(v6(address))),
+        };
+        Self { v4, v6: ipv6.map(v6).or(own_v6), family }
+    }
+
+    fn names(&self, relay: &Fingerprint) -> bool {
+        self.family.binary_search(relay).is_ok()
+    }
+}
+
 /// The first hops that may be used, and what each carries.
 #[derive(Debug)]
 pub struct FirstHops {
     hops: Vec<Hop>,
     index: HashMap<Fingerprint, usize>,
+    ties: HashMap<Fingerprint, Ties>,
     cap: u32,
     only: Option<Fingerprint>,
 }
 
 #[derive(Debug)]
 struct Hop {
-    fingerprint: Fingerprint,
+    candidate: Candidate,
     carries: u32,
     failing: bool,
 }
 
+/// What speaks against a hop, the gravest first: less is better.
+type Objections = (bool, bool, bool, bool, bool);
+
 impl FirstHops {
     /// These first hops, each carrying at most `cap` circuits at once; where `only` is given, it
-    /// alone, except for the exit that it is itself.
+    /// alone, except for the exit that it is itself. `ties` are those of hops and exits.
     #[must_use]
     pub fn new(
-        hops: impl IntoIterator<Item = Fingerprint>,
+        candidates: impl IntoIterator<Item = Candidate>,
+        ties: HashMap<Fingerprint, Ties>,
         only: Option<Fingerprint>,
         cap: u32,
     ) -> Self {
-        let hops: BTreeSet<Fingerprint> = hops.into_iter().chain(only).collect();
+        let mut hops: BTreeMap<Fingerprint, Candidate> =
+            candidates.into_iter().map(|hop| (hop.fingerprint, hop)).collect();
+        if let Some(fingerprint) = only {
+            hops.entry(fingerprint).or_insert(Candidate { fingerprint, weight: 1, exits: false });
+        }
         let hops: Vec<Hop> = hops
-            .into_iter()
-            .map(|fingerprint| Hop { fingerprint, carries: 0, failing: false })
+            .into_values()
+            .map(|candidate| Hop { candidate, carries: 0, failing: false })
             .collect();
-        let index = hops.iter().enumerate().map(|(i, hop)| (hop.fingerprint, i)).collect();
-        Self { hops, index, cap, only }
+        let index = (0..).zip(&hops).map(|(i, hop)| (hop.candidate.fingerprint, i)).collect();
+        Self { hops, index, ties, cap, only }
     }
 
-    /// Takes a first hop for a circuit to `exit`: any at random among the best that has room,
-    /// where the best have neither failed lately nor been tried for this exit (`tried`). None
-    /// while every usable hop is full. It carries the circuit until [`FirstHops::release`].
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.hops.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.hops.is_empty()
+    }
+
+    /// The one that was asked for.
+    #[must_use]
+    pub const fn only(&self) -> Option<Fingerprint> {
+        self.only
+    }
+
+    /// Takes a first hop for a circuit to `exit`: drawn by weight among the best that has room,
+    /// where the best are tied neither to the exit nor to those tried for it before (`tried`), have
+    /// not failed lately, and are no exits. None while every usable hop is full. It carries the
+    /// circuit until [`FirstHops::release`].
     pub fn take(
         &mut self,
         exit: &Fingerprint,
         tried: &HashSet<Fingerprint>,
         rng: &mut impl Rng,
     ) -> Option<Fingerprint> {
-        // Worse is higher. A hop tried before is the last resort: what failed must be confirmed
-        // by other paths.
-        let penalty =
-            |hop: &Hop| u8::from(hop.failing) + 2 * u8::from(tried.contains(&hop.fingerprint));
-        let usable = |hop: &&Hop| hop.carries < self.cap && self.may_reach(hop, exit);
-        let best = self.hops.iter().filter(usable).map(penalty).min()?;
-        let choice = |hop: &&Hop| usable(hop) && penalty(hop) == best;
-        let count = self.hops.iter().filter(choice).count();
-        let pick = self.hops.iter().filter(choice).nth(rng.random_range(0..count))?.fingerprint;
-        self.hops[self.index[&pick]].carries += 1;
-        Some(pick)
+        let usable = |hop: &Hop| hop.carries < self.cap && self.may_reach(hop, exit);
+        let weighed: Vec<(Objections, usize)> = (0..)
+            .zip(&self.hops)
+            .filter(|(_, hop)| usable(hop))
+            .map(|(index, hop)| (self.objections(hop, exit, tried), index))
+            .collect();
+        let best = weighed.iter().map(|(objections, _)| *objections).min()?;
+        let choice =
+            || weighed.iter().filter(|(objections, _)| *objections == best).map(|(_, i)| *i);
+        let total: u64 = choice().map(|index| self.hops[index].candidate.weight).sum();
+        let mut drawn = rng.random_range(0..total);
+        let pick = choice().find(|&index| {
+            let weight = self.hops[index].candidate.weight;
+            let here = drawn < weight;
+            drawn = drawn.saturating_sub(weight);
+            here
+        })?;
+        let hop = &mut self.hops[pick];
+        hop.carries += 1;
+        Some(hop.candidate.fingerprint)
+    }
+
+    /// A hop tried before is nearly the last resort: what failed must be confirmed by other paths.
+    fn objections(
+        &self,
+        hop: &Hop,
+        exit: &Fingerprint,
+        tried: &HashSet<Fingerprint>,
+    ) -> Objections {
+        let this = &hop.candidate.fingerprint;
+        (
+            self.tied(this, exit),
+            tried.contains(this),
+            hop.failing,
+            tried.iter().any(|other| self.tied(this, other)),
+            hop.candidate.exits,
+        )
+    }
+
+    /// Whether two relays are of one family, each naming the other, or in one network.
+    #[must_use]
+    pub fn tied(&self, a: &Fingerprint, b: &Fingerprint) -> bool {
+        let (Some(of_a), Some(of_b)) = (self.ties.get(a), self.ties.get(b)) else { return false };
+        (of_a.v4.is_some() && of_a.v4 == of_b.v4)
+            || (of_a.v6.is_some() && of_a.v6 == of_b.v6)
+            || (of_a.names(b) && of_b.names(a))
     }
 
     /// Whether some hop other than the exit could ever be taken.
@@ -80,17 +211,9 @@ impl FirstHops {
         self.hops.iter().any(|hop| self.may_reach(hop, exit))
     }
 
-    /// Whether some hop that has not been tried for this exit is not known to fail.
-    #[must_use]
-    pub fn has_other(&self, exit: &Fingerprint, tried: &HashSet<Fingerprint>) -> bool {
-        self.hops.iter().any(|hop| {
-            self.may_reach(hop, exit) && !hop.failing && !tried.contains(&hop.fingerprint)
-        })
-    }
-
     fn may_reach(&self, hop: &Hop, exit: &Fingerprint) -> bool {
-        hop.fingerprint != *exit
-            && self.only.is_none_or(|only| only == *exit || only == hop.fingerprint)
+        let this = hop.candidate.fingerprint;
+        this != *exit && self.only.is_none_or(|only| only == *exit || only == this)
     }
 
     /// Gives back a hop, saying whether the circuit got as far as the hop itself (`None` where
@@ -117,10 +240,38 @@ mod tests {
         Fingerprint::from_bytes([byte; 20])
     }
 
+    fn hop(byte: u8) -> Candidate {
+        Candidate { fingerprint: relay(byte), weight: 1, exits: false }
+    }
+
+    fn hops(bytes: impl IntoIterator<Item = u8>, only: Option<Fingerprint>, cap: u32) -> FirstHops {
+        FirstHops::new(bytes.into_iter().map(hop), HashMap::new(), only, cap)
+    }
+
+    /// A relay in a network of its own, with this family.
+    fn ties(byte: u8, family: &[u8]) -> (Fingerprint, Ties) {
+        let names: Vec<String> = family.iter().map(|&byte| format!("${}", relay(byte))).collect();
+        let names = names.iter().map(String::as_str);
+        (relay(byte), Ties::new([10, byte, 0, 1].into(), None, names))
+    }
+
+    /// Who is drawn in many draws, and how often.
+    fn draws(hops: &mut FirstHops, tried: &[u8]) -> BTreeMap<u8, u32> {
+        let mut rng = StdRng::seed_from_u64(7);
+        let tried = tried.iter().map(|&byte| relay(byte)).collect();
+        let mut drawn = BTreeMap::new();
+        for _ in 0..1_000 {
+            let hop = hops.take(&relay(9), &tried, &mut rng).unwrap();
+            hops.release(&hop, None);
+            *drawn.entry(hop.as_bytes()[0]).or_default() += 1;
+        }
+        drawn
+    }
+
     #[test]
     fn prefers_hops_that_were_not_tried_and_do_not_fail() {
         let mut rng = StdRng::seed_from_u64(7);
-        let mut hops = FirstHops::new((1..=4).map(relay), None, 9);
+        let mut hops = hops(1..=4, None, 9);
         let tried = HashSet::from([relay(1)]);
         hops.release(&relay(2), Some(false));
         for _ in 0..20 {
@@ -136,9 +287,63 @@ mod tests {
     }
 
     #[test]
+    fn each_is_drawn_as_often_as_it_weighs() {
+        let weighs = |byte, weight| Candidate { weight, ..hop(byte) };
+        let candidates = [weighs(1, 100), weighs(2, 800), weighs(3, 100)];
+        let drawn = draws(&mut FirstHops::new(candidates, HashMap::new(), None, 9), &[]);
+        assert!((60..140).contains(&drawn[&1]) && (750..850).contains(&drawn[&2]), "{drawn:?}");
+    }
+
+    #[test]
+    fn exits_are_spared() {
+        let exit = Candidate { exits: true, weight: 1_000_000, ..hop(1) };
+        let mut hops = FirstHops::new([exit, hop(2)], HashMap::new(), None, 9);
+        assert_eq!(draws(&mut hops, &[]).into_keys().collect::<Vec<_>>(), [2]);
+        assert_eq!(
+            draws(&mut hops, &[2]).into_keys().collect::<Vec<_>>(),
+            [1],
+            "there is no other"
+        );
+    }
+
+    #[test]
+    fn no_two_attempts_by_one_operator_or_network_while_there_are_others() {
+        // 1 and 2 are a family, 3 and 4 in one network, 5 names 6 alone; 6 is the exit's.
+        let mut all = HashMap::from([
+            ties(1, &[2]),
+            ties(2, &[1]),
+            ties(3, &[]),
+            ties(4, &[]),
+            ties(5, &[6]),
+            ties(6, &[9]),
+            ties(9, &[6]),
+        ]);
+        let by_ipv6 = |host| Ties::new([10, host, 0, 1].into(), "2001:db8::1".parse().ok(), []);
+        all.insert(relay(3), by_ipv6(3));
+        all.insert(relay(4), by_ipv6(4));
+        let mut hops = FirstHops::new((1..=6).map(hop), all, None, 9);
+        let mut drawn = |tried: &[u8]| draws(&mut hops, tried).into_keys().collect::<Vec<_>>();
+        assert_eq!(drawn(&[]), [1, 2, 3, 4, 5]);
+        assert_eq!(drawn(&[1]), [3, 4, 5]);
+        assert_eq!(drawn(&[1, 3]), [5]);
+        assert_eq!(drawn(&[1, 3, 5]), [2, 4], "others have not been tried themselves");
+        assert_eq!(drawn(&[1, 2, 3, 4]), [5]);
+        assert_eq!(drawn(&[1, 2, 3, 4, 5]), [1, 2, 3, 4, 5], "6 is the exit's own family");
+    }
+
+    #[test]
+    fn an_operator_who_names_strangers_ties_nobody() {
+        let named: Vec<u8> = (1..=8).collect();
+        let all = HashMap::from([ties(9, &named), ties(1, &[]), ties(2, &[9])]);
+        let hops = FirstHops::new([hop(1), hop(2)], all, None, 9);
+        assert!(!hops.tied(&relay(1), &relay(9)));
+        assert!(hops.tied(&relay(2), &relay(9)));
+    }
+
+    #[test]
     fn the_exit_is_never_its_own_first_hop() {
         let mut rng = StdRng::seed_from_u64(7);
-        let mut hops = FirstHops::new([relay(1)], None, 9);
+        let mut hops = hops([1], None, 9);
         assert_eq!(hops.take(&relay(1), &HashSet::new(), &mut rng), None);
         assert!(!hops.can_reach(&relay(1)) && hops.can_reach(&relay(2)));
     }
@@ -146,7 +351,7 @@ mod tests {
     #[test]
     fn the_one_that_was_asked_for_serves_every_exit_but_itself() {
         let mut rng = StdRng::seed_from_u64(7);
-        let mut hops = FirstHops::new([relay(2)], Some(relay(1)), 9);
+        let mut hops = hops([2], Some(relay(1)), 9);
         let tried = HashSet::from([relay(1)]);
         assert_eq!(hops.take(&relay(3), &tried, &mut rng), Some(relay(1)));
         assert_eq!(hops.take(&relay(1), &tried, &mut rng), Some(relay(2)));
@@ -156,7 +361,7 @@ mod tests {
         #[test]
         fn no_hop_carries_more_than_the_cap(seed: u64, cap in 1_u32..4, steps in prop::collection::vec(any::<bool>(), 0..60)) {
             let mut rng = StdRng::seed_from_u64(seed);
-            let mut hops = FirstHops::new((1..=3).map(relay), None, cap);
+            let mut hops = hops(1..=3, None, cap);
             let mut taken = Vec::new();
             for take in steps {
                 if take {
@@ -171,6 +376,11 @@ mod tests {
                     prop_assert!(taken.iter().filter(|&&have| have == hop).count() <= cap as usize);
                 }
             }
+        }
+
+        #[test]
+        fn strangers_families_never_panic(names in prop::collection::vec("[$~=0-9A-F]{0,42}|.{0,5}", 0..6)) {
+            let _ = Ties::new([10, 0, 0, 1].into(), None, names.iter().map(String::as_str));
         }
     }
 }

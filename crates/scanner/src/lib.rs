@@ -2,17 +2,19 @@
 //!
 //! The decisions are pure: [`consensus`], [`policy`], [`select`], [`names`], [`hops`],
 //! [`probe`], [`schedule`] and [`classify`] are told the time and given their randomness. [`driver`],
-//! [`session`], [`own_tor`], [`ask`], [`directory`], [`results`], [`progress`] and [`signals`]
-//! are the edge. [`app`] puts them in order. Reads no history: that is the report's business.
+//! [`session`], [`own_tor`], [`ask`], [`directory`], [`results`], [`progress`], [`signals`] and
+//! [`guard`] are the edge. [`app`] puts them in order. Reads no history: that is the report's business.
 
 pub mod app;
 pub mod ask;
+mod claim;
 pub mod classify;
 pub mod cli;
 pub mod consensus;
 pub mod directory;
 pub mod driver;
 pub mod dry_run;
+pub mod guard;
 pub mod hops;
 pub mod names;
 pub mod own_tor;
@@ -27,3 +29,4 @@ pub mod signals;
 pub mod story;
 pub mod summary;
 pub mod torrc;
+mod way_out;

@@ -49,11 +49,19 @@ impl Domain {
         &self.0
     }
 
-    /// Whether a name, in whatever case, lies under the domain.
+    /// Whether a name, in whatever case, is one that [`Domain::fresh_name`] makes: others under the
+    /// domain are those of people who look at our zone.
     #[must_use]
-    pub fn holds(&self, name: &str) -> bool {
+    pub fn made(&self, name: &str) -> bool {
         let name = name.to_ascii_lowercase();
-        name.strip_suffix(&self.0).is_some_and(|rest| rest.ends_with('.'))
+        let Some(prefix) = name.strip_suffix(&self.0).and_then(|rest| rest.strip_suffix('.'))
+        else {
+            return false;
+        };
+        let Some((uuid, exit)) = prefix.split_once('.') else { return false };
+        uuid::Uuid::try_parse(uuid).is_ok_and(|id| id.hyphenated().to_string() == uuid)
+            && exit.len() == 8
+            && exit.bytes().all(|byte| byte.is_ascii_hexdigit())
     }
 
     /// A new name for a query of this exit: `{uuid}.{first 8 of the fingerprint}.{domain}`.
@@ -118,8 +126,9 @@ mod tests {
                 assert_eq!(name, name.to_lowercase());
                 assert_eq!(&name[36..46], ".abababab.");
                 assert!(name.ends_with(domain.as_str()));
-                assert!(domain.holds(&name.to_uppercase()));
-                assert!(!domain.holds(&name[36..].replace('.', "-")));
+                assert!(domain.made(&name.to_uppercase()));
+                assert!(!domain.made(&name.replace("-", "")));
+                assert!(!domain.made(&format!("www.{domain}")));
             }
         }
     }

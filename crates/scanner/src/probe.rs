@@ -189,7 +189,7 @@ impl Probe {
         }
         let hops = u8::try_from(event.path.len()).unwrap_or(u8::MAX).min(2);
         match event.status {
-            CircuitStatus::Built if event.purpose.as_deref().is_none_or(|p| p == "GENERAL") => {
+            CircuitStatus::Built if is_ours(event.purpose.as_deref()) => {
                 self.circuit.hops = hops;
                 if !matches!(self.phase, Phase::Building) {
                     return Next::Wait;
@@ -212,10 +212,16 @@ impl Probe {
         }
     }
 
+    /// Whether a name is being asked for.
+    #[must_use]
+    pub const fn is_asking(&self) -> bool {
+        matches!(self.phase, Phase::Asking)
+    }
+
     /// Tor took the circuit for a purpose of its own: attaching a stream to it now would end tor
     /// (an assertion in `connection_ap_handshake_send_resolve`, measured on 0.4.9).
     pub fn purpose_changed(&mut self, purpose: Option<&str>, now: Duration) -> Next {
-        if matches!(self.phase, Phase::Finished) || purpose == Some("GENERAL") {
+        if matches!(self.phase, Phase::Finished) || is_ours(purpose) {
             return Next::Wait;
         }
         self.circuit.reason = Some(format!("PURPOSE_{}", purpose.unwrap_or("CHANGED")));
@@ -399,6 +405,13 @@ impl Probe {
             queries: self.queries.into_iter().map(|asked| asked.query).collect(),
         }
     }
+}
+
+/// Whether a circuit has a purpose that the scan gives it: it is asked for, and kept, as a
+/// controller's, to which tor attaches nobody's streams; it is general in the moment in which a lookup
+/// is attached.
+fn is_ours(purpose: Option<&str>) -> bool {
+    purpose.is_none_or(|purpose| matches!(purpose, "CONTROLLER" | "GENERAL"))
 }
 
 impl Asked {

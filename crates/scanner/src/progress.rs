@@ -167,6 +167,14 @@ impl<'a> Progress<'a> {
                     );
                 }
             }
+            Report::Paused(hop) => {
+                let what = match hop {
+                    Some(hop) => format!("the first hop {hop} cannot be reached"),
+                    None => "no first hop can be reached".to_owned(),
+                };
+                tracing::warn!("{what}: pausing until that changes; no relay is blamed for it");
+            }
+            Report::GoesOn => tracing::info!("the first hop can be reached again; going on"),
             Report::Result(_) | Report::Attempt(..) => {}
         }
         self.line();

@@ -23,10 +23,11 @@ use crate::classify::{self, Judge, Verdict};
 use crate::hops::FirstHops;
 use crate::names::Domain;
 use crate::probe::{Evidence, Limits, Next, Probe, Reply};
+use crate::way_out::WayOut;
 
 /// How many attempts at one relay that never got as far as the relay do not count as tries: those
-/// that fell together with the loss of the local tor, and those that failed at a first hop while
-/// there are others. Without a limit, a relay that crashes tor would keep a scan from ending.
+/// that fell together with the loss of the local tor, and those that failed at a first hop. Without a
+/// limit, a relay that crashes tor would keep a scan from ending.
 const FREE_ATTEMPTS: u32 = 3;
 
 /// Pace, caps and tries.
@@ -48,6 +49,8 @@ pub struct Pace {
     pub confirm_rounds: u32,
     /// Time between the end of a pass or round and the next.
     pub confirm_after: Duration,
+    /// How long the scan waits while no first hop can be reached, until it is given up.
+    pub patience: Duration,
 }
 
 /// What every result of the run repeats.
@@ -110,6 +113,9 @@ pub enum Event {
     Fault(ProbeId, String),
     /// Tor has answered [`Action::Ping`].
     Pong,
+    /// Somebody changed the options that the scan had set: for a while, lookups went wherever tor
+    /// wanted.
+    OptionsLost,
     /// The local tor is gone.
     TorLost,
     /// It is back.
@@ -136,6 +142,8 @@ pub enum Action {
     Ping,
     /// Tell those who follow the scan.
     Tell(Report),
+    /// End the scan: it cannot go on. Why, for a person.
+    GiveUp(String),
 }
 
 /// What those who follow the scan are told.
@@ -154,6 +162,11 @@ pub enum Report {
         /// When it starts, from now.
         after: Duration,
     },
+    /// No first hop can be reached, or not the one that was asked for: nothing is tried until one can
+    /// be.
+    Paused(Option<Fingerprint>),
+    /// One can be reached again.
+    GoesOn,
 }
 
 #[derive(Debug)]
@@ -161,7 +174,16 @@ struct Task {
     target: Target,
     tries: u32,
     free: u32,
+    /// Whether an attempt whose silence may have been this host's has been made again.
+    doubted: bool,
     done: bool,
+}
+
+/// An event of a circuit that is not known yet.
+#[derive(Debug)]
+enum Early {
+    Circuit(CircuitEvent),
+    Minor(CircuitMinorEvent),
 }
 
 /// A scan under way.
@@ -171,6 +193,8 @@ pub struct Scan {
     pace: Pace,
     rng: StdRng,
     hops: FirstHops,
+    way_out: WayOut,
+    gave_up: bool,
     tasks: Vec<Task>,
     round: u32,
     /// Relays whose first try of this round is due.
@@ -194,7 +218,7 @@ pub struct Scan {
     /// Launches that tor has not answered yet: while there are any, an event of an unknown
     /// circuit may be one of ours, read before the answer that names it.
     unanswered: HashSet<ProbeId>,
-    early: HashMap<CircuitId, Vec<(Duration, CircuitEvent)>>,
+    early: HashMap<CircuitId, Vec<(Duration, Early)>>,
     /// Names that were asked for, and whose attempt was over before tor showed a stream.
     abandoned: HashSet<String>,
     actions: Vec<Action>,
@@ -212,11 +236,14 @@ impl Scan {
     ) -> Self {
         let tasks: Vec<Task> = targets
             .into_iter()
-            .map(|target| Task { target, tries: 0, free: 0, done: false })
+            .map(|target| Task { target, tries: 0, free: 0, doubted: false, done: false })
             .collect();
         let mut order: Vec<usize> = (0..tasks.len()).collect();
         order.shuffle(&mut rng);
+        let ways = if hops.only().is_some() { 1 } else { hops.len() };
         Self {
+            way_out: WayOut::new(ways, pace.patience),
+            gave_up: false,
             context,
             pace,
             rng,
@@ -263,7 +290,11 @@ impl Scan {
             Some(_) => None,
             None => self.probes.values().map(|(_, probe)| probe.deadline()).min(),
         };
-        deadline.into_iter().chain(self.launch_at()).min()
+        deadline.into_iter().chain(self.launch_at()).chain(self.give_up_at()).min()
+    }
+
+    fn give_up_at(&self) -> Option<Duration> {
+        self.way_out.give_up_at().filter(|_| !self.gave_up)
     }
 
     /// When the next circuit may be launched; none where there is none to launch, or no room.
@@ -273,7 +304,12 @@ impl Scan {
         }
         let retry = self.retries.peek().map(|Reverse((at, _))| *at);
         let fresh = (!self.fresh.is_empty()).then_some(Duration::ZERO);
-        Some(fresh.into_iter().chain(retry).min()?.max(self.next_launch))
+        let due = fresh.into_iter().chain(retry).min()?;
+        match self.way_out.try_at() {
+            // One at a time shows when it works again.
+            Some(at) => self.probes.is_empty().then(|| due.max(at)),
+            None => Some(due.max(self.next_launch)),
+        }
     }
 
     /// Takes in what happened at `now`, and answers with what to do, in order.
@@ -286,12 +322,8 @@ impl Scan {
                 self.forget_early();
                 self.advance(id, now, |probe| probe.refused(refusal));
             }
-            Event::Circuit(event) => self.circuit_event(event, now),
-            Event::CircuitMinor(event) => {
-                if let Some(&id) = self.by_circuit.get(&event.id) {
-                    self.advance(id, now, |p| p.purpose_changed(event.purpose.as_deref(), now));
-                }
-            }
+            Event::Circuit(event) => self.circuit_event(event, now, now),
+            Event::CircuitMinor(event) => self.circuit_minor_event(event, now, now),
             Event::Stream(event) => self.stream_event(&event, now),
             Event::AttachRefused(stream, refusal) => {
                 let id = self.probes.iter().find_map(|(id, (_, probe))| {
@@ -312,12 +344,14 @@ impl Scan {
                         record::Blame::Scanner,
                         fault,
                     );
-                    self.attempt_ended(task, probe.into_evidence(), Some(verdict), now);
+                    self.attempt_ended(id, task, probe.into_evidence(), Some(verdict), now);
                 }
             }
             Event::Pong => self.expire(now),
+            Event::OptionsLost => self.options_lost(now),
             Event::TorLost => {
                 self.tor_is_up = false;
+                self.way_out.reset();
                 self.pinged = None;
                 self.unanswered.clear();
                 self.forget_early();
@@ -333,7 +367,45 @@ impl Scan {
         self.watch_deadlines(now);
         self.next_round(now);
         self.launch(now);
+        if self.give_up_at().is_some_and(|at| at <= now) {
+            self.gave_up = true;
+            self.actions.push(Action::GiveUp(self.no_way_out()));
+        }
         std::mem::take(&mut self.actions)
+    }
+
+    fn no_way_out(&self) -> String {
+        let seconds = self.pace.patience.as_secs_f64();
+        match self.hops.only() {
+            Some(hop) => format!("the first hop {hop} could not be reached for {seconds} s"),
+            None => format!("no first hop could be reached for {seconds} s: is the network up?"),
+        }
+    }
+
+    /// What has been asked for and not answered may have gone to any exit: it is asked again.
+    fn options_lost(&mut self, now: Duration) {
+        let asking = self.probes.iter().filter(|(_, (_, probe))| probe.is_asking());
+        let mut asking: Vec<ProbeId> = asking.map(|(id, _)| *id).collect();
+        asking.sort_unstable();
+        for id in asking {
+            if let Some((task, probe)) = self.remove(id) {
+                let verdict = Verdict::fault(
+                    Status::Error,
+                    record::ErrorCode::TorLost,
+                    record::Blame::Scanner,
+                    "somebody changed the local tor's options in the middle of the attempt"
+                        .to_owned(),
+                );
+                self.attempt_ended(id, task, probe.into_evidence(), Some(verdict), now);
+            }
+        }
+    }
+
+    /// An attempt heard a relay.
+    fn heard(&mut self, id: ProbeId, now: Duration) {
+        if self.way_out.heard(id, now) {
+            self.actions.push(Action::Tell(Report::GoesOn));
+        }
     }
 
     /// Ends the scan where it is: attempts under way are given up, and every relay that has been
@@ -349,7 +421,9 @@ impl Scan {
         self.fresh.clear();
         self.retries.clear();
         for task in 0..self.tasks.len() {
-            if !self.tasks[task].done && !self.tasks[task].target.attempts.is_empty() {
+            let state = &self.tasks[task];
+            // Attempts that did not get as far as the relay say nothing about it.
+            if !state.done && !state.target.attempts.iter().all(never_reached) {
                 self.tell_result(task, true);
             }
         }
@@ -363,7 +437,10 @@ impl Scan {
             probe.launched(circuit.clone());
             self.by_circuit.insert(circuit.clone(), id);
             for (at, event) in early {
-                self.advance(id, now, |probe| probe.circuit_event(&event, at));
+                match event {
+                    Early::Circuit(event) => self.circuit_event(event, at, now),
+                    Early::Minor(event) => self.circuit_minor_event(event, at, now),
+                }
             }
         } else {
             // The attempt was over before tor answered.
@@ -378,11 +455,33 @@ impl Scan {
         }
     }
 
-    fn circuit_event(&mut self, event: CircuitEvent, now: Duration) {
+    /// An event that came at `at`, and is acted on now.
+    fn circuit_event(&mut self, event: CircuitEvent, at: Duration, now: Duration) {
+        use tor_control::CircuitStatus as S;
         match self.by_circuit.get(&event.id) {
-            Some(&id) => self.advance(id, now, |probe| probe.circuit_event(&event, now)),
-            None if self.unanswered.is_empty() => {}
-            None => self.early.entry(event.id.clone()).or_default().push((now, event)),
+            Some(&id) => {
+                let answered = matches!(event.status, S::Extended | S::Built);
+                if answered || event.remote_reason.is_some() {
+                    self.heard(id, at);
+                }
+                self.advance(id, now, |probe| probe.circuit_event(&event, at));
+            }
+            None => self.keep_early(event.id.clone(), Early::Circuit(event), at),
+        }
+    }
+
+    fn circuit_minor_event(&mut self, event: CircuitMinorEvent, at: Duration, now: Duration) {
+        match self.by_circuit.get(&event.id) {
+            Some(&id) => {
+                self.advance(id, now, |p| p.purpose_changed(event.purpose.as_deref(), at));
+            }
+            None => self.keep_early(event.id.clone(), Early::Minor(event), at),
+        }
+    }
+
+    fn keep_early(&mut self, circuit: CircuitId, event: Early, at: Duration) {
+        if !self.unanswered.is_empty() {
+            self.early.entry(circuit).or_default().push((at, event));
         }
     }
 
@@ -393,6 +492,10 @@ impl Scan {
         if let Some(id) = self.by_stream.get(&event.id).copied().or(named) {
             if matches!(event.status, S::New | S::NewResolve) {
                 self.by_stream.insert(event.id.clone(), id);
+            }
+            let answered = matches!(event.reason.as_deref(), Some("DONE" | "END" | "TORPROTOCOL"));
+            if event.status == S::Remap || (event.status == S::Closed && answered) {
+                self.heard(id, now);
             }
             self.advance(id, now, |probe| probe.stream_event(event, now));
         } else if self.abandoned.remove(&name) {
@@ -419,7 +522,7 @@ impl Scan {
             Next::Attach(stream, circuit) => self.actions.push(Action::Attach(stream, circuit)),
             Next::Finish => {
                 if let Some((task, probe)) = self.remove(id) {
-                    self.attempt_ended(task, probe.into_evidence(), None, now);
+                    self.attempt_ended(id, task, probe.into_evidence(), None, now);
                 }
             }
         }
@@ -441,6 +544,7 @@ impl Scan {
 
     fn attempt_ended(
         &mut self,
+        id: ProbeId,
         task: usize,
         evidence: Evidence,
         verdict: Option<Verdict>,
@@ -458,6 +562,10 @@ impl Scan {
         };
         self.hops.release(&evidence.first_hop, reached);
         self.hops_are_full = false;
+        let unheard = self.way_out.ended(id, now);
+        if reached == Some(false) && self.way_out.failed(evidence.first_hop, now) {
+            self.actions.push(Action::Tell(Report::Paused(self.hops.only())));
+        }
         let attempt = Attempt {
             number: u32::try_from(self.tasks[task].target.attempts.len()).unwrap_or(u32::MAX - 1)
                 + 1,
@@ -476,21 +584,27 @@ impl Scan {
             queries: evidence.queries,
         };
         self.actions.push(Action::Tell(Report::Attempt(exit, Box::new(attempt.clone()))));
+        self.count(task, attempt, unheard);
+        self.decide(task, now);
+    }
+
+    /// Takes an attempt into a relay's record, and counts it as a try unless it says nothing about the
+    /// relay. `unheard`: the network was not heard all the while that it was silent.
+    fn count(&mut self, task: usize, attempt: Attempt, unheard: bool) {
         let state = &mut self.tasks[task];
-        state.target.attempts.push(attempt);
-        let never_reached = match state.target.attempts.last().and_then(|last| last.error_code) {
-            Some(record::ErrorCode::TorLost) => true,
-            Some(record::ErrorCode::CircuitFirstHopFailed) => {
-                self.hops.has_other(&exit, &state.target.first_hops())
+        if never_reached(&attempt) {
+            // While the way out is closed, nothing counts at all.
+            if !self.way_out.is_closed() && state.free == FREE_ATTEMPTS {
+                state.tries += 1;
+            } else if !self.way_out.is_closed() {
+                state.free += 1;
             }
-            _ => false,
-        };
-        if never_reached && state.free < FREE_ATTEMPTS {
-            state.free += 1;
+        } else if unheard && is_silence(&attempt) && !state.doubted {
+            state.doubted = true;
         } else {
             state.tries += 1;
         }
-        self.decide(task, now);
+        state.target.attempts.push(attempt);
     }
 
     /// Whether a relay is done, is tried again, or waits for a confirming round.
@@ -501,7 +615,7 @@ impl Scan {
             matches!(status, Status::Success | Status::WrongIp)
         });
         let tries = if self.round == 0 { self.pace.tries } else { 1 };
-        if settled {
+        if settled || state.target.attempts.len() >= record::MAX_ATTEMPTS {
             self.tell_result(task, false);
         } else if state.tries < tries {
             self.retries.push(Reverse((now + self.pace.retry_delay, task)));
@@ -575,6 +689,11 @@ impl Scan {
                 },
             };
             let target = &self.tasks[task].target;
+            if target.attempts.len() >= record::MAX_ATTEMPTS {
+                // It has been resumed that often.
+                self.tell_result(task, false);
+                continue;
+            }
             let exit = target.relay.fingerprint;
             let tried = target.first_hops();
             let Some(hop) = self.hops.take(&exit, &tried, &mut self.rng) else {
@@ -592,6 +711,7 @@ impl Scan {
             };
             let probe = Probe::new(hop, first_query, self.pace.limits, now);
             self.probes.insert(id, (task, probe));
+            self.way_out.started(id, now);
             self.unanswered.insert(id);
             self.actions.push(Action::Launch(id, [hop, exit]));
             self.next_launch = now + self.gap();
@@ -640,7 +760,18 @@ pub fn waits_for_us(event: &StreamEvent) -> bool {
     use tor_control::StreamStatus as S;
     matches!(event.status, S::New | S::NewResolve | S::Detached)
         && event.purpose.as_deref().is_none_or(|purpose| !purpose.starts_with("DIR_"))
-        && !event.target.ends_with(".exit")
+}
+
+/// Whether an attempt did not get as far as the relay, and says nothing about it.
+fn never_reached(attempt: &Attempt) -> bool {
+    attempt.error_code == Some(record::ErrorCode::TorLost)
+        || attempt.blame == Some(record::Blame::FirstHop)
+}
+
+/// Whether an attempt ended because nothing came.
+fn is_silence(attempt: &Attempt) -> bool {
+    attempt.status == Status::Timeout
+        || attempt.error_code == Some(record::ErrorCode::CircuitTimeout)
 }
 
 /// A relay's result from its attempts; none where there was none.

@@ -1,21 +1,19 @@
 //! A tor made ready for a scan: authenticated, bootstrapped, with its ports known and the scan's
 //! options set; and left, if it is not ours, as it was found.
 
-use std::io;
 use std::net::SocketAddr;
-use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::net::{self as unix, UnixListener};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use record::printable;
 use tokio::time::Instant;
 use tor_control::{
-    BootstrapEvent, Command, ConnectOptions, Control, ControlAddr, Error, ErrorKind, Event,
-    EventKind, Events, Password, Signal,
+    BootstrapEvent, Command, ConnectOptions, Control, ControlAddr, Error, ErrorKind, EventKind,
+    Events, Password, Signal, StreamEvent,
 };
 
 use crate::ask::SocksAddr;
+use crate::claim::Claim;
+use crate::guard::Guard;
 use crate::names::Domain;
 use crate::own_tor::{OwnTor, OwnTorError, OwnTorHome};
 use crate::schedule::waits_for_us;
@@ -38,7 +36,16 @@ const OWN_TRIES: u32 = 3;
 const RETURN_PAUSE: Duration = Duration::from_secs(2);
 
 /// Events that a scan follows.
-const EVENTS: [EventKind; 3] = [EventKind::Circuit, EventKind::CircuitMinor, EventKind::Stream];
+const EVENTS: [EventKind; 4] =
+    [EventKind::Circuit, EventKind::CircuitMinor, EventKind::Stream, EventKind::ConfChanged];
+
+/// How long tor leaves a lookup on a circuit that gives no answer, where its `CircuitStreamTimeout` is
+/// 0, as by default (`compute_retry_timeout`). It counts whole seconds, so that it may be one less.
+const STREAM_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Options of tor by name, with their values; none for tor's default. An option that takes a list stands
+/// once for each entry.
+pub(crate) type Options = Vec<(String, Option<String>)>;
 
 /// Tor's option that leaves new streams to us.
 const LEAVE_STREAMS: &str = "__LeaveStreamsUnattached";
@@ -126,8 +133,8 @@ pub struct Session {
     pub events: Events,
     /// Its SOCKS port.
     pub socks: SocksAddr,
-    /// Its DNSPort.
-    pub dns: SocketAddr,
+    /// Its DNSPort; none until the tor is claimed, where it had none.
+    pub dns: Option<SocketAddr>,
     /// Its version.
     pub version: String,
     own: Option<OwnTor>,
@@ -135,32 +142,30 @@ pub struct Session {
 
 /// How a session was found, to be put back: kept apart from the session, so that a tor that is
 /// lost and comes back is still left as it was found first.
-#[derive(Debug, Default)]
-pub struct Found {
-    options: Vec<(String, Option<String>)>,
-    claim: Option<Claim>,
-}
-
-/// A running tor claimed for one scan: on this host, no other scan begins with it until this is
-/// dropped or its process is gone.
 #[derive(Debug)]
-struct Claim {
-    pid: String,
-    /// An abstract name (unix(7)), which every user of the host sees and no crash leaves behind.
-    _name: UnixListener,
+pub struct Found {
+    domain: Domain,
+    options: Options,
+    /// What is set instead.
+    set: Options,
+    claim: Option<Claim>,
+    guard: Option<Guard>,
 }
 
-/// The options that a scan sets, each with its reason.
-fn scan_options(query_timeout: Duration) -> Vec<(&'static str, String)> {
-    vec![
-        // Streams wait for us to attach them.
-        (LEAVE_STREAMS, "1".to_owned()),
-        // Fewer circuits that are not ours: none of them may ever get a lookup of ours.
-        ("__DisablePredictedCircuits", "1".to_owned()),
+/// The options that a scan sets, each with its reason. Those that change how other programs' streams
+/// fare are for a tor of our own alone.
+fn scan_options(own: bool, query_timeout: Duration) -> Vec<(&'static str, String)> {
+    // Streams wait for us to attach them.
+    let mut options = vec![(LEAVE_STREAMS, "1".to_owned())];
+    if own {
+        // Nobody needs circuits in advance.
+        options.push(("__DisablePredictedCircuits", "1".to_owned()));
         // Tor detaches a stream without an answer after 10 s by default (measured), which would
         // cut longer timeouts short.
-        ("CircuitStreamTimeout", (query_timeout.as_secs() + 30).max(60).to_string()),
-    ]
+        let patience = (query_timeout.as_secs() + 30).max(60).to_string();
+        options.push(("CircuitStreamTimeout", patience));
+    }
+    options
 }
 
 impl Source {
@@ -171,8 +176,7 @@ impl Source {
     }
 
     /// Connects to the tor, starting it where it is ours, waits until it has bootstrapped, and
-    /// finds its ports. [`Session::begin`] makes it ready for lookups. What was changed is noted in `found` at once, so that [`Session::leave`]
-    /// or [`Source::restore`] can put it back whatever happens next.
+    /// finds its ports. It changes nothing in it: [`Session::claim`] and [`Session::begin`] do.
     ///
     /// # Errors
     ///
@@ -180,7 +184,6 @@ impl Source {
     pub async fn open(
         &self,
         bootstrap_limit: Duration,
-        found: &mut Found,
         watch: &mut impl Watch,
     ) -> Result<Session, SessionError> {
         let (own, address, password) = match self {
@@ -213,7 +216,7 @@ impl Source {
                 });
             }
         };
-        let dns = dns_port(&control, found).await?;
+        let dns = tcp_listener(&control, "net/listeners/dns").await?.ok();
         Ok(Session { control, events, socks, dns, version, own })
     }
 
@@ -227,14 +230,44 @@ impl Source {
         if found.options.is_empty() {
             return Ok(());
         }
-        let options = ConnectOptions {
-            password: password.clone(),
-            timeout: HANDSHAKE_LIMIT,
-            reply_timeout: REPLY_LIMIT,
-        };
-        let (control, _events) = Control::connect(address, &options).await?;
-        found.put_back(&control).await?;
+        put_back_at(address, password.as_ref(), &found.options, &found.domain).await?;
         Ok(())
+    }
+
+    /// Leaves the guard with nothing to do: what was changed has been put back.
+    pub fn done(&self, found: &mut Found) {
+        if let Some(guard) = found.guard.take() {
+            guard.dismiss();
+        }
+    }
+
+    /// How long a query may take: `wanted`, or less where a running tor would give it up before.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Control`].
+    pub async fn query_limit(
+        &self,
+        session: &Session,
+        wanted: Duration,
+    ) -> Result<Duration, SessionError> {
+        if self.is_own() {
+            return Ok(wanted);
+        }
+        let conf = session.control.get_conf(&["CircuitStreamTimeout"]).await?;
+        let set = conf.first().and_then(|(_, value)| value.as_deref()?.parse().ok()).unwrap_or(0);
+        let tors = if set == 0 { STREAM_TIMEOUT } else { Duration::from_secs(set) };
+        let most = tors.saturating_sub(Duration::from_secs(1)).max(Duration::from_secs(1));
+        if wanted > most {
+            tracing::info!(
+                "this tor gives a lookup up after {} s (CircuitStreamTimeout), and it is not ours to \
+                 change: a query may take {} s instead of {} s",
+                tors.as_secs_f64(),
+                most.as_secs_f64(),
+                wanted.as_secs_f64()
+            );
+        }
+        Ok(wanted.min(most))
     }
 
     /// Gets a lost tor back: starts our own again, or waits for `wait` until one that was running
@@ -257,9 +290,9 @@ impl Source {
                 let mut tries = 0;
                 loop {
                     tries += 1;
-                    let opened = self.open(bootstrap_limit, found, watch).await;
+                    let opened = self.open(bootstrap_limit, watch).await;
                     let error = match opened {
-                        Ok(session) => match session.begin(query_timeout, found).await {
+                        Ok(mut session) => match session.begin(self, query_timeout, found).await {
                             Ok(()) => return Ok(session),
                             Err(error) => error,
                         },
@@ -278,9 +311,9 @@ impl Source {
         loop {
             let left = wait.saturating_sub(lost.elapsed());
             tokio::time::sleep(RETURN_PAUSE.min(left)).await;
-            let opened = self.open(bootstrap_limit, found, watch).await;
+            let opened = self.open(bootstrap_limit, watch).await;
             let cause = match opened {
-                Ok(session) => match session.begin(query_timeout, found).await {
+                Ok(mut session) => match session.begin(self, query_timeout, found).await {
                     Ok(()) => return Ok(session),
                     Err(error) => error,
                 },
@@ -303,42 +336,65 @@ impl Session {
         self.own.as_mut()?.ended()
     }
 
-    /// Claims a running tor for this scan, unless it did so before.
+    /// Claims a running tor for this scan, unless it did so before, and opens a DNSPort where there
+    /// is none. What was changed is noted in `found` at once, so that [`Session::leave`] or
+    /// [`Source::restore`] can put it back whatever happens next, and in the hands of a guard, which
+    /// does so where this process no longer can.
     ///
     /// # Errors
     ///
-    /// [`SessionError::InUse`] where another scan has; [`SessionError::Control`].
-    pub async fn claim(&self, found: &mut Found) -> Result<(), SessionError> {
-        if self.own.is_some() { Ok(()) } else { found.claim(&self.control).await }
+    /// [`SessionError::InUse`] where another scan has; [`SessionError::NoListener`];
+    /// [`SessionError::Control`].
+    pub async fn claim(&mut self, source: &Source, found: &mut Found) -> Result<(), SessionError> {
+        if self.own.is_none() {
+            found.claim = Claim::take(&self.control, found.claim.take()).await?;
+        }
+        self.dns = Some(match tcp_listener(&self.control, "net/listeners/dns").await? {
+            Ok(address) => address,
+            Err(_) => {
+                found
+                    .set(source, &self.control, &[("DNSPort", "127.0.0.1:auto".to_owned())])
+                    .await?;
+                let opened = tcp_listener(&self.control, "net/listeners/dns").await?;
+                opened.map_err(|answer| SessionError::NoListener {
+                    what: "DNS",
+                    key: "dns",
+                    answer,
+                    option: "DNSPort",
+                })?
+            }
+        });
+        Ok(())
     }
 
-    /// Makes tor ready for the lookups of a scan. From here on, the events have to be read all the
-    /// time: new streams, everybody's, wait until somebody says what is to become of them.
+    /// Makes tor ready for the lookups of a scan, also where somebody has changed its options since.
+    /// From here on, the events have to be read all the time: new streams, everybody's, wait until
+    /// somebody says what is to become of them.
     ///
     /// # Errors
     ///
-    /// [`SessionError::Control`]; [`SessionError::InUse`] where another scan has begun with it.
+    /// [`SessionError`], as of [`Session::claim`].
     pub async fn begin(
-        &self,
+        &mut self,
+        source: &Source,
         query_timeout: Duration,
         found: &mut Found,
     ) -> Result<(), SessionError> {
-        self.claim(found).await?;
+        self.claim(source, found).await?;
         self.control.set_events(&EVENTS).await?;
-        let options = scan_options(query_timeout);
-        found.note(&self.control, options.iter().map(|(key, _)| *key)).await?;
-        let entries: Vec<(&str, Option<&str>)> =
-            options.iter().map(|(key, value)| (*key, Some(value.as_str()))).collect();
-        Ok(self.control.set_conf(&entries).await?)
+        let options = scan_options(self.own.is_some(), query_timeout);
+        found.set(source, &self.control, &options).await?;
+        // Streams that came while nobody was told of them.
+        Ok(give_back(&self.control, &found.domain).await?)
     }
 
     /// Leaves tor: a running one with its options as they were found and other programs' streams
-    /// in its own hands, our own ended. Lookups under `domain` are the scan's.
+    /// in its own hands, our own ended.
     ///
     /// # Errors
     ///
     /// The options could not be put back.
-    pub async fn leave(mut self, found: &Found, domain: &Domain) -> Result<(), SessionError> {
+    pub async fn leave(self, found: &Found) -> Result<(), SessionError> {
         match self.own {
             Some(own) => {
                 drop(self.control);
@@ -346,13 +402,7 @@ impl Session {
                 own.stop().await;
                 Ok(())
             }
-            None => {
-                found.put_back(&self.control).await?;
-                if found.knows(LEAVE_STREAMS) {
-                    give_back(&self.control, &mut self.events, domain).await;
-                }
-                Ok(())
-            }
+            None => Ok(put_back(&self.control, &found.options, &found.domain).await?),
         }
     }
 
@@ -364,88 +414,144 @@ impl Session {
     }
 }
 
-/// Gives back the streams that came since the scan read its last event: tor does not take them
-/// up by itself when the option is put back, and they would wait until it gives them up. Every one
-/// of them was told of before the answer that the option is as it was.
-async fn give_back(control: &Control, events: &mut Events, domain: &Domain) {
+/// Puts options back that a scan has changed, and what it has kept into tor's hands.
+async fn put_back(control: &Control, options: &Options, domain: &Domain) -> Result<(), Error> {
+    if options.is_empty() {
+        return Ok(());
+    }
+    let entries: Vec<(&str, Option<&str>)> =
+        options.iter().map(|(key, value)| (key.as_str(), value.as_deref())).collect();
+    control.set_conf(&entries).await?;
+    give_back(control, domain).await
+}
+
+/// [`put_back`] by a connection of its own.
+///
+/// # Errors
+///
+/// [`Error`]: tor is not reachable, or refused.
+pub(crate) async fn put_back_at(
+    address: &ControlAddr,
+    password: Option<&Password>,
+    options: &Options,
+    domain: &Domain,
+) -> Result<(), Error> {
+    let how = ConnectOptions {
+        password: password.cloned(),
+        timeout: HANDSHAKE_LIMIT,
+        reply_timeout: REPLY_LIMIT,
+    };
+    let (control, _events) = Control::connect(address, &how).await?;
+    put_back(&control, options, domain).await
+}
+
+/// Gives back the streams that wait for a controller and that no event tells of, or will: tor does
+/// not take them up by itself, and they would wait until it gives them up after two minutes. A
+/// scan's own lookups are closed: nobody waits for them any more.
+async fn give_back(control: &Control, domain: &Domain) -> Result<(), Error> {
+    let status = one(control, "stream-status").await?;
     let mut replies = Vec::new();
-    // Without tokio's budget, which would end this at an event that has come.
-    while let Some(Some(stamped)) = tokio::task::unconstrained(events.next()).now_or_never() {
-        let Event::Stream(event) = stamped.event else { continue };
-        if waits_for_us(&event) {
-            replies.push(control.submit(if domain.holds(&event.target) {
-                Command::CloseStream(event.id)
-            } else {
-                Command::AttachStream(event.id, None)
-            }));
-        }
+    for stream in StreamEvent::all(&status).into_iter().filter(waits_for_us) {
+        replies.push(control.submit(if domain.made(&stream.target) {
+            Command::CloseStream(stream.id)
+        } else {
+            Command::AttachStream(stream.id, None)
+        }));
     }
     for reply in replies {
-        // Refused where the stream has gone by itself, or tor has it already.
-        let _ = reply.await;
+        match reply.await {
+            // It has gone by itself, or tor has it already.
+            Err(error) if error.kind() != ErrorKind::Refused => return Err(error),
+            _ => {}
+        }
     }
+    Ok(())
 }
 
 impl Found {
-    async fn claim(&mut self, control: &Control) -> Result<(), SessionError> {
-        let pid = String::from_utf8_lossy(&one(control, "process/pid").await?).into_owned();
-        if self.claim.as_ref().is_some_and(|claim| claim.pid == pid) {
-            return Ok(());
-        }
-        let name = format!("exit-validator/scan-by-tor/{pid}");
-        let bound = unix::SocketAddr::from_abstract_name(&name)
-            .and_then(|address| UnixListener::bind_addr(&address));
-        match bound {
-            Ok(listener) => {
-                self.claim = Some(Claim { pid, _name: listener });
-                Ok(())
-            }
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                Err(SessionError::InUse { pid: printable(&pid) })
-            }
-            Err(error) => {
-                tracing::warn!("cannot claim this tor against other scans: {error}");
-                Ok(())
-            }
-        }
+    /// Nothing is changed yet. Lookups under `domain` are the scan's.
+    #[must_use]
+    pub fn new(domain: Domain) -> Self {
+        Self { domain, options: Vec::new(), set: Vec::new(), claim: None, guard: None }
     }
 
-    /// Whether this option has been noted, as it is before it is set.
-    fn knows(&self, key: &str) -> bool {
-        self.options.iter().any(|(known, _)| known == key)
-    }
-
-    /// Notes the values of these options, unless they are known from before.
-    async fn note(
-        &mut self,
-        control: &Control,
-        keys: impl Iterator<Item = &'static str>,
-    ) -> Result<(), Error> {
-        for key in keys {
-            if self.knows(key) {
+    /// Whether an option has been changed by others since it was set: the scan then has to begin
+    /// again with this tor. What it is now is how it will be left: somebody wanted it so, as by
+    /// having tor read its configuration again.
+    pub fn changed(&mut self, source: &Source, changes: &Options) -> bool {
+        let mut lost = false;
+        for (key, ours) in &self.set {
+            let this = |(other, _): &&(String, Option<String>)| other.eq_ignore_ascii_case(key);
+            let now: Vec<_> = changes.iter().filter(this).cloned().collect();
+            if now.is_empty() || now.iter().any(|(_, value)| value == ours) {
                 continue;
             }
-            let values = control.get_conf(&[key]).await?;
-            if key == LEAVE_STREAMS && values.iter().any(|(_, v)| v.as_deref() == Some("1")) {
-                tracing::warn!(
-                    "{LEAVE_STREAMS} is already 1 in this tor: another controller is using it, or \
-                     a scan was killed before it could put it back. It will be left so. If nobody \
-                     uses it, set it to 0, or other programs' streams through this tor wait for ever"
-                );
-            }
-            // The scan's own spelling of the key, whatever tor's is.
-            self.options.extend(values.into_iter().map(|(_, value)| (key.to_owned(), value)));
+            lost = true;
+            self.options.retain(|(known, _)| known != key);
+            self.options.extend(now.into_iter().map(|(_, value)| (key.clone(), value)));
         }
+        if lost {
+            self.instruct(source);
+        }
+        lost
+    }
+
+    /// Sets options, once their values are noted and in the guard's hands.
+    async fn set(
+        &mut self,
+        source: &Source,
+        control: &Control,
+        options: &[(&'static str, String)],
+    ) -> Result<(), Error> {
+        for (key, value) in options {
+            if !self.options.iter().any(|(known, _)| known == key) {
+                self.note(control, key).await?;
+            }
+            self.set.retain(|(known, _)| known != key);
+            self.set.push(((*key).to_owned(), Some(value.clone())));
+        }
+        self.instruct(source);
+        let entries: Vec<(&str, Option<&str>)> =
+            options.iter().map(|(key, value)| (*key, Some(value.as_str()))).collect();
+        control.set_conf(&entries).await
+    }
+
+    async fn note(&mut self, control: &Control, key: &str) -> Result<(), Error> {
+        let values = control.get_conf(&[key]).await?;
+        if key == LEAVE_STREAMS && values.iter().any(|(_, v)| v.as_deref() == Some("1")) {
+            tracing::warn!(
+                "{LEAVE_STREAMS} is already 1 in this tor: another controller is using it, or a scan \
+                 and its guard were killed before they could put it back. It will be left so. If \
+                 nobody uses it, set it to 0, or other programs' streams through this tor wait for ever"
+            );
+        }
+        // The scan's own spelling of the key, whatever tor's is.
+        self.options.extend(values.into_iter().map(|(_, value)| (key.to_owned(), value)));
         Ok(())
     }
 
-    async fn put_back(&self, control: &Control) -> Result<(), Error> {
-        if self.options.is_empty() {
-            return Ok(());
+    /// Tells the guard what to put back, starting it where there is none.
+    fn instruct(&mut self, source: &Source) {
+        let Source::Running(address, password) = source else { return };
+        let hold =
+            |guard: &Guard| guard.hold(address, password.as_ref(), &self.domain, &self.options);
+        if self.guard.as_ref().is_some_and(|guard| hold(guard).is_ok()) {
+            return;
         }
-        let entries: Vec<(&str, Option<&str>)> =
-            self.options.iter().map(|(key, value)| (key.as_str(), value.as_deref())).collect();
-        control.set_conf(&entries).await
+        let started = Guard::start(self.claim.as_ref()).and_then(|guard| {
+            hold(&guard)?;
+            Ok(guard)
+        });
+        match started {
+            Ok(guard) => self.guard = Some(guard),
+            Err(error) => {
+                self.guard = None;
+                tracing::warn!(
+                    "cannot start the process that would put tor's options back if this one were \
+                     killed: {error}. Do not kill it with SIGKILL"
+                );
+            }
+        }
     }
 }
 
@@ -521,32 +627,45 @@ async fn listener(control: &Control, key: &str) -> Result<Result<SocksAddr, Stri
     Ok(first.and_then(|text| text.parse().ok()).ok_or(answer))
 }
 
-/// The DNSPort; opens one where there is none, noting that there was none.
-async fn dns_port(control: &Control, found: &mut Found) -> Result<SocketAddr, SessionError> {
-    if let Ok(SocksAddr::Tcp(address)) = listener(control, "net/listeners/dns").await? {
-        return Ok(address);
-    }
-    found.note(control, std::iter::once("DNSPort")).await?;
-    control.set_conf(&[("DNSPort", Some("127.0.0.1:auto"))]).await?;
-    match listener(control, "net/listeners/dns").await? {
+/// The TCP or UDP address that tor listens at; its whole answer where there is none.
+async fn tcp_listener(
+    control: &Control,
+    key: &str,
+) -> Result<Result<SocketAddr, String>, SessionError> {
+    Ok(match listener(control, key).await? {
         Ok(SocksAddr::Tcp(address)) => Ok(address),
-        Ok(SocksAddr::Unix(path)) => Err(no_dns(path.display().to_string())),
-        Err(answer) => Err(no_dns(answer)),
-    }
-}
-
-fn no_dns(answer: String) -> SessionError {
-    SessionError::NoListener { what: "DNS", key: "dns", answer, option: "DNSPort" }
+        Ok(other) => Err(other.to_string()),
+        Err(answer) => Err(answer),
+    })
 }
 
 #[expect(clippy::disallowed_methods, reason = "an edge: waits for tor by the clock")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn options_that_others_change_are_set_again_and_left_as_they_want_them() {
+        let source = Source::Running("127.0.0.1:1".parse().unwrap(), None);
+        let mut found = Found::new("example.com".parse().unwrap());
+        let option = |key: &str, value: Option<&str>| (key.to_owned(), value.map(str::to_owned));
+        found.options = vec![option(LEAVE_STREAMS, None), option("DNSPort", None)];
+        found.set =
+            vec![option(LEAVE_STREAMS, Some("1")), option("DNSPort", Some("127.0.0.1:auto"))];
+        let ours = found.set.clone();
+        assert!(!found.changed(&source, &ours), "that was us");
+        assert!(!found.changed(&source, &vec![option("ContactInfo", Some("x"))]));
+        let reloaded = vec![option("__leavestreamsunattached", Some("0")), option("DNSPort", None)];
+        assert!(found.changed(&source, &reloaded));
+        assert_eq!(found.options, [option(LEAVE_STREAMS, Some("0")), option("DNSPort", None)]);
+        let two = vec![option("DNSPort", Some("53")), option("DNSPort", Some("54"))];
+        assert!(found.changed(&source, &two));
+        assert_eq!(found.options[1..], two);
+    }
 
     #[test]
     fn reads_the_bootstrap_phase() {

@@ -17,7 +17,7 @@ use std::task::{Context, Poll, ready};
 
 use hmac::{Hmac, KeyInit, Mac};
 use rustix::fs::OFlags;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use torut::control::{
     COOKIE_LENGTH, ConnError, TorAuthData, TorAuthMethod, TorPreAuthInfo, UnauthenticatedConn,
@@ -42,6 +42,14 @@ impl From<String> for Password {
     }
 }
 
+impl Password {
+    /// The password as it is, for whoever has to hand it on.
+    #[must_use]
+    pub fn secret(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Password(..)")
@@ -55,6 +63,9 @@ pub struct ProtocolInfo {
     pub tor_version: String,
     /// The way we were let in.
     pub authenticated_by: AuthMethod,
+    /// What names this tor, from its start to its end, and no other: a hash of the secret in its
+    /// cookie file. Only where that is how we were let in.
+    pub instance: Option<[u8; 32]>,
 }
 
 /// A way to authenticate (control-spec, "AUTHENTICATE").
@@ -134,7 +145,20 @@ pub async fn authenticate<S: AsyncRead + AsyncWrite + Unpin>(
         return Err(Error::Authentication { addr: addr.clone(), what: what.to_owned() });
     }
     let tor_version = record::printable(&info.tor_version);
-    Ok(ProtocolInfo { tor_version, authenticated_by: method })
+    let instance = match method {
+        AuthMethod::Null | AuthMethod::Password => None,
+        AuthMethod::Cookie | AuthMethod::SafeCookie => instance(&data),
+    };
+    Ok(ProtocolInfo { tor_version, authenticated_by: method, instance })
+}
+
+/// A hash of the cookie, which tells nothing of it: tor draws 256 random bits at each start.
+fn instance(data: &TorAuthData<'_>) -> Option<[u8; 32]> {
+    let (TorAuthData::Cookie(cookie) | TorAuthData::SafeCookie(cookie)) = data else { return None };
+    let mut hash = Sha256::new();
+    hash.update(b"exit-validator: the tor with this cookie\n");
+    hash.update(cookie);
+    Some(hash.finalize().into())
 }
 
 fn quoted(said: &str) -> String {

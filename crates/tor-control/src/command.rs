@@ -28,8 +28,10 @@ pub enum Command {
     ResetConf(Vec<String>),
     /// `SETEVENTS`: exactly these events from now on.
     SetEvents(Vec<EventKind>),
-    /// `EXTENDCIRCUIT 0`: a new circuit through these relays, at least one.
-    ExtendCircuit(Vec<Fingerprint>),
+    /// `EXTENDCIRCUIT 0`: a new circuit for this purpose through these relays, at least one.
+    ExtendCircuit(Vec<Fingerprint>, Purpose),
+    /// `SETCIRCUITPURPOSE`.
+    SetCircuitPurpose(CircuitId, Purpose),
     /// `ATTACHSTREAM`, to a circuit or, with `None`, back to tor's own care.
     AttachStream(StreamId, Option<CircuitId>),
     /// `CLOSESTREAM`, with reason 1 (`MISC`).
@@ -40,6 +42,27 @@ pub enum Command {
     TakeOwnership,
     /// `SIGNAL`.
     Signal(Signal),
+}
+
+/// What a controller may want a circuit for (control-spec, "EXTENDCIRCUIT").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Purpose {
+    /// `general`: tor puts any program's streams on it, and takes it for uses of its own.
+    General,
+    /// `controller`: tor itself puts nothing on it. Nor can a stream be attached to it: tor ends
+    /// with an assertion where a lookup is.
+    Controller,
+}
+
+impl Purpose {
+    /// The keyword in commands.
+    #[must_use]
+    pub const fn keyword(self) -> &'static str {
+        match self {
+            Self::General => "general",
+            Self::Controller => "controller",
+        }
+    }
 }
 
 /// An event to ask for (control-spec, "SETEVENTS").
@@ -68,7 +91,7 @@ pub enum EventKind {
     OrConn,
     /// `GUARD`.
     Guard,
-    /// `CONF_CHANGED`.
+    /// `CONF_CHANGED`: [`Event::ConfChanged`](crate::Event::ConfChanged).
     ConfChanged,
     /// `BUILDTIMEOUT_SET`.
     BuildTimeoutSet,
@@ -165,7 +188,8 @@ impl Command {
             Self::SetConf(_) => "SETCONF",
             Self::ResetConf(_) => "RESETCONF",
             Self::SetEvents(_) => "SETEVENTS",
-            Self::ExtendCircuit(_) => "EXTENDCIRCUIT",
+            Self::ExtendCircuit(..) => "EXTENDCIRCUIT",
+            Self::SetCircuitPurpose(..) => "SETCIRCUITPURPOSE",
             Self::AttachStream(..) => "ATTACHSTREAM",
             Self::CloseStream(_) => "CLOSESTREAM",
             Self::CloseCircuit(_) => "CLOSECIRCUIT",
@@ -214,11 +238,16 @@ impl Command {
                 }
             }
             Self::SetEvents(kinds) => kinds.iter().for_each(|kind| put(&kind.keyword())),
-            Self::ExtendCircuit(path) => {
+            Self::ExtendCircuit(path, purpose) => {
                 at_least_one(path).map_err(invalid)?;
                 let path: Vec<_> = path.iter().map(ToString::to_string).collect();
                 put(&0);
                 put(&path.join(","));
+                put(&format_args!("purpose={}", purpose.keyword()));
+            }
+            Self::SetCircuitPurpose(circuit, purpose) => {
+                put(circuit);
+                put(&format_args!("purpose={}", purpose.keyword()));
             }
             Self::AttachStream(stream, circuit) => {
                 put(stream);
@@ -318,8 +347,12 @@ mod tests {
                 "SETEVENTS CIRC CIRC_MINOR",
             ),
             (
-                Command::ExtendCircuit(vec![relay("A"), relay("b")]),
-                &format!("EXTENDCIRCUIT 0 {},{}", "A".repeat(40), "B".repeat(40)),
+                Command::ExtendCircuit(vec![relay("A"), relay("b")], Purpose::General),
+                &format!("EXTENDCIRCUIT 0 {},{} purpose=general", "A".repeat(40), "B".repeat(40)),
+            ),
+            (
+                Command::SetCircuitPurpose(circuit.clone(), Purpose::Controller),
+                "SETCIRCUITPURPOSE 7 purpose=controller",
             ),
             (Command::AttachStream(stream.clone(), Some(circuit.clone())), "ATTACHSTREAM 3 7"),
             (Command::AttachStream(stream.clone(), None), "ATTACHSTREAM 3 0"),
@@ -342,7 +375,7 @@ mod tests {
             Command::GetConf(vec![]),
             Command::SetConf(vec![]),
             Command::ResetConf(vec![]),
-            Command::ExtendCircuit(vec![]),
+            Command::ExtendCircuit(vec![], Purpose::General),
             Command::GetInfo(strings(&[""])),
             Command::GetInfo(strings(&["a b"])),
             Command::GetInfo(strings(&["a\r\nSIGNAL HALT"])),

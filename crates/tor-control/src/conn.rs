@@ -27,7 +27,9 @@ use crate::auth::{self, Password, Peer, ProtocolInfo};
 use crate::line::ReplyLine;
 use crate::prompt::Prompt;
 use crate::reply::{Codec, DecodeError, Message};
-use crate::{CircuitId, Command, ControlAddr, Error, Event, EventKind, Reply, Signal, StreamId};
+use crate::{
+    CircuitId, Command, ControlAddr, Error, Event, EventKind, Purpose, Reply, Signal, StreamId,
+};
 
 /// How much is read at once, at first; more where one line is longer.
 const READ_SIZE: usize = 64 << 10;
@@ -122,8 +124,10 @@ type Answer = Result<Vec<ReplyLine>, Error>;
 /// A command on its way to the task.
 #[derive(Debug)]
 struct Request {
-    line: Bytes,
-    asked: Asked,
+    /// The command's line, or those of several that go out in one write.
+    lines: Bytes,
+    /// Who waits for the answer to each.
+    asked: Vec<Asked>,
 }
 
 /// Someone whose answer is due.
@@ -251,16 +255,43 @@ impl Control {
     }
 
     fn send(&self, command: &Command, pieces: Option<mpsc::Sender<Bytes>>) -> PendingReply {
-        let line = match command.encode() {
-            Ok(line) => line,
-            Err(error) => return PendingReply(Pending::Failed(Some(error))),
-        };
-        let (answer, lines) = oneshot::channel();
-        let request = Request { line, asked: Asked { answer, pieces, submitted: now() } };
-        // Fails only when the task has ended, and then the answer's channel is closed as well.
+        let [reply] = self.send_together([command], pieces);
+        reply
+    }
+
+    /// Submits commands that go out in one write, with nothing between them: tor carries them out
+    /// one after the other before it does anything else. If one of them cannot be sent, none is.
+    pub fn submit_together<const N: usize>(&self, commands: [&Command; N]) -> [PendingReply; N] {
+        self.send_together(commands, None)
+    }
+
+    /// The pieces are those of the first.
+    fn send_together<const N: usize>(
+        &self,
+        commands: [&Command; N],
+        mut pieces: Option<mpsc::Sender<Bytes>>,
+    ) -> [PendingReply; N] {
+        let mut lines = BytesMut::new();
+        for command in commands {
+            match command.encode() {
+                Ok(line) => lines.extend_from_slice(&line),
+                Err(error) => {
+                    return commands.map(|_| PendingReply(Pending::Failed(Some(error.clone()))));
+                }
+            }
+        }
+        let submitted = now();
+        let mut asked = Vec::with_capacity(N);
+        let replies = commands.map(|command| {
+            let (answer, lines) = oneshot::channel();
+            asked.push(Asked { answer, pieces: pieces.take(), submitted });
+            let shared = Arc::clone(&self.shared);
+            PendingReply(Pending::Sent { command: command.keyword(), lines, shared })
+        });
+        let request = Request { lines: lines.freeze(), asked };
+        // Fails only when the task has ended, and then the answers' channels are closed as well.
         let _ = self.commands.send(request);
-        let shared = Arc::clone(&self.shared);
-        PendingReply(Pending::Sent { command: command.keyword(), lines, shared })
+        replies
     }
 
     /// `GETINFO`: the values of these keys, in their order, as raw bytes; see [`Reply::info`].
@@ -326,8 +357,12 @@ impl Control {
     /// # Errors
     ///
     /// Any [`Error`] of [`PendingReply`]; [`Error::Protocol`] where the answer names no circuit.
-    pub async fn extend_circuit(&self, path: &[Fingerprint]) -> Result<CircuitId, Error> {
-        self.submit(Command::ExtendCircuit(path.to_vec())).await?.circuit()
+    pub async fn extend_circuit(
+        &self,
+        path: &[Fingerprint],
+        purpose: Purpose,
+    ) -> Result<CircuitId, Error> {
+        self.submit(Command::ExtendCircuit(path.to_vec(), purpose)).await?.circuit()
     }
 
     /// `ATTACHSTREAM`: attaches a stream to a circuit or, with `None`, gives it back to tor.
@@ -468,7 +503,9 @@ impl Task {
             let _ = asked.answer.send(Err(error.clone()));
         }
         while let Ok(request) = self.requests.try_recv() {
-            let _ = request.asked.answer.send(Err(error.clone()));
+            for asked in request.asked {
+                let _ = asked.answer.send(Err(error.clone()));
+            }
         }
     }
 
@@ -508,9 +545,9 @@ impl Task {
                     None => return Err(self.gone("tor closed it", unwritable)),
                 },
                 request = self.requests.recv(), if !requests_end => match request {
-                    Some(Request { line, asked }) => {
-                        self.in_flight.push_back(asked);
-                        messages.decoder_mut().encode(line, &mut out)
+                    Some(Request { lines, asked }) => {
+                        self.in_flight.extend(asked);
+                        messages.decoder_mut().encode(lines, &mut out)
                             .map_err(|error| self.gone("a command could not be sent", Some(error)))?;
                     }
                     None => requests_end = true,

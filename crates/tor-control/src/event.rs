@@ -5,6 +5,7 @@
 //! its list, and an event that does not fit its own grammar as [`Event::Malformed`], never as a
 //! guess.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use record::Fingerprint;
@@ -29,6 +30,9 @@ pub enum Event {
     StatusClient(StatusEvent),
     /// `NETWORK_LIVENESS`: whether tor believes that the network can be reached.
     NetworkLiveness(bool),
+    /// `CONF_CHANGED`: options that were set or reset, by whatever way; `None` is tor's default.
+    /// An option that takes a list stands once for each entry.
+    ConfChanged(Vec<(String, Option<String>)>),
     /// An event of another kind.
     Other {
         /// Its keyword, for instance `NEWDESC`.
@@ -104,7 +108,9 @@ pub struct StreamEvent {
     pub status: StreamStatus,
     /// The circuit that it is attached to.
     pub circuit: Option<CircuitId>,
-    /// The host or name asked for, an IPv6 address without its brackets: text of whoever asked.
+    /// The host or name asked for, an IPv6 address without its brackets: text of whoever asked. A
+    /// name may hold blanks, and anything else: where it does not fit the grammar, this is all that
+    /// follows the circuit, and the port and all below are empty.
     pub target: String,
     /// The port asked for; 0 for lookups.
     pub port: u16,
@@ -223,6 +229,20 @@ impl FromStr for BootstrapEvent {
     }
 }
 
+impl StreamEvent {
+    /// The streams in the value of `GETINFO stream-status` (control-spec), which writes each as the
+    /// beginning of its event. A name may hold line ends, so that a line may be anything: what is no
+    /// stream is passed over.
+    #[must_use]
+    pub fn all(status: &[u8]) -> Vec<Self> {
+        let line = |line: &[u8]| match stream(&String::from_utf8_lossy(line)) {
+            Ok(Event::Stream(event)) => Some(event),
+            _ => None,
+        };
+        status.split(|&byte| byte == b'\n').filter_map(line).collect()
+    }
+}
+
 impl Event {
     /// Reads the lines of a whole event.
     #[must_use]
@@ -230,6 +250,9 @@ impl Event {
         let Some(first) = lines.first() else {
             return Self::Malformed { line: String::new(), why: "it has no line".to_owned() };
         };
+        if first.text.as_ref() == b"CONF_CHANGED" {
+            return conf_changed(lines);
+        }
         typed(&first.text).unwrap_or_else(|why| match why {
             Misfit::Kind { keyword, mut text } => {
                 for (number, line) in lines.iter().enumerate() {
@@ -277,8 +300,29 @@ fn typed(line: &[u8]) -> Result<Event, Misfit> {
         }
         _ => return Err(Misfit::Grammar("it has no keyword".to_owned())),
     };
-    let rest = std::str::from_utf8(rest).map_err(|_| Misfit::Grammar("it is not UTF-8".into()))?;
-    parse(rest).map_err(Misfit::Grammar)
+    let rest = match std::str::from_utf8(rest) {
+        Ok(rest) => Cow::Borrowed(rest),
+        // The name that somebody asked for may hold any bytes, and the rest counts all the same.
+        Err(_) if &line[..end] == b"STREAM" => String::from_utf8_lossy(rest),
+        Err(_) => return Err(Misfit::Grammar("it is not UTF-8".to_owned())),
+    };
+    parse(&rest).map_err(Misfit::Grammar)
+}
+
+/// An option a line, as `Key=value` or `Key`; a lone "OK" may close the list.
+fn conf_changed(lines: &[ReplyLine]) -> Event {
+    let mut options = Vec::new();
+    for (number, line) in lines.iter().enumerate().skip(1) {
+        let text = String::from_utf8_lossy(&line.text);
+        if number + 1 == lines.len() && text == "OK" {
+            break;
+        }
+        options.push(match text.split_once('=') {
+            Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+            None => (text.into_owned(), None),
+        });
+    }
+    Event::ConfChanged(options)
 }
 
 fn circuit(text: &str) -> Result<Event, String> {
@@ -352,18 +396,16 @@ fn stream(text: &str) -> Result<Event, String> {
         "0" => None,
         id => Some(id.parse().map_err(|_| format!("the circuit's id is \"{}\"", shown(id)))?),
     };
-    let target = words.next("the target")?;
-    let (host, port) = target
-        .rsplit_once(':')
-        .and_then(|(host, port)| Some((host, number::<u16>(port)?)))
-        .ok_or_else(|| format!("the target is \"{}\"", shown(target)))?;
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let mut arguments = words.arguments()?;
+    let asked = words.rest;
+    // From here on the line is in the hands of whoever asked. What stands before counts in any case:
+    // a stream that waits has to be given back, whatever it is called.
+    let (target, port, mut arguments) =
+        target(words).unwrap_or_else(|_| (asked.to_owned(), 0, Arguments(Vec::new())));
     Ok(Event::Stream(StreamEvent {
         id,
         status,
         circuit,
-        target: host.to_owned(),
+        target,
         port,
         reason: arguments.take("REASON"),
         remote_reason: arguments.take("REMOTE_REASON"),
@@ -372,6 +414,17 @@ fn stream(text: &str) -> Result<Event, String> {
         purpose: arguments.take("PURPOSE"),
         client_protocol: arguments.take("CLIENT_PROTOCOL"),
     }))
+}
+
+/// What a stream's event says behind the circuit.
+fn target(mut words: Words<'_>) -> Result<(String, u16, Arguments), String> {
+    let target = words.next("the target")?;
+    let (host, port) = target
+        .rsplit_once(':')
+        .and_then(|(host, port)| Some((host, number::<u16>(port)?)))
+        .ok_or_else(|| format!("the target is \"{}\"", shown(target)))?;
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    Ok((host.to_owned(), port, words.arguments()?))
 }
 
 fn addr_map(text: &str) -> Result<Event, String> {
@@ -700,6 +753,51 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_counts_whatever_it_is_called() {
+        let printer = b"STREAM 9 NEWRESOLVE 0 My Printer._ipp._tcp.local:0 SOURCE_ADDR=127.0.0.1:7";
+        let lines: [&[u8]; 9] = [
+            printer,
+            b"STREAM 9 NEWRESOLVE 0 a:65536",
+            b"STREAM 9 NEWRESOLVE 0 a:+1",
+            b"STREAM 9 NEWRESOLVE 0 a",
+            b"STREAM 9 NEWRESOLVE 0 ",
+            b"STREAM 9 NEWRESOLVE 0",
+            b"STREAM 9 NEWRESOLVE 0 a\nb c\r\x1b\xff\xfe:0 PURPOSE=DNS_REQUEST",
+            b"STREAM 9 NEWRESOLVE 0  :0 X=\"y",
+            b"STREAM 9 NEWRESOLVE 0 :0",
+        ];
+        for line in lines {
+            let event = Event::parse(&[line_of(Divider::End, line, b"")]);
+            let Event::Stream(event) = event else { panic!("{event:?}") };
+            assert_eq!(event.id.as_str(), "9");
+            assert_eq!((event.status, event.circuit), (StreamStatus::NewResolve, None));
+            assert_eq!((event.port, event.purpose, event.reason), (0, None, None));
+        }
+    }
+
+    #[test]
+    fn the_status_of_all_streams() {
+        let status = b"9 NEWRESOLVE 0 My Printer._ipp._tcp.local:0\n12 SENTCONNECT 7 a:443\nb\n\n";
+        let streams = StreamEvent::all(status);
+        let seen: Vec<_> = streams.iter().map(|s| (s.id.as_str(), &s.status)).collect();
+        assert_eq!(seen, [("9", &StreamStatus::NewResolve), ("12", &StreamStatus::SentConnect)]);
+        assert!(StreamEvent::all(b"").is_empty());
+    }
+
+    #[test]
+    fn changed_options() {
+        let lines = [
+            line_of(Divider::Mid, b"CONF_CHANGED", b""),
+            line_of(Divider::Mid, b"__LeaveStreamsUnattached=1", b""),
+            line_of(Divider::Mid, b"DNSPort", b""),
+            line_of(Divider::End, b"OK", b""),
+        ];
+        let changed =
+            vec![("__LeaveStreamsUnattached".into(), some("1")), ("DNSPort".into(), None)];
+        assert_eq!(Event::parse(&lines), Event::ConfChanged(changed));
+    }
+
+    #[test]
     fn address_maps() {
         assert_eq!(
             parse(
@@ -799,11 +897,8 @@ mod tests {
             ("CIRC 7 BUILT X=\"y", "a quoted string does not end"),
             ("CIRC 7 BUILT X=\"y\"z", "a quoted string has text directly behind it"),
             ("CIRC 7 BUILT X=\"\\377\"", "a quoted string is not UTF-8"),
-            ("STREAM 7 NEW", "the circuit's id is missing"),
             ("STREAM 7 NEW - a:0", "the circuit's id is \"-\""),
-            ("STREAM 7 NEW 0 a", "the target is \"a\""),
-            ("STREAM 7 NEW 0 a:65536", "the target is \"a:65536\""),
-            ("STREAM 7 NEW 0 a:+1", "the target is \"a:+1\""),
+            ("STREAM 7 NEW", "the circuit's id is missing"),
             ("ADDRMAP a b", "the expiry is missing"),
             ("ADDRMAP a b NEVER STREAMID=-", "STREAMID is \"-\""),
             ("STATUS_CLIENT NOTICE BOOTSTRAP TAG=x", "PROGRESS is missing"),
@@ -827,6 +922,7 @@ mod tests {
     proptest! {
         #[test]
         fn never_panics(line in hostile()) {
+            let _ = StreamEvent::all(&line);
             let _ = Event::parse(&[line_of(Divider::End, &line, b"")]);
         }
 
@@ -846,6 +942,7 @@ mod tests {
             "ADDRMAP ",
             "STATUS_CLIENT ",
             "NETWORK_LIVENESS ",
+            "CONF_CHANGED",
             "",
         ]);
         let word = prop_oneof![

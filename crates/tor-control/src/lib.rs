@@ -21,7 +21,7 @@ pub mod reply;
 
 pub use addr::{CircuitId, ControlAddr, InvalidControlAddr, InvalidId, StreamId};
 pub use auth::{AuthMethod, Password, ProtocolInfo};
-pub use command::{Command, EventKind, MAX_COMMAND, Signal};
+pub use command::{Command, EventKind, MAX_COMMAND, Purpose, Signal};
 pub use conn::{ConnectOptions, Control, Events, PendingReply, Pieces, Stamped};
 pub use err::{Error, ErrorKind};
 pub use event::{

@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tor_control::{
-    Command, ConnectOptions, Control, ControlAddr, Error, ErrorKind, Event, EventKind, Events,
-    Fingerprint, Password,
+    CircuitId, Command, ConnectOptions, Control, ControlAddr, Error, ErrorKind, Event, EventKind,
+    Events, Fingerprint, Password, Purpose,
 };
 
 const NULL_INFO: &str = "250-PROTOCOLINFO 1\r\n250-AUTH METHODS=NULL\r\n\
@@ -30,6 +30,11 @@ impl Server {
         let mut line = String::new();
         self.0.read_line(&mut line).await.ok()?;
         Some(line.strip_suffix("\r\n")?.to_owned())
+    }
+
+    /// What has come with the last line.
+    fn waiting(&self) -> &[u8] {
+        self.0.buffer()
     }
 
     async fn say(&mut self, bytes: impl AsRef<[u8]>) {
@@ -310,13 +315,15 @@ async fn events_before_the_reply_are_kept_in_order() {
         server.let_in().await;
         // In one write with the handshake's end there is no time to subscribe.
         server.say("650 CIRC 6 CLOSED\r\n").await;
-        server.expect(&format!("EXTENDCIRCUIT 0 {},{}", relay("A"), relay("B"))).await;
+        let command = format!("EXTENDCIRCUIT 0 {},{} purpose=general", relay("A"), relay("B"));
+        server.expect(&command).await;
         server.say("650 CIRC 7 LAUNCHED\r\n650 CIRC 7 FAILED\r\n250 EXTENDED 7\r\n").await;
         server.stay().await;
     })
     .await;
     let (control, mut events) = connect(&addr).await;
-    let circuit = control.extend_circuit(&[relay("A"), relay("B")]).await.unwrap();
+    let circuit =
+        control.extend_circuit(&[relay("A"), relay("B")], Purpose::General).await.unwrap();
     assert_eq!(circuit.as_str(), "7");
     let mut seen = Vec::new();
     let mut last = None;
@@ -327,6 +334,33 @@ async fn events_before_the_reply_are_kept_in_order() {
         seen.push(event.id.to_string());
     }
     assert_eq!(seen, ["6", "7", "7"]);
+}
+
+#[tokio::test]
+async fn what_is_submitted_together_leaves_in_one_piece() {
+    let addr = serve(|mut server| async move {
+        server.let_in().await;
+        server.expect("SETCIRCUITPURPOSE 7 purpose=general").await;
+        // Both came in one segment: the second is here without another look at the socket.
+        assert_eq!(server.waiting(), b"ATTACHSTREAM 3 7\r\n");
+        server.say("250 OK\r\n").await;
+        server.expect("ATTACHSTREAM 3 7").await;
+        server.say("552 Unknown stream\r\n").await;
+        server.stay().await;
+    })
+    .await;
+    let (control, _events) = connect(&addr).await;
+    let circuit: CircuitId = "7".parse().unwrap();
+    let general = Command::SetCircuitPurpose(circuit.clone(), Purpose::General);
+    let attach = Command::AttachStream("3".parse().unwrap(), Some(circuit));
+    let [first, second] = control.submit_together([&general, &attach]);
+    assert!(first.await.is_ok());
+    assert_eq!(second.await.unwrap_err().kind(), ErrorKind::Refused);
+    // One that cannot be sent keeps back the others.
+    let bad = Command::GetInfo(vec!["a b".to_owned()]);
+    for reply in control.submit_together([&general, &bad]) {
+        assert_eq!(reply.await.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    }
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tor_control::{
     AuthMethod, BootstrapEvent, ConnectOptions, Control, ControlAddr, Error, ErrorKind, Event,
-    EventKind, Events, Fingerprint, Password, Signal,
+    EventKind, Events, Fingerprint, Password, Purpose, Signal,
 };
 
 fn tor() -> OsString {
@@ -305,19 +305,18 @@ async fn every_event_kind_is_known_to_tor() {
     for signal in [Signal::Newnym, Signal::ClearDnsCache, Signal::Heartbeat, Signal::Active] {
         control.signal(signal).await.unwrap();
     }
-    let mut seen = Vec::new();
-    while seen.len() < 2 {
+    let (mut changed, mut signals) = (Vec::new(), Vec::new());
+    while changed.is_empty() || signals.is_empty() {
         let event = tokio::time::timeout(PATIENCE, events.next()).await.unwrap();
         match event.unwrap().event {
-            Event::Other { keyword, text } if keyword == "CONF_CHANGED" || keyword == "SIGNAL" => {
-                seen.push((keyword, text));
-            }
+            Event::ConfChanged(options) => changed.extend(options),
+            Event::Other { keyword, text } if keyword == "SIGNAL" => signals.push(text),
             // Left from the moment in which everything was asked for.
             other => assert!(!matches!(other, Event::Malformed { .. }), "{other:?}"),
         }
     }
-    assert_eq!(seen[0], ("CONF_CHANGED".into(), "\nContactInfo=x y".into()));
-    assert_eq!(seen[1], ("SIGNAL".into(), "CLEARDNSCACHE".into()));
+    assert_eq!(changed, [("ContactInfo".into(), Some("x y".into()))]);
+    assert_eq!(signals[0], "CLEARDNSCACHE");
 }
 
 #[tokio::test]
@@ -337,7 +336,7 @@ async fn refusals_carry_tors_words() {
         "552 Unrecognized key \"foo\"; Unrecognized key \"bar\""
     );
     assert_eq!(
-        refusal(control.extend_circuit(&[nobody, nobody]).await.map(drop)),
+        refusal(control.extend_circuit(&[nobody, nobody], Purpose::Controller).await.map(drop)),
         format!("552 No such router \"{nobody}\"")
     );
     assert_eq!(refusal(control.attach_stream(&stream, None).await), "552 Unknown stream \"7\"");

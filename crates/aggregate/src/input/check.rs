@@ -1,7 +1,7 @@
 //! Whether the bytes of a result file are a result of this scan that can be believed. Pure.
 
 use chrono::{DateTime, Datelike, Utc};
-use record::{Fingerprint, Kind, RejectReason, RelayResult, Status, Timing};
+use record::{Fingerprint, Kind, MAX_ATTEMPTS, RejectReason, RelayResult, Status, Timing};
 
 use crate::input::Facts;
 use crate::rejections::Rejection;
@@ -22,8 +22,8 @@ const LONGEST_MS: f64 = 86_400_000.0;
 /// contact line (a descriptor has at most 20,000 bytes in all).
 const TEXTS: [usize; 4] = [255, 4096, 4096, 20_000];
 
-/// The most attempts, and queries in one attempt. A scan makes a handful.
-const ATTEMPTS: usize = 100;
+/// The most queries of one attempt. A scan makes a handful.
+const QUERIES: usize = 100;
 
 /// Whether this can be a run's id: 1 to 64 letters, digits, `-`, `_` or `.`. A `+` is what joins
 /// several.
@@ -99,10 +99,10 @@ fn in_range(result: &RelayResult, window: &Window) -> Result<(), String> {
     if success && result.provisional {
         return Err("a success is never provisional".to_owned());
     }
-    if result.attempts.len() > ATTEMPTS
-        || result.attempts.iter().any(|attempt| attempt.queries.len() > ATTEMPTS)
+    if result.attempts.len() > MAX_ATTEMPTS
+        || result.attempts.iter().any(|attempt| attempt.queries.len() > QUERIES)
     {
-        return Err(format!("more than {ATTEMPTS} attempts or queries"));
+        return Err(format!("more than {MAX_ATTEMPTS} attempts, or {QUERIES} queries in one"));
     }
     let texts = [
         Some(&result.exit_nickname),

@@ -7,6 +7,7 @@
 
 mod control;
 mod network;
+mod others;
 mod run;
 mod shared;
 #[path = "../support/program.rs"]
@@ -70,6 +71,18 @@ fn trials() -> Vec<Trial> {
             a_cookie_that_is_not_its,
             a_password_that_is_wrong_and_one_that_stays_secret,
             a_tor_that_cannot_be_used_is_left_as_it_was,
+        },
+        others::{
+            a_way_out_that_is_closed_for_a_while,
+            others_are_neither_taken_along_nor_cut,
+            a_stream_that_comes_while_the_control_connection_is_lost,
+            a_lookup_of_a_name_with_blanks,
+            a_scan_that_is_killed_leaves_tor_as_it_was,
+            a_scan_that_hangs_keeps_nobody_waiting,
+            a_running_tor_that_reads_its_configuration_again,
+            a_tor_of_its_own_that_reads_its_configuration_again,
+            a_first_hop_that_stays_away,
+            two_tors_in_containers,
         },
         network::{
             other_programs_use_the_tor_while_it_scans,

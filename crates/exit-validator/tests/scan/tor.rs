@@ -2,6 +2,7 @@
 //! be killed, frozen, and looked at.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -28,19 +29,31 @@ pub struct Tor {
 impl Tor {
     /// A client of the lab, with a control socket, a SOCKS port, and these lines.
     pub fn start(lab: &Lab, lines: &str) -> Self {
+        let owner = format!("__OwningControllerProcess {}\n{lines}", std::process::id());
+        Self::by(lab, &owner, &[])
+    }
+
+    /// One that has process id 1, as in a container; none where this host allows no process
+    /// namespaces.
+    pub fn in_container(lab: &Lab) -> Option<Self> {
+        // The tor ends with the program that started it, which ends when this is dropped.
+        let by = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"];
+        let tried = Command::new(by[0]).args(&by[1..]).arg("true").output().ok()?;
+        tried.status.success().then(|| Self::by(lab, "CookieAuthentication 1", &by))
+    }
+
+    fn by(lab: &Lab, lines: &str, by: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         private(dir.path());
         let path = dir.path().display();
         let socks = if lines.contains("SocksPort") { "" } else { "SocksPort auto" };
         let torrc = format!(
             "{}DataDirectory {path}/data\nControlPort unix:{path}/control\n\
-             CookieAuthFile {path}/cookie\n{socks}\nLog notice file {path}/log\n\
-             __OwningControllerProcess {}\n{lines}\n",
+             CookieAuthFile {path}/cookie\n{socks}\nLog notice file {path}/log\n{lines}\n",
             lab.network.torrc_lines(),
-            std::process::id()
         );
         fs::write(dir.path().join("torrc"), torrc).unwrap();
-        let child = spawn(&dir);
+        let child = spawn(&dir, by);
         let mut tor = Self { dir, child };
         tor.wait();
         tor
@@ -75,6 +88,26 @@ impl Tor {
         format!("--control=unix:{}/control", self.dir.path().display())
     }
 
+    /// Its control socket.
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join("control")
+    }
+
+    /// Its SOCKS port.
+    pub fn socks(&self) -> SocketAddr {
+        self.listener("net/listeners/socks")
+    }
+
+    /// Its DNSPort.
+    pub fn dns(&self) -> SocketAddr {
+        self.listener("net/listeners/dns")
+    }
+
+    fn listener(&self, key: &str) -> SocketAddr {
+        let listener = block_on(async { self.control().await.0.get_info(&[key]).await.unwrap() });
+        String::from_utf8(listener[0].1.clone()).unwrap().trim_matches('"').parse().unwrap()
+    }
+
     /// Its cookie.
     pub fn cookie(&self) -> PathBuf {
         self.dir.path().join("cookie")
@@ -92,7 +125,7 @@ impl Tor {
         for file in ["control", "cookie", "log"] {
             let _ = fs::remove_file(self.dir.path().join(file));
         }
-        self.child = spawn(&self.dir);
+        self.child = spawn(&self.dir, &[]);
         self.wait();
     }
 
@@ -138,8 +171,10 @@ impl Tor {
     }
 }
 
-fn spawn(dir: &TempDir) -> Child {
-    let mut command = Command::new("tor");
+fn spawn(dir: &TempDir, by: &[&str]) -> Child {
+    let mut words = by.iter().chain(&["tor"]);
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words);
     fs::write(dir.path().join("none"), "").unwrap();
     command.arg("--defaults-torrc").arg(dir.path().join("none"));
     command.arg("-f").arg(dir.path().join("torrc"));

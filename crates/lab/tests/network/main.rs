@@ -74,9 +74,9 @@ async fn every_fault_gives_the_evidence_that_its_truth_rests_on() {
     // What a test can do to a healthy exit and to the client.
     let exit = &network.exit("correct").unwrap().fingerprint;
     let guard = &network.guards()[1].fingerprint;
-    network.freeze_exit(exit).await.unwrap();
+    network.freeze(exit).await.unwrap();
     assert_eq!(hand.circuit(guard, exit).await, Built::Pending);
-    network.resume_exit(exit).await.unwrap();
+    network.resume(exit).await.unwrap();
     assert!(matches!(hand.circuit(guard, exit).await, Built::Yes(_)));
     network.kill_exit(exit).await.unwrap();
     assert!(matches!(hand.circuit(guard, exit).await, Built::Failed(_)));

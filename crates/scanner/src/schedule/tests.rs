@@ -8,6 +8,7 @@ use record::{Blame, ErrorCode};
 use tor_control::{CircuitStatus, StreamStatus};
 
 use super::*;
+use crate::hops::Candidate;
 
 /// What an exit of the simulated network does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +61,7 @@ fn pace() -> Pace {
         max_in_flight: 4,
         confirm_rounds: 1,
         confirm_after: ms(10_000),
+        patience: ms(120_000),
     }
 }
 
@@ -92,10 +94,19 @@ struct Simulation {
     rounds: Vec<usize>,
     closed_streams: u32,
     dead_hops: HashSet<Fingerprint>,
+    /// Nothing comes from the network, and nothing gets there.
+    cut: bool,
+    pauses: Vec<bool>,
+    gave_up: Option<String>,
 }
 
 impl Simulation {
     fn new(exits: &[Exit], pace: Pace, seed: u64) -> Self {
+        Self::by(exits, pace, seed, None)
+    }
+
+    /// The same with one first hop alone.
+    fn by(exits: &[Exit], pace: Pace, seed: u64, only: Option<Fingerprint>) -> Self {
         let targets = (0..exits.len()).map(|index| Target {
             relay: PlannedRelay {
                 fingerprint: fingerprint(u8::try_from(index).unwrap()),
@@ -105,7 +116,12 @@ impl Simulation {
             info: RelayInfo::default(),
             attempts: Vec::new(),
         });
-        let hops = FirstHops::new((200..206).map(fingerprint), None, 2);
+        let hops = (200..206).map(|byte| Candidate {
+            fingerprint: fingerprint(byte),
+            weight: u64::from(byte),
+            exits: byte == 200,
+        });
+        let hops = FirstHops::new(hops, HashMap::new(), only, if only.is_some() { 9 } else { 2 });
         let rng = StdRng::seed_from_u64(seed);
         Self {
             scan: Scan::new(context(), pace, targets.collect(), hops, rng),
@@ -122,6 +138,9 @@ impl Simulation {
             rounds: Vec::new(),
             closed_streams: 0,
             dead_hops: HashSet::new(),
+            cut: false,
+            pauses: Vec::new(),
+            gave_up: None,
         }
     }
 
@@ -150,7 +169,7 @@ impl Simulation {
             id: id.clone(),
             status,
             path: hops.to_vec(),
-            purpose: Some("GENERAL".to_owned()),
+            purpose: Some("CONTROLLER".to_owned()),
             reason: some(why[0]),
             remote_reason: some(why[1]),
         };
@@ -190,6 +209,9 @@ impl Simulation {
             }
             Action::CloseStream(_) => self.closed_streams += 1,
             Action::Ping => self.later(1, Event::Pong),
+            Action::GiveUp(why) => self.gave_up = Some(why),
+            Action::Tell(Report::Paused(_)) => self.pauses.push(true),
+            Action::Tell(Report::GoesOn) => self.pauses.push(false),
             Action::GiveBack(stream) => panic!("{stream} is ours"),
             Action::Tell(Report::Result(result)) => {
                 let exit = result.exit_fingerprint.as_bytes()[0];
@@ -208,6 +230,10 @@ impl Simulation {
         self.serial += 1;
         let id: CircuitId = self.serial.to_string().parse().unwrap();
         let kind = self.exits[usize::from(exit)];
+        if self.cut {
+            self.open.insert(id.clone(), (exit, probe));
+            return self.later(1, Event::Launched(probe, id));
+        }
         if self.dead_hops.contains(&path[0]) {
             self.open.insert(id.clone(), (exit, probe));
             self.later(1, Event::Launched(probe, id.clone()));
@@ -293,9 +319,28 @@ impl Simulation {
 
     fn run(&mut self) {
         self.tell(Event::Tick);
-        while !self.scan.finished() {
+        while !self.scan.finished() && self.gave_up.is_none() {
             self.step();
         }
+    }
+
+    /// Until this time of the scan.
+    fn run_until(&mut self, end: Duration) {
+        self.tell(Event::Tick);
+        while self.now < end {
+            self.step();
+        }
+    }
+
+    /// The network goes away without a word.
+    fn cut(&mut self) {
+        self.cut = true;
+        self.queue.retain(|_, event| match event {
+            Event::Stream(event) => {
+                matches!(event.status, StreamStatus::NewResolve | StreamStatus::SentResolve)
+            }
+            event => matches!(event, Event::Launched(..) | Event::Pong),
+        });
     }
 
     fn lose_tor(&mut self) {
@@ -369,14 +414,140 @@ fn a_dead_first_hop_costs_no_exit_its_tries() {
     for exit in 0..20 {
         assert_eq!(simulation.last(exit).status, Status::Success);
     }
-    // Where there is no other, it ends all the same, and blames nobody else.
-    let mut simulation = Simulation::new(&[Exit::Right; 3], pace, 5);
-    simulation.dead_hops = (200..206).map(fingerprint).collect();
+    assert!(simulation.pauses.is_empty(), "others worked all the while");
+}
+
+#[test]
+fn a_way_out_that_is_closed_is_waited_for_and_no_relay_blamed() {
+    let pace = Pace { tries: 1, confirm_rounds: 0, build_delay: ms(10), ..pace() };
+    let all: HashSet<_> = (200..206).map(fingerprint).collect();
+    for only in [None, Some(fingerprint(203))] {
+        // From the start, and in the middle of a scan.
+        for works_for in [0, 1_000] {
+            let mut simulation = Simulation::by(&[Exit::Right; 60], pace.clone(), 5, only);
+            simulation.run_until(ms(works_for));
+            assert!(!simulation.scan.finished());
+            simulation.dead_hops.clone_from(&all);
+            simulation.run_until(ms(works_for + 60_000));
+            assert_eq!(simulation.pauses.last(), Some(&true));
+            let tries: Vec<_> = simulation.launches.iter().map(|launch| launch.0).collect();
+            let tries = &tries[tries.partition_point(|&at| at < ms(works_for + 10_000))..];
+            assert!(tries.len() > 3, "it is tried again and again");
+            assert!(tries.windows(2).all(|pair| pair[1] - pair[0] >= ms(5_000)), "{tries:?}");
+            simulation.dead_hops.clear();
+            simulation.run();
+            assert_eq!(simulation.pauses.last(), Some(&false));
+            for exit in 0..60 {
+                assert_eq!(simulation.last(exit).status, Status::Success);
+                assert_eq!(simulation.results[&exit].len(), 1, "nothing else was said of it");
+            }
+        }
+        // Where it stays so, the scan ends, and says nothing of any relay.
+        let mut simulation = Simulation::by(&[Exit::Right; 9], pace.clone(), 5, only);
+        simulation.dead_hops.clone_from(&all);
+        simulation.run();
+        let why = simulation.gave_up.clone().unwrap();
+        assert!(why.contains("be reached for 120 s"), "{why}");
+        assert_eq!(only.is_some(), why.contains(&fingerprint(203).to_string()), "{why}");
+        simulation.scan.stop().into_iter().for_each(|action| simulation.perform(action));
+        assert!(simulation.results.is_empty());
+    }
+}
+
+#[test]
+fn a_network_that_falls_silent_in_the_middle_makes_no_relay_fail() {
+    let pace = Pace { tries: 1, confirm_rounds: 0, build_delay: ms(10), ..pace() };
+    for seed in 0..20 {
+        let mut simulation = Simulation::new(&[Exit::Right; 60], pace.clone(), seed);
+        simulation.run_until(ms(700 + seed * 13));
+        simulation.cut();
+        simulation.run_until(ms(60_000));
+        simulation.cut = false;
+        simulation.run();
+        for exit in 0..60 {
+            assert_eq!(simulation.last(exit).status, Status::Success, "seed {seed}");
+        }
+        assert_eq!(simulation.pauses, [true, false]);
+    }
+}
+
+#[test]
+fn what_is_asked_while_tor_lacks_our_options_is_asked_again() {
+    let pace = Pace { tries: 1, confirm_rounds: 0, ..pace() };
+    let mut simulation = Simulation::new(&[Exit::Right; 12], pace, 5);
+    simulation.tell(Event::Tick);
+    let mut lost = 0;
+    while !simulation.scan.finished() {
+        simulation.step();
+        let asking = simulation.scan.probes.values().filter(|(_, probe)| probe.is_asking()).count();
+        if asking > 0 && lost < 4 {
+            lost += 1;
+            simulation.tell(Event::OptionsLost);
+            assert!(simulation.scan.probes.values().all(|(_, probe)| !probe.is_asking()));
+        }
+    }
+    assert_eq!(lost, 4);
+    let mut again = 0;
+    for exit in 0..12 {
+        assert_eq!(simulation.last(exit).status, Status::Success);
+        let lost = |attempt: &&Attempt| attempt.error_code == Some(ErrorCode::TorLost);
+        for attempt in simulation.last(exit).attempts.iter().filter(lost) {
+            assert_eq!((attempt.status, attempt.blame), (Status::Error, Some(Blame::Scanner)));
+            again += 1;
+        }
+    }
+    assert!(again >= lost, "{again}");
+    assert!(simulation.open.is_empty(), "the circuits are closed");
+}
+
+#[test]
+fn a_circuit_that_tor_takes_before_it_is_known_gets_no_lookup() {
+    let mut simulation = Simulation::new(&[Exit::Early], pace(), 1);
+    simulation.tell(Event::Tick);
+    let id = simulation.open.keys().next().unwrap().clone();
+    simulation.tell(Event::CircuitMinor(CircuitMinorEvent {
+        id,
+        change: "PURPOSE_CHANGED".to_owned(),
+        purpose: Some("HS_VANGUARDS".to_owned()),
+        old_purpose: Some("CONTROLLER".to_owned()),
+    }));
+    while !simulation.attempts.contains_key(&0) {
+        simulation.step();
+    }
+    assert!(simulation.names.is_empty(), "nothing was asked on it");
+}
+
+#[test]
+fn our_own_changes_of_a_circuits_purpose_are_no_trouble() {
+    let mut simulation = Simulation::new(&[Exit::Right], pace(), 1);
+    simulation.tell(Event::Tick);
+    while simulation.names.is_empty() {
+        simulation.step();
+    }
+    let id = simulation.open.keys().next().unwrap().clone();
+    for purpose in ["GENERAL", "CONTROLLER"] {
+        simulation.tell(Event::CircuitMinor(CircuitMinorEvent {
+            id: id.clone(),
+            change: "PURPOSE_CHANGED".to_owned(),
+            purpose: Some(purpose.to_owned()),
+            old_purpose: None,
+        }));
+    }
     simulation.run();
-    for exit in 0..3 {
-        let expected =
-            (Status::CircuitFail, Some(ErrorCode::CircuitFirstHopFailed), Some(Blame::FirstHop));
-        assert_eq!(verdict(simulation.last(exit)), expected);
+    assert_eq!((simulation.attempts[&0], simulation.last(0).status), (1, Status::Success));
+}
+
+#[test]
+fn no_relay_has_more_attempts_than_a_reader_takes() {
+    let mut first = Simulation::new(&[Exit::Dead], pace(), 3);
+    first.run();
+    let attempt = first.last(0).attempts[0].clone();
+    for (had, has) in [(99, 100), (100, 100)] {
+        let mut again = Simulation::new(&[Exit::Dead], pace(), 4);
+        again.scan.tasks[0].target.attempts = vec![attempt.clone(); had];
+        again.run();
+        assert_eq!(again.last(0).attempts.len(), has);
+        assert!(!again.last(0).provisional);
     }
 }
 

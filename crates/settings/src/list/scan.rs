@@ -96,7 +96,7 @@ pub const TOR: &[Key] = &[
     tor(
         "TOR_WAIT",
         Value("120"),
-        "How long to wait for a running tor that is lost in the middle of a scan, in seconds.",
+        "How long to wait for a lost tor, or for first hops when none can be reached, in seconds.",
     ),
 ];
 
