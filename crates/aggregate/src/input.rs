@@ -44,7 +44,8 @@ pub struct Facts {
     pub domain: String,
     /// The expected address.
     pub expected_ip: Option<IpAddr>,
-    /// The shard.
+    /// The shard; none where the exits were not split, which is written `0/1`, or null by versions
+    /// before that.
     pub shard: Option<Shard>,
     /// How the exits were chosen.
     pub selection: Selection,
@@ -331,7 +332,7 @@ fn facts(plan: Option<Plan>, run: Option<&Run>) -> Option<Facts> {
             mode: run.mode,
             domain: run.domain.clone(),
             expected_ip: run.expected_ip,
-            shard: run.shard,
+            shard: run.shard.filter(|shard| !shard.is_whole()),
             selection: run.selection.clone(),
             settings: run.settings.clone(),
             started: run.started,
@@ -343,7 +344,7 @@ fn facts(plan: Option<Plan>, run: Option<&Run>) -> Option<Facts> {
             mode: plan.mode,
             domain: plan.domain,
             expected_ip: plan.expected_ip,
-            shard: plan.shard,
+            shard: plan.shard.filter(|shard| !shard.is_whole()),
             selection: plan.selection,
             settings: plan.settings,
             started: plan.started,

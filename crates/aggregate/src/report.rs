@@ -181,6 +181,14 @@ fn metadata(
         .filter(|status| status.tested())
         .map(|status| counts.of(*status))
         .sum::<u32>();
+    // Clients do not use those: how the network fares is not theirs to say.
+    let rated: Counts = results
+        .iter()
+        .filter(|relay| !relay.relay.is_bad_exit())
+        .map(|relay| relay.status)
+        .collect();
+    let rated_tested: u32 =
+        Status::ALL.iter().filter(|status| status.tested()).map(|status| rated.of(*status)).sum();
     let runs = || joined.inputs.iter().filter_map(|input| input.run.as_ref());
     let started = joined.inputs.iter().map(|input| input.facts.started).min().unwrap_or(timestamp);
     let facts = &joined.facts;
@@ -188,10 +196,11 @@ fn metadata(
         timestamp,
         total_relays: total,
         counts,
-        success_rate_percent: percent(counts.success, total),
+        bad_exits: total - rated.total(),
+        success_rate_percent: percent(rated.success, rated.total()),
         tested,
-        dns_success_rate_percent: percent(counts.success, tested),
-        reachability_rate_percent: percent(tested, total),
+        dns_success_rate_percent: percent(rated.success, rated_tested),
+        reachability_rate_percent: percent(rated_tested, rated.total()),
         unconfirmed: count(results.iter().filter(|relay| relay.provisional)),
         not_reached: count(joined.not_reached.iter()),
         run_id: run_ids(&joined.inputs).join("+"),
@@ -301,7 +310,7 @@ fn bandwidth(results: &[ReportedRelay]) -> BandwidthShare {
     let weight = |of: &dyn Fn(Status) -> bool| {
         results
             .iter()
-            .filter(|relay| of(relay.status))
+            .filter(|relay| of(relay.status) && !relay.relay.is_bad_exit())
             .filter_map(|relay| relay.relay.bandwidth.consensus_weight)
             .fold(0_u64, u64::saturating_add)
     };

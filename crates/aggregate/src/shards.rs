@@ -34,7 +34,9 @@ pub struct Set {
 /// fill it.
 #[must_use]
 pub fn together(path: PathBuf, run: &Run, others: &[Found]) -> Set {
-    let Some(shard) = run.shard else { return Set { paths: vec![path], missing: 0 } };
+    let Some(shard) = run.shard.filter(|shard| !shard.is_whole()) else {
+        return Set { paths: vec![path], missing: 0 };
+    };
     let alike = |other: &Run| {
         other.shard.is_some_and(|of| of.of() == shard.of())
             && (other.mode, &other.domain, other.expected_ip)

@@ -48,6 +48,10 @@ pub struct Metadata {
     /// Results by status.
     #[serde(flatten)]
     pub counts: Counts,
+    /// How many of them are of relays with the BadExit flag. Clients do not use those: they are
+    /// counted above, and left out of the rates below.
+    #[serde(default)]
+    pub bad_exits: u32,
     /// Successes among all results; null where there is none.
     pub success_rate_percent: Option<f64>,
     /// Relays whose DNS was put to the test: `success`, `wrong_ip`, `dns_fail`, `timeout`.
@@ -304,6 +308,14 @@ pub struct ReportedInfo {
     pub ipv6: Ipv6,
     /// Two-letter country code, lower case.
     pub country: Option<String>,
+}
+
+impl ReportedInfo {
+    /// Whether the directory authorities tell clients not to exit through the relay.
+    #[must_use]
+    pub fn is_bad_exit(&self) -> bool {
+        self.flags.iter().any(|flag| flag == "BadExit")
+    }
 }
 
 /// What one of several inputs found about a relay.

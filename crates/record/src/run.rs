@@ -124,6 +124,9 @@ pub struct Selection {
     pub exits_in_consensus: u32,
     /// Relays that were asked for by name and are not tested, and why.
     pub excluded: Vec<Excluded>,
+    /// How many relays would have been tested, and were not because their operators asked for that.
+    #[serde(default)]
+    pub on_request: u32,
 }
 
 /// A relay that was asked for by name and is not tested.

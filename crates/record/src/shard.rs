@@ -25,6 +25,15 @@ pub struct Shard {
 pub struct InvalidShard;
 
 impl Shard {
+    /// All exits: they are not split.
+    pub const WHOLE: Self = Self { index: 0, of: 1 };
+
+    /// Whether this is all exits.
+    #[must_use]
+    pub const fn is_whole(self) -> bool {
+        self.of == 1
+    }
+
     /// Shard `index` of `of`.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use record::{
     Bandwidth, Counts, Excluded as ExcludedRelay, Fingerprint, Ipv6, Kind, Mode, Plan,
-    PlannedRelay, RelayInfo, Run, Selection, Settings, TorInfo, printable, unreached,
+    PlannedRelay, RelayInfo, Run, Selection, Settings, Shard, TorInfo, printable, unreached,
 };
 use tokio::time::Instant;
 use tor_control::Password;
@@ -102,6 +102,10 @@ pub async fn run(config: Config, screen: &Screen) -> Result<(), Failure> {
         Failure::Internal(anyhow::Error::new(error).context("cannot watch for signals"))
     })?;
     let filter = filter(&config.wanted)?;
+    let on_request = match &config.exclude_file {
+        Some(path) => exit_file(path, "--exclude-file")?,
+        None => BTreeSet::new(),
+    };
     let source = source(&config)?;
     let started_at = wall_clock();
     let mut rng = StdRng::from_rng(&mut rand_source());
@@ -128,7 +132,12 @@ pub async fn run(config: Config, screen: &Screen) -> Result<(), Failure> {
 
     let planned = earlier.as_ref().map(|earlier| &earlier.plan);
     let prepared = {
-        let preparing = prepare(&config, &filter, planned, &session.control);
+        let preparing = prepare(
+            &config,
+            criteria(&config, &filter, on_request, planned),
+            planned,
+            &session.control,
+        );
         tokio::select! {
             prepared = preparing => prepared,
             signal = signals.next() => Err(interrupted_early(signal)),
@@ -241,7 +250,7 @@ pub async fn run(config: Config, screen: &Screen) -> Result<(), Failure> {
         mode: part.plan.mode,
         domain: part.plan.domain.clone(),
         expected_ip: part.plan.expected_ip,
-        shard: part.plan.shard,
+        shard: Some(config.shard),
         selection: part.plan.selection.clone(),
         settings: settings(&config),
         started: part.plan.started,
@@ -346,7 +355,11 @@ fn filter(wanted: &Wanted) -> Result<Filter, Failure> {
         Wanted::Named(names, file) => {
             let mut names = names.clone();
             if let Some(path) = file {
-                names.extend(exit_file(path)?);
+                let listed = exit_file(path, "--exit-file")?;
+                if listed.is_empty() {
+                    return Err(Failure::Usage(format!("{} names no exit", path.display())));
+                }
+                names.extend(listed);
             }
             Filter::Named(names)
         }
@@ -354,8 +367,8 @@ fn filter(wanted: &Wanted) -> Result<Filter, Failure> {
 }
 
 /// Reads a list of fingerprints: one a line, `#` begins a comment.
-fn exit_file(path: &Path) -> Result<BTreeSet<Fingerprint>, Failure> {
-    let text = read_input(path, "--exit-file")?;
+fn exit_file(path: &Path, flag: &str) -> Result<BTreeSet<Fingerprint>, Failure> {
+    let text = read_input(path, flag)?;
     let mut names = BTreeSet::new();
     for (number, line) in text.lines().enumerate() {
         let entry = line.split('#').next().unwrap_or_default().trim();
@@ -371,9 +384,6 @@ fn exit_file(path: &Path) -> Result<BTreeSet<Fingerprint>, Failure> {
             ))
         })?;
         names.insert(name);
-    }
-    if names.is_empty() {
-        return Err(Failure::Usage(format!("{} names no exit", path.display())));
     }
     Ok(names)
 }
@@ -440,7 +450,7 @@ fn open_results(
         ("mode", plan.mode != config.mode),
         ("domain", plan.domain != config.domain.as_str()),
         ("expected address", plan.expected_ip != config.expected),
-        ("shard", plan.shard != config.shard),
+        ("shard", plan.shard.unwrap_or(Shard::WHOLE) != config.shard),
     ];
     let differs: Vec<&str> = differs.iter().filter(|(_, d)| *d).map(|(name, _)| *name).collect();
     if !differs.is_empty() {
@@ -472,23 +482,28 @@ pub struct Prepared {
 
 /// Whom to look for: in a run that goes on, whom it set out to test, and not what this part's
 /// flags would choose.
-fn criteria(config: &Config, filter: &Filter, planned: Option<&Plan>) -> Criteria {
+fn criteria(
+    config: &Config,
+    filter: &Filter,
+    on_request: BTreeSet<Fingerprint>,
+    planned: Option<&Plan>,
+) -> Criteria {
     let names = planned.map(|plan| plan.relays.iter().map(|relay| relay.fingerprint).collect());
     Criteria {
         country: config.country.clone().filter(|_| planned.is_none()),
         filter: names.map_or_else(|| filter.clone(), Filter::Named),
         shard: config.shard,
+        on_request,
         ipv6: matches!(config.expected, Some(IpAddr::V6(_))),
     }
 }
 
 async fn prepare(
     config: &Config,
-    filter: &Filter,
+    criteria: Criteria,
     planned: Option<&Plan>,
     control: &tor_control::Control,
 ) -> Result<Prepared, Failure> {
-    let criteria = criteria(config, filter, planned);
     // Before descriptors and countries are known, whoever might be chosen.
     let wanted = |statuses: &Statuses| -> HashSet<Fingerprint> {
         let open = Criteria { country: None, ipv6: false, ..criteria.clone() };
@@ -538,7 +553,7 @@ async fn prepare(
     }
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let selection = Selection {
-        filter: filter.name().to_owned(),
+        filter: criteria.filter.name().to_owned(),
         country: config.country.clone(),
         relays_in_consensus: count(statuses.relays.len()),
         exits_in_consensus: count(statuses.relays.iter().filter(|relay| is_exit(relay)).count()),
@@ -547,6 +562,7 @@ async fn prepare(
             .iter()
             .map(|(relay, why)| ExcludedRelay { fingerprint: *relay, reason: why.to_string() })
             .collect(),
+        on_request: count(chosen.on_request),
     };
     let exits = chosen
         .relays
@@ -675,7 +691,7 @@ fn start(
                 mode: config.mode,
                 domain: config.domain.as_str().to_owned(),
                 expected_ip: config.expected,
-                shard: config.shard,
+                shard: Some(config.shard),
                 selection: prepared.selection,
                 settings: settings(config),
                 consensus_valid_after: prepared.valid_after,
@@ -709,7 +725,7 @@ fn start(
     }
     let context = RunContext {
         run_id: plan.run_id.clone(),
-        shard: plan.shard,
+        shard: Some(config.shard),
         domain: config.domain.clone(),
         judge,
         epoch: wall_clock(),
@@ -800,6 +816,7 @@ mod tests {
                 relays_in_consensus: 1,
                 exits_in_consensus: 1,
                 excluded: Vec::new(),
+                on_request: 0,
             },
             settings: settings(&config),
             consensus_valid_after: None,
@@ -810,7 +827,7 @@ mod tests {
                 address: [192, 0, 2, 1].into(),
             }],
         };
-        let criteria = criteria(&config, &Filter::Exits, Some(&plan));
+        let criteria = criteria(&config, &Filter::Exits, BTreeSet::new(), Some(&plan));
         assert_eq!(criteria.filter, Filter::Named([relay].into()));
         assert_eq!(criteria.country, None);
     }

@@ -100,6 +100,11 @@ struct Exits {
     #[arg(long, value_name = "FILE")]
     exit_file: Option<PathBuf>,
 
+    /// Never test the exits in this file, whatever else is asked for: those whose operators asked
+    /// not to be tested. One fingerprint a line, # begins a comment
+    #[arg(long, value_name = "FILE", env = "EXCLUDE_FILE")]
+    exclude_file: Option<PathBuf>,
+
     /// Test relays with the BadExit flag too
     #[arg(long, env = "ALL_EXITS", value_parser = FalseyValueParser::new())]
     all_exits: bool,
@@ -335,8 +340,10 @@ pub struct Config {
     pub wanted: Wanted,
     /// Only this country.
     pub country: Option<String>,
+    /// A file of exits that are not tested.
+    pub exclude_file: Option<PathBuf>,
     /// Only this shard.
-    pub shard: Option<Shard>,
+    pub shard: Shard,
     /// The one first hop, where given.
     pub first_hop: Option<Fingerprint>,
     /// Most circuits under way through one first hop.
@@ -372,7 +379,8 @@ impl Cli {
     pub fn check(self) -> Result<Config, Usage> {
         let (mode, domain, expected) = self.question.check()?;
         let country = self.exits.country.clone();
-        let shard = self.exits.shard;
+        let shard = self.exits.shard.unwrap_or(Shard::WHOLE);
+        let exclude_file = self.exits.exclude_file.clone();
         let wanted = self.exits.check()?;
         let first_hop = self.pacing.first_hop;
         let (mut pace, max_per_first_hop) = self.pacing.check();
@@ -397,6 +405,7 @@ impl Cli {
             expected,
             wanted,
             country,
+            exclude_file,
             shard,
             first_hop,
             max_per_first_hop,

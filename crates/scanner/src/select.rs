@@ -41,7 +41,9 @@ pub struct Criteria {
     /// Only those in this country: two lower-case letters.
     pub country: Option<String>,
     /// Only those of this shard.
-    pub shard: Option<Shard>,
+    pub shard: Shard,
+    /// None of these, whose operators asked not to be tested.
+    pub on_request: BTreeSet<Fingerprint>,
     /// Only those whose exit policy allows IPv6: the others resolve no AAAA records for a client
     /// (they answer a permanent error), which would say nothing of their resolver.
     pub ipv6: bool,
@@ -53,6 +55,9 @@ pub enum Excluded {
     /// It is not in the consensus.
     #[error("is not in the consensus: it is down, new, or the fingerprint is wrong")]
     NotInConsensus,
+    /// Its operator asked for that.
+    #[error("is in the file of exits that are not to be tested (--exclude-file)")]
+    OnRequest,
     /// Its exit policy allows nothing, so that it refuses every lookup.
     #[error("allows no exiting, so it answers no lookups")]
     ExitsNowhere,
@@ -68,6 +73,8 @@ pub struct Selected<'a> {
     pub relays: Vec<&'a Relay>,
     /// The named relays that cannot be tested.
     pub excluded: Vec<(Fingerprint, Excluded)>,
+    /// How many are left out because their operators asked for that.
+    pub on_request: usize,
 }
 
 /// Whether the relay is an exit that the network uses.
@@ -90,7 +97,7 @@ pub fn select<'a>(
         !criteria.ipv6
             || descriptors.get(&relay.fingerprint).is_some_and(|d| !d.policy.ipv6.is_empty())
     };
-    let in_shard = |relay: &Fingerprint| criteria.shard.is_none_or(|shard| shard.holds(relay));
+    let in_shard = |relay: &Fingerprint| criteria.shard.holds(relay);
     let in_part = |relay: &Relay| {
         in_shard(&relay.fingerprint)
             && criteria.country.as_ref().is_none_or(|country| {
@@ -105,7 +112,10 @@ pub fn select<'a>(
             Filter::BadExits => is_exit(relay) && relay.has("BadExit"),
             Filter::Named(names) if !names.contains(&relay.fingerprint) => false,
             Filter::Named(_) => {
-                let excluded = if !relay.exits_somewhere {
+                let excluded = if criteria.on_request.contains(&relay.fingerprint) {
+                    selected.on_request += 1;
+                    Some(Excluded::OnRequest)
+                } else if !relay.exits_somewhere {
                     Some(Excluded::ExitsNowhere)
                 } else if !resolves_ipv6(relay) {
                     Some(Excluded::NoIpv6)
@@ -117,6 +127,10 @@ pub fn select<'a>(
             }
         };
         if wanted && resolves_ipv6(relay) {
+            if criteria.on_request.contains(&relay.fingerprint) {
+                selected.on_request += 1;
+                continue;
+            }
             selected.relays.push(relay);
         }
     }
@@ -174,7 +188,13 @@ mod tests {
     }
 
     fn criteria(filter: Filter) -> Criteria {
-        Criteria { filter, country: None, shard: None, ipv6: false }
+        Criteria {
+            filter,
+            country: None,
+            shard: Shard::WHOLE,
+            on_request: BTreeSet::new(),
+            ipv6: false,
+        }
     }
 
     #[test]
@@ -193,6 +213,22 @@ mod tests {
     }
 
     #[test]
+    fn who_asked_not_to_be_tested_is_not_and_is_counted() {
+        let asked: BTreeSet<_> = [1, 3, 7].map(|byte| Fingerprint::from_bytes([byte; 20])).into();
+        let mut all = criteria(Filter::AllExits);
+        all.on_request.clone_from(&asked);
+        let network = network();
+        let selected = select(&network, &HashMap::new(), &HashMap::new(), &all);
+        assert_eq!(selected.on_request, 1, "3 is no exit, and 7 is not there");
+        assert_eq!(chosen(&all), (vec![2], vec![]));
+        // Also where it is named.
+        all.filter = Filter::Named(asked);
+        let excluded =
+            vec![(1, Excluded::OnRequest), (3, Excluded::OnRequest), (7, Excluded::NotInConsensus)];
+        assert_eq!(chosen(&all), (vec![], excluded));
+    }
+
+    #[test]
     fn country_shard_and_ipv6_narrow_every_choice() {
         let all = criteria(Filter::AllExits);
         let swedish = Criteria { country: Some("se".into()), ..all.clone() };
@@ -200,7 +236,7 @@ mod tests {
         assert_eq!(chosen(&Criteria { ipv6: true, ..all.clone() }).0, [2]);
         let mut parts: Vec<u8> = (0..3)
             .flat_map(|index| {
-                chosen(&Criteria { shard: Shard::new(index, 3).ok(), ..all.clone() }).0
+                chosen(&Criteria { shard: Shard::new(index, 3).unwrap(), ..all.clone() }).0
             })
             .collect();
         parts.sort_unstable();

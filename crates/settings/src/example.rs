@@ -30,8 +30,11 @@ pub fn example() -> String {
             if let DefaultValue::Words(words) = key.default {
                 text.push_str(&format!("\n# Default: {words}."));
             }
-            let mark = if key.decided { "" } else { "#" };
-            text.push_str(&format!("\n{mark}{}={}\n", key.name, key.default.value()));
+            let (mark, value) = match key.decided {
+                Some(value) => ("", value),
+                None => ("#", key.default.value()),
+            };
+            text.push_str(&format!("\n{mark}{}={value}\n", key.name));
         }
     }
     text

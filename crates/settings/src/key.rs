@@ -144,8 +144,8 @@ pub struct Key {
     pub kind: Kind,
     /// What it is where it is not given.
     pub default: DefaultValue,
-    /// Whether the example sets it, to its default, as nearly everybody decides it.
-    pub decided: bool,
+    /// What the example sets it to, as nearly everybody decides it.
+    pub decided: Option<&'static str>,
     /// What it means, in one line, with its unit.
     pub about: &'static str,
 }

@@ -50,7 +50,7 @@ const fn key(
     default: DefaultValue,
     about: &'static str,
 ) -> Key {
-    Key { name, group, readers, kind: Kind::Programs, default, decided: false, about }
+    Key { name, group, readers, kind: Kind::Programs, default, decided: None, about }
 }
 
 impl Key {
@@ -60,9 +60,15 @@ impl Key {
         self
     }
 
-    /// The example sets it.
-    const fn decided(mut self) -> Self {
-        self.decided = true;
+    /// The example sets it, to its default.
+    const fn decided(self) -> Self {
+        let default = self.default.value();
+        self.decided_as(default)
+    }
+
+    /// The example sets it to this.
+    const fn decided_as(mut self, value: &'static str) -> Self {
+        self.decided = Some(value);
         self
     }
 }

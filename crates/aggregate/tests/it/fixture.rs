@@ -83,6 +83,7 @@ pub fn scan(run: i32, results: impl IntoIterator<Item = (u32, char)>) -> Scan {
         relays_in_consensus: 9000,
         exits_in_consensus: 3100,
         excluded: Vec::new(),
+        on_request: 0,
     };
     let plan = Plan {
         format: Kind::Plan.format(),

@@ -139,7 +139,7 @@ fn the_example_as_it_is_and_with_every_line_uncommented() {
         let (name, value) = line.split_once('=').unwrap();
         let Some(key) = settings::find(name) else { continue };
         seen += 1;
-        assert_eq!(value, key.default.value(), "{name}");
+        assert_eq!(value, key.decided.unwrap_or(key.default.value()), "{name}");
         assert!(list.contains(&format!("\n  {name}\n")), "{name}");
     }
     assert_eq!(seen, settings::keys().count());

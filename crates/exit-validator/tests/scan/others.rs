@@ -29,9 +29,17 @@ const IN_GOOD_TIME: Duration = Duration::from_secs(30);
 /// How long a connection of another program lasts.
 const CONNECTED: Duration = Duration::from_secs(2);
 
+/// Exits that give the right answer, most of them after a while: those that the other programs of a
+/// busy tor use, so that a scan's circuits would serve them too.
+fn right(lab: &Lab) -> Vec<Fingerprint> {
+    let exits = lab.network.exits().iter();
+    let right = exits.filter(|exit| matches!(exit.fault, Fault::Correct | Fault::Slow(DELAY)));
+    right.map(|exit| exit.fingerprint).collect()
+}
+
 /// A running tor that lets programs connect to this host.
 fn busy_tor(lab: &Lab) -> Tor {
-    let exits: Vec<String> = lab.healthy(4).iter().map(|exit| format!("${exit}")).collect();
+    let exits: Vec<String> = right(lab).iter().map(|exit| format!("${exit}")).collect();
     let lines = format!(
         "ExitNodes {}\nDNSPort 127.0.0.1:auto\n\
          ClientRejectInternalAddresses 0\nClientDNSRejectInternalAddresses 0",
@@ -255,7 +263,7 @@ pub fn others_are_neither_taken_along_nor_cut() {
         let (_dir, analysis) = analysis();
         // At a pace at which there are circuits of ours all the time.
         let mut command = at_pace("--build-delay=0.3", &analysis);
-        command.arg(tor.flag()).args(named(&lab.steady()));
+        command.arg(tor.flag()).args(named(&right(&lab)));
         if domain == NXDOMAIN_DOMAIN {
             command.args(["-H", domain]);
         }
@@ -266,7 +274,7 @@ pub fn others_are_neither_taken_along_nor_cut() {
         let met = others.end();
         show(&format!("with a scan under {domain}: {}", met.figures()));
         show(&format!("on the scan's circuits: {scans} lookups of its own, {taken} of others"));
-        assert!(scans > 30 && met.lookups.len() > 20 && met.connects.len() > 5);
+        assert!(scans > 20 && met.lookups.len() > 10 && met.connects.len() > 5);
         assert_eq!((taken, met.cut), (0, 0));
         assert_eq!(met.failed, Vec::<String>::new());
     }
@@ -439,9 +447,7 @@ pub fn a_way_out_that_is_closed_for_a_while() {
     let guards: Vec<Fingerprint> =
         lab.network.guards().iter().map(|guard| guard.fingerprint).collect();
     let tor = shared_tor(&lab);
-    let exits = lab.network.exits().iter();
-    let exits = exits.filter(|exit| matches!(exit.fault, Fault::Correct | Fault::Slow(DELAY)));
-    let exits: Vec<Fingerprint> = exits.map(|exit| exit.fingerprint).collect();
+    let exits = right(&lab);
     // The first hop that was asked for, and all of them.
     for only in [Some(guards[0]), None] {
         let (_dir, analysis) = analysis();
@@ -489,7 +495,7 @@ pub fn two_tors_in_containers() {
     let lab = lab();
     let _beside = lab.beside_others();
     let (Some(first), Some(second)) = (Tor::in_container(&lab), Tor::in_container(&lab)) else {
-        show(&format!("no process namespaces here: not tried"));
+        show("no process namespaces here: not tried");
         return;
     };
     let (_dir, one) = analysis();

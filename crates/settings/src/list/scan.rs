@@ -24,14 +24,25 @@ const fn asked(name: &'static str, default: DefaultValue, about: &'static str) -
     key(name, Group::Asked, &[Scanner, Aggregate], default, about)
 }
 
-pub const EXITS: &[Key] = &[key(
-    "ALL_EXITS",
-    Group::Exits,
-    &[Scanner],
-    Value("false"),
-    "Whether relays with the BadExit flag are tested too.",
-)
-.of(Kind::Flag)];
+pub const EXITS: &[Key] = &[
+    key(
+        "ALL_EXITS",
+        Group::Exits,
+        &[Scanner],
+        Value("false"),
+        "Whether relays with the BadExit flag are tested too; the network's rates leave them out.",
+    )
+    .of(Kind::Flag)
+    .decided_as("true"),
+    key(
+        "EXCLUDE_FILE",
+        Group::Exits,
+        &[Scanner],
+        None,
+        "A file of exits that are never tested, one fingerprint a line: whose operators asked for it.",
+    )
+    .of(Kind::Path),
+];
 
 pub const PACE: &[Key] = &[
     pace("BUILD_DELAY", Value("2"), "Shortest time between two circuits, in seconds."),

@@ -29,7 +29,11 @@ fn defaults_are_in_range() {
             assert!((least..=most).contains(&value), "{}", key.name);
         }
         assert!(!key.is_secret() || key.default == DefaultValue::None, "{}", key.name);
-        assert!(!key.decided || matches!(key.default, DefaultValue::Value(_)), "{}", key.name);
+        assert!(
+            key.decided.is_none() || matches!(key.default, DefaultValue::Value(_)),
+            "{}",
+            key.name
+        );
     }
 }
 
