@@ -49,8 +49,8 @@ pub struct Metadata {
     #[serde(flatten)]
     pub counts: Counts,
     /// How many of them are of relays with the BadExit flag. Clients do not use those: they are
-    /// counted above, and left out of the rates below.
-    #[serde(default)]
+    /// counted above, and left out of the rates below. Absent if there is none.
+    #[serde(default, skip_serializing_if = "is_none")]
     pub bad_exits: u32,
     /// Successes among all results; null where there is none.
     pub success_rate_percent: Option<f64>,
@@ -308,6 +308,10 @@ pub struct ReportedInfo {
     pub ipv6: Ipv6,
     /// Two-letter country code, lower case.
     pub country: Option<String>,
+}
+
+const fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 impl ReportedInfo {

@@ -333,6 +333,7 @@ mod tests {
                 relays_in_consensus: 1,
                 exits_in_consensus: 1,
                 excluded: Vec::new(),
+                on_request: 0,
             },
             settings: Settings {
                 build_delay: 1.0,

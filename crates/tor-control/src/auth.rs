@@ -502,7 +502,11 @@ mod tests {
         let info = handshake(whole.as_bytes(), None).unwrap();
         assert_eq!(
             info,
-            ProtocolInfo { tor_version: "0.4.9.11".into(), authenticated_by: AuthMethod::Null }
+            ProtocolInfo {
+                tor_version: "0.4.9.11".into(),
+                authenticated_by: AuthMethod::Null,
+                instance: None,
+            }
         );
     }
 
