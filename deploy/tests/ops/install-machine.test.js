@@ -311,7 +311,10 @@ mkdir -p target && cp -r "$GIVEN" target/release
     );
     sh(`useradd --system builder; chown -R builder "$(dirname "$INSTALL")/.."; chmod 666 "$CALLS"
       CARGO=${JSON.stringify(join(source.home, "fakes/cargo"))} "$INSTALL" --schedule none`);
-    assert.equal(sh('cat "$CALLS"'), "builder: cargo build --release --locked -p exit-validator -p lab\n");
+    assert.equal(
+      sh('cat "$CALLS"'),
+      "builder: cargo build --release --locked -p exit-validator -p lab\n",
+    );
     assert.equal(sh(`/${LIB}/scanner --version`), "scanner 1\n");
     const old = here.sh(
       `CARGO_VERSION=1.70.0 CARGO=${JSON.stringify(join(source.home, "fakes/cargo"))} "$INSTALL"`,

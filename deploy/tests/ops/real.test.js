@@ -64,7 +64,11 @@ describe(
   },
   () => {
     test("takes what the installation writes", () => {
-      const { code, out, err } = run(String(PROGRAM), ["config", "check", join(root, CONF, "config.env")]);
+      const { code, out, err } = run(String(PROGRAM), [
+        "config",
+        "check",
+        join(root, CONF, "config.env"),
+      ]);
       assert.equal(code, 0, out + err);
     });
 
