@@ -68,11 +68,38 @@ function comesThrough(source) {
 describe("true documents", () => {
   test("generated reports", () => comesThrough(files.get("/latest.json") ?? ""));
 
+  test("rates that leave out the bad exits are no contradiction, and are checked all the same", () => {
+    /** @type {Report["metadata"] & {bad_exits?: number}} */
+    const metadata = structuredClone(latest.metadata);
+    const results = structuredClone(latest.results);
+    for (const one of results) one.relay.flags = one.relay.flags.filter((f) => f !== "BadExit");
+    const bad = results.filter((one) => one.status === "success").slice(0, 9);
+    for (const one of bad) one.relay.flags.push("BadExit");
+    const rated = metadata.total_relays - bad.length;
+    const well = metadata.success - bad.length;
+    /** @type {(part: number, whole: number) => number} */
+    const rate = (part, whole) => Math.floor((part / whole) * 100_000) / 1000;
+    const tested = metadata.tested - bad.length;
+    metadata.bad_exits = bad.length;
+    metadata.success_rate_percent = rate(well, rated);
+    metadata.dns_success_rate_percent = rate(well, tested);
+    metadata.reachability_rate_percent = rate(tested, rated);
+    const total = results
+      .filter((one) => !bad.includes(one))
+      .reduce((sum, one) => sum + one.relay.bandwidth.consensus_weight, 0);
+    metadata.bandwidth.failing_percent = rate(metadata.bandwidth.failing_weight, total);
+    metadata.bandwidth.unreached_percent = rate(metadata.bandwidth.unreached_weight, total);
+    const report = { ...latest, metadata, results };
+    comesThrough(JSON.stringify(report));
+    metadata.bad_exits = 3;
+    assert.match(readReport(JSON.stringify(report)).problems.join(), /bad_exits 3, counted 9/);
+  });
+
   test("the reports of the lab", async () => {
     const published = await lab();
     comesThrough(published.get("/latest.json") ?? "");
-    assert.equal(readTrends(published.get("/trends.json") ?? "").length, 2);
-    assert.equal(readFiles(published.get("/files.json") ?? "").length, 2);
+    assert.equal(readTrends(published.get("/trends.json") ?? "").runs.length, 2);
+    assert.equal(readFiles(published.get("/files.json") ?? "").files.length, 2);
   });
 
   test("the examples of aggregate", async () => {
@@ -82,14 +109,17 @@ describe("true documents", () => {
   });
 
   test("trends and the list of files", () => {
-    const runs = readTrends(files.get("/trends.json") ?? "");
+    const { runs, problems } = readTrends(files.get("/trends.json") ?? "");
+    assert.deepEqual(problems, []);
     assert.equal(runs.length, 1460);
     const last = runs[runs.length - 1];
     assert.equal(last.timestamp, Date.parse(latest.metadata.timestamp));
     assert.equal(last.dnsRate, latest.metadata.dns_success_rate_percent);
     assert.equal(last.resolve?.p90, latest.metadata.resolve_ms?.p90);
     assert.ok(runs.some((one) => !one.published && one.reasons.length > 0));
-    const listed = readFiles(files.get("/files.json") ?? "");
+    const list = readFiles(files.get("/files.json") ?? "");
+    assert.deepEqual(list.problems, []);
+    const listed = list.files;
     assert.equal(listed.length, JSON.parse(files.get("/files.json") ?? "").files.length);
     assert.ok(
       listed.every(
@@ -183,13 +213,14 @@ describe("hostile documents", () => {
   for (const [name, { trends, files }] of hostileLists()) {
     test(`trends and list: ${name}`, () => {
       try {
-        const runs = readTrends(trends);
+        const { runs } = readTrends(trends);
         assert.ok(runs.every((one) => Number.isFinite(one.timestamp)));
       } catch (error) {
         assert.ok(error instanceof DataError);
       }
       try {
-        for (const file of readFiles(files)) assert.match(file.name, /^dns_health_[0-9_.a-z-]+$/);
+        for (const file of readFiles(files).files)
+          assert.match(file.name, /^dns_health_[0-9_.a-z-]+$/);
       } catch (error) {
         assert.ok(error instanceof DataError);
       }

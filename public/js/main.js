@@ -8,6 +8,7 @@ import { showBanner } from "./view/banner.js";
 import { causesView } from "./view/causes.js";
 import { fill, h } from "./view/dom.js";
 import { ago, utc } from "./view/format.js";
+import { keepFresh } from "./view/fresh.js";
 import { historyView } from "./view/history.js";
 import { operatorsView } from "./view/operators.js";
 import { overviewView } from "./view/overview.js";
@@ -180,6 +181,7 @@ function start() {
   store.trends.watch(showStatus, always);
   store.files.watch(showStatus, always);
   setInterval(showStatus, TICK_MS);
+  keepFresh(store, TICK_MS, always);
   window.addEventListener("hashchange", () => show(true));
   show(false);
   // Also where the view shows an earlier report: the banner and the header compare with it.

@@ -167,7 +167,25 @@ const DATA = ["/latest.json", "/trends.json", "/files.json"];
  */
 function inPage({ now, hurry }) {
   const Real = Date;
-  const shift = now - Real.now();
+  let shift = now - Real.now();
+  /** @type {Map<number, () => void>} */
+  const beats = new Map();
+  const [set, clear] = [globalThis.setInterval, globalThis.clearInterval];
+  // @ts-expect-error: as the page uses it
+  globalThis.setInterval = (/** @type {() => void} */ what, ms) => {
+    const id = Number(set(what, ms));
+    beats.set(id, what);
+    return id;
+  };
+  globalThis.clearInterval = (id) => {
+    beats.delete(Number(id));
+    clear(id);
+  };
+  // As on a machine that wakes after so long: it is later, and what was due happens once.
+  globalThis.__later = (ms) => {
+    shift += ms;
+    for (const beat of [...beats.values()]) beat();
+  };
   // Time goes on, from another beginning.
   globalThis.Date = /** @type {DateConstructor} */ (
     class extends Real {

@@ -1,9 +1,12 @@
 // What the pages ought to show, computed a second time and in the plainest way from the report as it
-// was written: none of the pages' own code is used. Performs no IO.
+// was written: of the pages' own code only the words are used. Performs no IO.
 
+import { CAUSES, STATES, STATUSES } from "../../../public/js/words.js";
 import { FAILING } from "./report.js";
 
 /** @import { Report, Result } from "./report.js" */
+
+const COUNTRIES = new Intl.DisplayNames(["en"], { type: "region" });
 
 /**
  * Whether a relay is among those that a choice shows.
@@ -26,6 +29,10 @@ export function isShown(one, choice) {
     one.status,
     one.relay.platform,
     one.resolved_ip,
+    one.relay.country === null ? null : (COUNTRIES.of(one.relay.country.toUpperCase()) ?? null),
+    STATUSES.get(one.status)?.label,
+    STATES.get(one.state ?? "")?.label,
+    CAUSES.get(one.error_code ?? "")?.label,
   ];
   const failed = one.status !== "success";
   if (q.trim() !== "") {

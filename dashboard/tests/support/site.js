@@ -244,3 +244,27 @@ export function site({ relays = 300, seed = 1, dated = 3, runs = 1460, others = 
     ]),
   };
 }
+
+/**
+ * What a site had published when one of its reports was the latest.
+ * @param {Map<string, string>} all everything that it publishes, by path
+ * @param {Report} latest
+ * @returns {Map<string, string>}
+ */
+export function asOf(all, latest) {
+  const until = latest.metadata.timestamp;
+  /** @type {(path: string, key: string) => [string, string]} */
+  const cut = (path, key) => {
+    const document = JSON.parse(all.get(path) ?? "");
+    const entries = document[key].filter(
+      (/** @type {{timestamp: string}} */ one) => one.timestamp <= until,
+    );
+    return [path, JSON.stringify({ ...document, [key]: entries })];
+  };
+  return new Map([
+    ...all,
+    ["/latest.json", JSON.stringify(latest)],
+    cut("/trends.json", "runs"),
+    cut("/files.json", "files"),
+  ]);
+}

@@ -1,9 +1,9 @@
 // What a relay's entry in a report says beyond the row in the table: read only when somebody looks
 // at that relay. Performs no IO.
 
-import { count, fingerprint, list, number, object, text, texts, time } from "./read.js";
+import { count, fingerprint, flawWords, number, Reading, text, time } from "./read.js";
 
-/** @import { Fields } from "./read.js" */
+/** @import { Fields, Flaws } from "./read.js" */
 
 /** @typedef {import("./types.js").Timing} Timing */
 /** @typedef {import("./types.js").Query} Query */
@@ -12,66 +12,87 @@ import { count, fingerprint, list, number, object, text, texts, time } from "./r
 /** @typedef {import("./types.js").Details} Details */
 
 /**
- * @param {unknown} value
+ * @param {Reading} t
  * @returns {Timing}
  */
-function timing(value) {
-  const t = object(value);
+function timing(t) {
   return {
-    circuit: number(t.circuit_ms),
-    attach: number(t.attach_ms),
-    resolve: number(t.resolve_ms),
+    circuit: t.get("circuit_ms", number),
+    attach: t.get("attach_ms", number),
+    resolve: t.get("resolve_ms", number),
   };
 }
 
 /**
  * @param {unknown} value
+ * @param {Flaws} flaws
  * @returns {Query}
  */
-function query(value) {
-  const q = object(value);
+function query(value, flaws) {
+  const q = new Reading(value, flaws, "attempts.queries.");
   return {
-    via: text(q.via),
-    name: text(q.name),
-    socksReply: count(q.socks_reply),
-    rcode: text(q.rcode),
-    addresses: texts(q.addresses),
-    streamReason: text(q.stream_reason),
-    streamRemoteReason: text(q.stream_remote_reason),
-    localError: text(q.local_error),
-    attach: number(q.attach_ms),
-    resolve: number(q.resolve_ms),
+    via: q.get("via", text),
+    name: q.get("name", text),
+    socksReply: q.get("socks_reply", count),
+    rcode: q.get("rcode", text),
+    addresses: q.texts("addresses"),
+    streamReason: q.get("stream_reason", text),
+    streamRemoteReason: q.get("stream_remote_reason", text),
+    localError: q.get("local_error", text),
+    attach: q.get("attach_ms", number),
+    resolve: q.get("resolve_ms", number),
   };
 }
 
 /**
  * @param {unknown} value
+ * @param {Flaws} flaws
  * @returns {Attempt}
  */
-function attempt(value) {
-  const a = object(value);
-  const circuit = object(a.circuit);
+function attempt(value, flaws) {
+  const a = new Reading(value, flaws, "attempts.");
+  const circuit = a.within("circuit");
   return {
-    number: count(a.number),
-    round: count(a.round),
-    started: time(a.started),
-    ended: time(a.ended),
-    firstHop: fingerprint(a.first_hop),
-    status: text(a.status) ?? "",
-    code: text(a.error_code),
-    blame: text(a.blame),
-    error: text(a.error),
-    resolved: text(a.resolved_ip),
+    number: a.get("number", count),
+    round: a.get("round", count),
+    started: a.get("started", time),
+    ended: a.get("ended", time),
+    firstHop: a.get("first_hop", fingerprint),
+    status: a.get("status", text) ?? "",
+    code: a.get("error_code", text),
+    blame: a.get("blame", text),
+    error: a.get("error", text),
+    resolved: a.get("resolved_ip", text),
     circuit: {
-      state: text(circuit.state),
-      hops: count(circuit.hops),
-      reason: text(circuit.reason),
-      remoteReason: text(circuit.remote_reason),
-      refusal: text(circuit.refusal),
+      state: circuit.get("state", text),
+      hops: circuit.get("hops", count),
+      reason: circuit.get("reason", text),
+      remoteReason: circuit.get("remote_reason", text),
+      refusal: circuit.get("refusal", text),
     },
-    queries: list(a.queries).slice(0, 50).map(query),
-    decidedBy: count(a.decided_by),
-    timing: timing(a.timing),
+    queries: a
+      .list("queries")
+      .slice(0, 50)
+      .map((one) => query(one, flaws)),
+    decidedBy: a.get("decided_by", count),
+    timing: timing(a.within("timing")),
+  };
+}
+
+/**
+ * @param {unknown} value
+ * @param {Flaws} flaws
+ * @returns {Vantage}
+ */
+function vantage(value, flaws) {
+  const v = new Reading(value, flaws, "vantages.");
+  return {
+    runId: v.get("run_id", text),
+    status: v.get("status", text) ?? "",
+    code: v.get("error_code", text),
+    resolved: v.get("resolved_ip", text),
+    latency: v.get("latency_ms", number),
+    timestamp: v.get("timestamp", time),
   };
 }
 
@@ -80,30 +101,28 @@ function attempt(value) {
  * @returns {Details}
  */
 export function readDetails(entry) {
-  return {
-    query: text(entry.query_domain),
-    expected: text(entry.expected_ip),
-    firstHop: fingerprint(entry.first_hop_fingerprint),
-    attempt: count(entry.attempt),
-    mode: text(entry.mode),
-    runId: text(entry.run_id),
-    shard: text(entry.shard),
-    timing: timing(entry.timing),
-    observed: number(object(object(entry.relay).bandwidth).observed),
+  /** @type {Flaws} */
+  const flaws = new Map();
+  const one = new Reading(entry, flaws);
+  const read = {
+    query: one.get("query_domain", text),
+    expected: one.get("expected_ip", text),
+    firstHop: one.get("first_hop_fingerprint", fingerprint),
+    attempt: one.get("attempt", count),
+    mode: one.get("mode", text),
+    runId: one.get("run_id", text),
+    shard: one.get("shard", text),
+    timing: timing(one.within("timing")),
+    observed: one.within("relay").within("bandwidth").get("observed", number),
     // More than a scan makes by far: a bound for what a damaged file may hold.
-    attempts: list(entry.attempts).slice(0, 100).map(attempt),
-    vantages: list(entry.vantages)
+    attempts: one
+      .list("attempts")
       .slice(0, 100)
-      .map((value) => {
-        const v = object(value);
-        return {
-          runId: text(v.run_id),
-          status: text(v.status) ?? "",
-          code: text(v.error_code),
-          resolved: text(v.resolved_ip),
-          latency: number(v.latency_ms),
-          timestamp: time(v.timestamp),
-        };
-      }),
+      .map((value) => attempt(value, flaws)),
+    vantages: one
+      .list("vantages")
+      .slice(0, 100)
+      .map((value) => vantage(value, flaws)),
   };
+  return { ...read, problems: flawWords(flaws, (name) => `“${name}” cannot be read.`) };
 }

@@ -14,17 +14,24 @@ import { DataError } from "./errors.js";
  * @property {Limits} limits
  * @property {boolean} immutable whether its content never changes under its name
  * @property {(text: string) => void} [onText] called with the text so far after each piece
+ * @property {string | null} [known] the `tag` of what is there already
  * @property {typeof fetch} [fetcher]
+ */
+
+/**
+ * @typedef {object} Fetched
+ * @property {string | null} text null where it is the same as what is there already
+ * @property {string} tag says whether it is the same another time
  */
 
 /**
  * Reads a file.
  * @param {URL | string} url
  * @param {Options} options
- * @returns {Promise<string>}
+ * @returns {Promise<Fetched>}
  * @throws {DataError}
  */
-export async function fetchText(url, { limits, immutable, onText, fetcher = fetch }) {
+export async function fetchFile(url, { limits, immutable, onText, known, fetcher = fetch }) {
   const abort = new AbortController();
   let late = false;
   const giveUp = () => {
@@ -41,10 +48,15 @@ export async function fetchText(url, { limits, immutable, onText, fetcher = fetc
       redirect: "follow",
     });
     checkStatus(response);
+    const said = tagOf(response);
+    if (said !== null && said === known) {
+      abort.abort();
+      return { text: null, tag: said };
+    }
     const length = Number(response.headers.get("content-length"));
     // Of a compressed answer this is the compressed length: a lower bound, which is enough here.
     if (length > limits.bytes) throw tooLarge(limits);
-    if (response.body === null) return "";
+    if (response.body === null) return { text: "", tag: said ?? "" };
     const reader = response.body.getReader();
     const decoder = new TextDecoder();
     let text = "";
@@ -62,7 +74,9 @@ export async function fetchText(url, { limits, immutable, onText, fetcher = fetc
       text += decoder.decode(value, { stream: true });
       onText?.(text);
     }
-    return text + decoder.decode();
+    text += decoder.decode();
+    const tag = said ?? digest(text);
+    return { text: tag === known ? null : text, tag };
   } catch (error) {
     if (error instanceof DataError) throw error;
     if (late) {
@@ -76,6 +90,32 @@ export async function fetchText(url, { limits, immutable, onText, fetcher = fetc
     clearTimeout(total);
     clearTimeout(idle);
   }
+}
+
+/**
+ * @param {Response} response
+ * @returns {string | null} what the server says that changes with the file
+ */
+function tagOf({ headers }) {
+  const tag = headers.get("etag");
+  if (tag !== null) return tag;
+  const [time, length] = [headers.get("last-modified"), headers.get("content-length")];
+  // A second may see two files; they have two lengths mostly, and the next check sees the rest.
+  return time === null || length === null ? null : `${time} ${length}`;
+}
+
+/**
+ * @param {string} text
+ * @returns {string} tells texts apart; no defence against somebody who wants two to be the same
+ */
+function digest(text) {
+  let [a, b] = [0x811c9dc5, 0x9e3779b9];
+  for (let i = 0; i < text.length; i += 1) {
+    const c = text.charCodeAt(i);
+    a = Math.imul(a ^ c, 0x01000193);
+    b = Math.imul(b ^ c, 0x5bd1e995) + 1;
+  }
+  return `${text.length} ${a >>> 0} ${b >>> 0}`;
 }
 
 /**

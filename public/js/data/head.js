@@ -1,6 +1,7 @@
 // The figures of a report before all of it has come: `format` and `metadata` stand first in the
 // file, so the page can show the overview while the relays are still on their way. Performs no IO.
 
+import { addsUp } from "./audit.js";
 import { checkFormat } from "./format.js";
 import { readMetadata } from "./metadata.js";
 
@@ -22,7 +23,11 @@ export function readHead(source) {
   if (end === null) return source.length < GIVE_UP ? undefined : null;
   try {
     checkFormat(JSON.parse(start[1]), "exit-validator/report");
-    return readMetadata(JSON.parse(source.slice(start[0].length, end)));
+    /** @type {import("./read.js").Flaws} */
+    const flaws = new Map();
+    const metadata = readMetadata(JSON.parse(source.slice(start[0].length, end)), flaws);
+    // Figures that are damaged are not shown before the results can be counted.
+    return flaws.size === 0 && addsUp(metadata) ? metadata : null;
   } catch {
     // The whole file's reader will say what is wrong with it.
     return null;

@@ -1,18 +1,9 @@
 // A report's `metadata`, as docs/formats/report.md has it, to the figures that the page shows.
 // Tolerates whatever is missing. Performs no IO.
 
-import {
-  count,
-  counts,
-  fingerprint,
-  list,
-  number,
-  object,
-  percent,
-  text,
-  texts,
-  time,
-} from "./read.js";
+import { count, fingerprint, flag, number, object, percent, Reading, text, time } from "./read.js";
+
+/** @import { Flaws } from "./read.js" */
 
 /** @typedef {import("./types.js").Percentiles} Percentiles */
 /** @typedef {import("./types.js").Finding} Finding */
@@ -20,7 +11,7 @@ import {
 /** @typedef {import("./types.js").Metadata} Metadata */
 
 /** The counts by status in the metadata, in the order of the format. */
-const STATUS_FIELDS = Object.freeze([
+export const STATUS_FIELDS = Object.freeze([
   "success",
   "wrong_ip",
   "dns_fail",
@@ -31,139 +22,151 @@ const STATUS_FIELDS = Object.freeze([
 ]);
 
 /**
- * @param {import("./read.js").Fields} fields of a report's metadata, or of a run in the trends
+ * @param {Reading} reading a report's metadata, or a run in the trends
  * @returns {Map<string, number>} results by status
  */
-export function statusCounts(fields) {
+export function statusCounts(reading) {
   /** @type {Map<string, number>} */
   const found = new Map();
   for (const name of STATUS_FIELDS) {
-    const n = count(fields[name]);
+    const n = reading.get(name, count);
     if (n !== null && n > 0) found.set(name, n);
   }
   return found;
 }
 
 /**
- * @param {unknown} value
+ * @param {Reading} reading
+ * @param {string} name
  * @returns {Percentiles | null}
  */
-export function percentiles(value) {
-  const p = object(value);
+export function percentiles(reading, name) {
+  const p = reading.within(name);
   const found = {
-    count: count(p.count),
-    min: number(p.min),
-    p50: number(p.p50),
-    p75: number(p.p75),
-    p90: number(p.p90),
-    p95: number(p.p95),
-    p99: number(p.p99),
-    max: number(p.max),
+    count: p.get("count", count),
+    min: p.get("min", number),
+    p50: p.get("p50", number),
+    p75: p.get("p75", number),
+    p90: p.get("p90", number),
+    p95: p.get("p95", number),
+    p99: p.get("p99", number),
+    max: p.get("max", number),
   };
   return found.p50 === null ? null : found;
 }
 
 /**
- * @param {unknown} value
+ * @param {Reading} reading
+ * @param {string} name
  * @returns {Finding[]}
  */
-function findings(value) {
-  return list(value).flatMap((item) => {
+function findings(reading, name) {
+  return reading.list(name).flatMap((item) => {
     const code = typeof item === "string" ? text(item) : text(object(item).code);
     return code === null ? [] : [{ code, message: text(object(item).message) }];
   });
 }
 
 /**
- * @param {unknown} value
- * @returns {boolean | null}
+ * @param {Reading} m
+ * @returns {Metadata["previous"]}
  */
-function flag(value) {
-  return typeof value === "boolean" ? value : null;
+function previousOf(m) {
+  const previous = m.within("previous").within("report");
+  const timestamp = previous.get("timestamp", time);
+  if (timestamp === null) return null;
+  return {
+    timestamp,
+    total: previous.get("total_relays", count),
+    dnsRate: previous.get("dns_success_rate_percent", percent),
+  };
+}
+
+/**
+ * @param {Reading} publish
+ * @returns {Metadata["publish"]}
+ */
+function publishOf(publish) {
+  const zone = publish.within("zone_check");
+  const good = publish.within("known_good");
+  const ok = zone.get("ok", flag);
+  const known = good.get("fingerprint", fingerprint);
+  return {
+    allowed: publish.get("allowed", flag),
+    forced: publish.get("forced", flag) === true,
+    reasons: findings(publish, "reasons"),
+    notes: findings(publish, "notes"),
+    zoneCheck: ok === null ? null : { ok, error: zone.get("error", text) },
+    knownGood: known === null ? null : { fingerprint: known, status: good.get("status", text) },
+  };
+}
+
+/**
+ * @param {unknown} item
+ * @param {Flaws} flaws
+ * @returns {Input}
+ */
+function inputOf(item, flaws) {
+  const input = new Reading(item, flaws, "inputs.");
+  return {
+    name: input.get("name", text),
+    runId: input.get("run_id", text),
+    shard: input.get("shard", text),
+    complete: input.get("complete", flag),
+    reason: input.get("incomplete_reason", text),
+    exits: input.get("exits_in_consensus", count),
+    selected: input.get("selected", count),
+    results: input.get("results", count),
+  };
 }
 
 /**
  * @param {unknown} value the report's `metadata`
+ * @param {Flaws} flaws what could not be read is added
  * @returns {Metadata}
  */
-export function readMetadata(value) {
-  const m = object(value);
-  const selection = object(m.selection);
-  const bandwidth = object(m.bandwidth);
-  const previous = object(object(m.previous).report);
-  const publish = object(m.publish);
+export function readMetadata(value, flaws) {
+  const m = new Reading(value, flaws, "");
+  const selection = m.within("selection");
+  const bandwidth = m.within("bandwidth");
   return {
-    timestamp: time(m.timestamp),
-    started: time(m.started),
-    durationSeconds: number(m.duration_seconds),
-    consensusValidAfter: time(m.consensus_valid_after),
-    runId: text(m.run_id),
-    mode: text(m.mode),
-    domain: text(m.domain),
-    expectedIp: text(m.expected_ip),
-    filter: text(selection.filter),
-    country: text(selection.country),
-    total: count(m.total_relays),
+    timestamp: m.get("timestamp", time),
+    started: m.get("started", time),
+    durationSeconds: m.get("duration_seconds", number),
+    consensusValidAfter: m.get("consensus_valid_after", time),
+    runId: m.get("run_id", text),
+    mode: m.get("mode", text),
+    domain: m.get("domain", text),
+    expectedIp: m.get("expected_ip", text),
+    filter: selection.get("filter", text),
+    country: selection.get("country", text),
+    total: m.get("total_relays", count),
     statuses: statusCounts(m),
-    tested: count(m.tested),
-    successRate: percent(m.success_rate_percent),
-    dnsRate: percent(m.dns_success_rate_percent),
-    reachRate: percent(m.reachability_rate_percent),
-    unconfirmed: count(m.unconfirmed) ?? 0,
-    notReached: count(m.not_reached) ?? 0,
-    states: counts(m.states),
-    codes: counts(m.error_codes),
-    blames: counts(m.blames),
-    resolve: percentiles(m.resolve_ms),
-    circuit: percentiles(m.circuit_ms),
-    failingPercent: percent(bandwidth.failing_percent),
-    unreachedPercent: percent(bandwidth.unreached_percent),
-    previous:
-      time(previous.timestamp) === null
-        ? null
-        : {
-            timestamp: time(previous.timestamp),
-            total: count(previous.total_relays),
-            dnsRate: percent(previous.dns_success_rate_percent),
-          },
-    publish: {
-      allowed: flag(publish.allowed),
-      forced: publish.forced === true,
-      reasons: findings(publish.reasons),
-      notes: findings(publish.notes),
-      zoneCheck:
-        flag(object(publish.zone_check).ok) === null
-          ? null
-          : {
-              ok: flag(object(publish.zone_check).ok),
-              error: text(object(publish.zone_check).error),
-            },
-      knownGood:
-        fingerprint(object(publish.known_good).fingerprint) === null
-          ? null
-          : {
-              fingerprint: fingerprint(object(publish.known_good).fingerprint),
-              status: text(object(publish.known_good).status),
-            },
-    },
-    disagreements: count(object(m.disagreements).dns) ?? 0,
-    rejected: count(object(m.rejected).total) ?? 0,
-    missingShards: list(object(m.shards).missing).flatMap((shard) => count(shard) ?? []),
-    inputs: list(m.inputs).map((item) => {
-      const input = object(item);
-      return {
-        name: text(input.name),
-        runId: text(input.run_id),
-        shard: text(input.shard),
-        complete: flag(input.complete),
-        reason: text(input.incomplete_reason),
-        exits: count(input.exits_in_consensus),
-        selected: count(input.selected),
-        results: count(input.results),
-      };
-    }),
-    torVersions: texts(m.tor_versions),
-    scannerVersions: texts(m.scanner_versions),
-    aggregateVersion: text(m.aggregate_version),
+    tested: m.get("tested", count),
+    successRate: m.get("success_rate_percent", percent),
+    dnsRate: m.get("dns_success_rate_percent", percent),
+    reachRate: m.get("reachability_rate_percent", percent),
+    badExits: m.get("bad_exits", count) ?? 0,
+    unconfirmed: m.get("unconfirmed", count) ?? 0,
+    notReached: m.get("not_reached", count) ?? 0,
+    states: m.counts("states"),
+    codes: m.counts("error_codes"),
+    blames: m.counts("blames"),
+    resolve: percentiles(m, "resolve_ms"),
+    circuit: percentiles(m, "circuit_ms"),
+    failingPercent: bandwidth.get("failing_percent", percent),
+    unreachedPercent: bandwidth.get("unreached_percent", percent),
+    previous: previousOf(m),
+    publish: publishOf(m.within("publish")),
+    disagreements: m.within("disagreements").get("dns", count) ?? 0,
+    rejected: m.within("rejected").get("total", count) ?? 0,
+    missingShards: m
+      .within("shards")
+      .list("missing")
+      .flatMap((shard) => count(shard) ?? []),
+    inputs: m.list("inputs").map((item) => inputOf(item, flaws)),
+    torVersions: m.texts("tor_versions"),
+    scannerVersions: m.texts("scanner_versions"),
+    aggregateVersion: m.get("aggregate_version", text),
   };
 }

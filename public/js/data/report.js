@@ -1,24 +1,24 @@
 // A report as docs/formats/report.md has it, to the relays that the page shows. Tolerates whatever
 // is missing or of the wrong type, and says so. Performs no IO.
 
+import { audit, recounted } from "./audit.js";
 import { parse } from "./format.js";
 import { readMetadata } from "./metadata.js";
 import {
   count,
-  counts as countsOf,
   fingerprint,
+  flag,
+  flawWords,
   isObject,
   list,
   number,
-  object,
   percent,
+  Reading,
   text,
-  texts,
   time,
 } from "./read.js";
 
-/** @import { Metadata } from "./metadata.js" */
-/** @import { Fields } from "./read.js" */
+/** @import { Fields, Flaws } from "./read.js" */
 
 /** @typedef {import("./types.js").Relay} Relay */
 /** @typedef {import("./types.js").Absent} Absent */
@@ -42,145 +42,127 @@ export function readReport(source) {
   if (!isObject(document.metadata)) problems.push("The run’s own figures (metadata) are missing.");
   if (!Array.isArray(document.results)) problems.push("The list of relays (results) is missing.");
   const entries = list(document.results);
-  /** @type {Relay[]} */
-  const relays = [];
-  let strangeRelays = 0;
-  for (const entry of entries) {
-    if (!isObject(entry)) continue;
-    const relay = readRelay(entry);
-    if (!relay.valid || relay.status === "") strangeRelays += 1;
-    relays.push(relay);
-  }
+  const readable = entries.filter(isObject);
+  /** @type {Flaws} */
+  const relayFlaws = new Map();
+  const relays = readable.map((entry) => readRelay(entry, relayFlaws));
+  const strange = relays.filter((relay) => !relay.valid || relay.status === "").length;
   const dropped = entries.length - relays.length;
   if (dropped > 0) problems.push(`Entries of the list of relays that are none: ${dropped}.`);
-  if (strangeRelays > 0) {
-    problems.push(`Relays without a fingerprint or without a status: ${strangeRelays}.`);
-  }
+  if (strange > 0) problems.push(`Relays without a fingerprint or without a status: ${strange}.`);
+  /** @type {Flaws} */
+  const flaws = new Map();
+  const metadata = readMetadata(document.metadata, flaws);
+  /** @type {Flaws} */
+  const absentFlaws = new Map();
+  const absent = list(document.absent)
+    .filter(isObject)
+    .map((entry) => readAbsent(entry, absentFlaws));
+  problems.push(
+    ...flawWords(flaws, (name) => `“${name}” of the run’s own figures cannot be read.`),
+    ...flawWords(relayFlaws, (name, n) => `“${name}” cannot be read for ${n} relays.`),
+    ...flawWords(absentFlaws, (name, n) => `“${name}” cannot be read for ${n} absent relays.`),
+  );
+  const found = audit(metadata, relays, flaws);
+  problems.push(...found.problems);
   return {
-    metadata: completed(readMetadata(document.metadata), relays),
+    metadata: recounted(metadata, relays, found.wrong),
     relays,
-    absent: list(document.absent).filter(isObject).map(readAbsent),
+    absent,
     older: document.format === undefined,
     problems,
   };
 }
 
 /**
- * @param {unknown} value
+ * @param {Reading} reading of a relay's entry
  * @returns {{fingerprint: string, valid: boolean}}
  */
-function identity(value) {
+function identity({ fields: { exit_fingerprint: value } }) {
   const found = fingerprint(value);
   return { fingerprint: found ?? text(value) ?? "", valid: found !== null };
 }
 
+/** The characters of `recent`. */
+const MARKS = /^[swdtcexSWDTCEX.]*$/;
+
 /**
- * @param {unknown} value
+ * @param {Reading} reading
  * @returns {string} `recent`, at most so long and of its own characters only
  */
-function recentMarks(value) {
-  const found = text(value);
+function recentMarks(reading) {
+  const found = reading.get("recent", text);
   if (found === null) return "";
+  if (!MARKS.test(found)) reading.note("recent");
   return found.slice(-RECENT_RUNS).replace(/[^a-zA-Z.]/g, "?");
 }
 
 /**
+ * @param {unknown} value
+ * @returns {string | null} two lower-case letters
+ */
+function countryCode(value) {
+  return typeof value === "string" && /^[a-z]{2}$/i.test(value) ? value.toLowerCase() : null;
+}
+
+/**
  * @param {Fields} entry
+ * @param {Flaws} flaws
  * @returns {Relay}
  */
-function readRelay(entry) {
-  const info = object(entry.relay);
-  const ipv6 = object(info.ipv6);
-  const country = text(info.country);
-  const flags = texts(info.flags);
+function readRelay(entry, flaws) {
+  const relay = new Reading(entry, flaws);
+  const info = relay.within("relay");
+  const ipv6 = info.within("ipv6");
+  const flags = info.texts("flags");
   return {
-    ...identity(entry.exit_fingerprint),
-    nickname: text(entry.exit_nickname) ?? "",
-    address: text(entry.exit_address) ?? "",
-    status: text(entry.status) ?? "",
-    code: text(entry.error_code),
-    blame: text(entry.blame),
-    error: text(entry.error),
-    state: text(entry.state),
-    provisional: entry.provisional === true,
-    latency: number(entry.latency_ms),
-    resolved: text(entry.resolved_ip),
-    failures: count(entry.consecutive_failures) ?? 0,
-    failingSince: time(entry.failing_since),
-    lastSuccess: time(entry.last_success),
-    unreachableRuns: count(entry.unreachable_runs) ?? 0,
-    recent: recentMarks(entry.recent),
-    rate7: percent(entry.dns_success_rate_7d_percent),
-    rate30: percent(entry.dns_success_rate_30d_percent),
-    operator: text(entry.operator) ?? "",
+    ...identity(relay),
+    nickname: relay.get("exit_nickname", text) ?? "",
+    address: relay.get("exit_address", text) ?? "",
+    status: relay.get("status", text) ?? "",
+    code: relay.get("error_code", text),
+    blame: relay.get("blame", text),
+    error: relay.get("error", text),
+    state: relay.get("state", text),
+    provisional: relay.get("provisional", flag) === true,
+    latency: relay.get("latency_ms", number),
+    resolved: relay.get("resolved_ip", text),
+    failures: relay.get("consecutive_failures", count) ?? 0,
+    failingSince: relay.get("failing_since", time),
+    lastSuccess: relay.get("last_success", time),
+    unreachableRuns: relay.get("unreachable_runs", count) ?? 0,
+    recent: recentMarks(relay),
+    rate7: relay.get("dns_success_rate_7d_percent", percent),
+    rate30: relay.get("dns_success_rate_30d_percent", percent),
+    operator: relay.get("operator", text) ?? "",
     flags: flags.length === 0 ? NO_TEXTS : flags,
-    contact: text(info.contact),
-    platform: text(info.platform),
-    weight: number(object(info.bandwidth).consensus_weight),
-    ipv6: text(ipv6.address),
-    ipv6Exit: typeof ipv6.exit === "boolean" ? ipv6.exit : null,
-    country: country !== null && /^[a-z]{2}$/i.test(country) ? country.toLowerCase() : null,
-    timestamp: time(entry.timestamp),
+    contact: info.get("contact", text),
+    platform: info.get("platform", text),
+    weight: info.within("bandwidth").get("consensus_weight", number),
+    ipv6: ipv6.get("address", text),
+    ipv6Exit: ipv6.get("exit", flag),
+    country: info.get("country", countryCode),
+    timestamp: relay.get("timestamp", time),
     raw: entry,
   };
 }
 
 /**
  * @param {Fields} entry
+ * @param {Flaws} flaws
  * @returns {Absent}
  */
-function readAbsent(entry) {
+function readAbsent(entry, flaws) {
+  const relay = new Reading(entry, flaws);
   return {
-    ...identity(entry.exit_fingerprint),
-    nickname: text(entry.exit_nickname) ?? "",
-    address: text(entry.exit_address) ?? "",
-    state: text(entry.state),
-    lastSeen: time(entry.last_seen),
-    failures: count(entry.consecutive_failures) ?? 0,
-    failingSince: time(entry.failing_since),
-    lastSuccess: time(entry.last_success),
-    recent: recentMarks(entry.recent),
-  };
-}
-
-/**
- * The metadata with what can be counted from the relays where the report does not say it: older
- * reports lack most of it, damaged ones all.
- * @param {Metadata} metadata
- * @param {readonly Relay[]} relays
- * @returns {Metadata}
- */
-function completed(metadata, relays) {
-  if (relays.length === 0) return metadata;
-  const by = (/** @type {(relay: Relay) => string | null} */ field) => {
-    /** @type {Record<string, number>} */
-    const found = Object.create(null);
-    for (const relay of relays) {
-      const key = relay.status === "success" ? null : field(relay);
-      if (key !== null && key !== "") found[key] = (found[key] ?? 0) + 1;
-    }
-    return countsOf(found);
-  };
-  const statuses = metadata.statuses.size > 0 ? metadata.statuses : by((relay) => relay.status);
-  const success =
-    statuses.get("success") ?? relays.filter((relay) => relay.status === "success").length;
-  if (success > 0) statuses.set("success", success);
-  const failing =
-    (statuses.get("wrong_ip") ?? 0) +
-    (statuses.get("dns_fail") ?? 0) +
-    (statuses.get("timeout") ?? 0);
-  const total = metadata.total ?? relays.length;
-  const tested = metadata.tested ?? success + failing;
-  const rate = (/** @type {number} */ part, /** @type {number} */ whole) =>
-    whole === 0 ? null : Math.floor((part / whole) * 100_000) / 1000;
-  return {
-    ...metadata,
-    statuses,
-    total,
-    tested,
-    dnsRate: metadata.dnsRate ?? rate(success, tested),
-    reachRate: metadata.reachRate ?? rate(tested, total),
-    codes: metadata.codes.size > 0 ? metadata.codes : by((relay) => relay.code),
-    blames: metadata.blames.size > 0 ? metadata.blames : by((relay) => relay.blame),
+    ...identity(relay),
+    nickname: relay.get("exit_nickname", text) ?? "",
+    address: relay.get("exit_address", text) ?? "",
+    state: relay.get("state", text),
+    lastSeen: relay.get("last_seen", time),
+    failures: relay.get("consecutive_failures", count) ?? 0,
+    failingSince: relay.get("failing_since", time),
+    lastSuccess: relay.get("last_success", time),
+    recent: recentMarks(relay),
   };
 }

@@ -14,14 +14,17 @@ import { dataError } from "./errors.js";
  * @template T
  */
 export class Resource {
-  /** @type {() => Promise<T>} */
+  /** @type {(ifNew: boolean) => Promise<T | null>} */
   #load;
   /** @type {Set<() => void>} */
   #listeners = new Set();
   /** @type {Promise<void> | null} */
   #pending = null;
 
-  /** @param {() => Promise<T>} load */
+  /**
+   * @param {(ifNew: boolean) => Promise<T | null>} load null where it is as it was, which only
+   *   `ifNew` allows
+   */
   constructor(load) {
     this.#load = load;
     /** @type {State} */
@@ -30,6 +33,12 @@ export class Resource {
     this.value = null;
     /** @type {import("./errors.js").DataError | null} */
     this.error = null;
+    /** When the server last said that this is what it has, milliseconds. @type {number | null} */
+    this.confirmed = null;
+    /** Whether it is being asked for quietly. */
+    this.asking = false;
+    /** Why it could not be asked for the last time. @type {import("./errors.js").DataError | null} */
+    this.missed = null;
   }
 
   /**
@@ -51,15 +60,48 @@ export class Resource {
     return this.#pending;
   }
 
+  /**
+   * Asks whether there is a newer one, quietly: what is shown, also of a failure, stays until there
+   * is.
+   * @returns {Promise<void>} never rejects
+   */
+  refresh() {
+    if (this.state === "idle") return this.reload();
+    this.#pending ??= this.#ask().finally(() => {
+      this.#pending = null;
+    });
+    return this.#pending;
+  }
+
+  async #ask() {
+    this.asking = true;
+    try {
+      this.#has(await this.#load(this.value !== null));
+    } catch (error) {
+      this.missed = dataError(error);
+    }
+    this.asking = false;
+    this.changed();
+  }
+
+  /** @param {T | null} value null for the one that is there */
+  #has(value) {
+    this.value = value ?? this.value;
+    this.state = "ready";
+    this.error = null;
+    this.missed = null;
+    this.confirmed = Date.now();
+  }
+
   async #run() {
     this.state = "loading";
     this.error = null;
     this.changed();
     try {
-      this.value = await this.#load();
-      this.state = "ready";
+      this.#has(await this.#load(false));
     } catch (error) {
       this.error = dataError(error);
+      this.missed = this.error;
       this.state = "failed";
     }
     this.changed();

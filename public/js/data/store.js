@@ -1,7 +1,7 @@
 // Every file that the page shows, each loaded at most once at a time and told to all who show it.
 
 import { DataError } from "./errors.js";
-import { fetchText } from "./fetch.js";
+import { fetchFile } from "./fetch.js";
 import { readFiles } from "./files.js";
 import { readHead } from "./head.js";
 import { FILES, isReportName, LATEST, REPORT_LIMITS, SIDE_LIMITS, TRENDS } from "./names.js";
@@ -12,8 +12,8 @@ import { readTrends } from "./trends.js";
 /** @import { Limits } from "./fetch.js" */
 /** @import { Metadata } from "./metadata.js" */
 /** @import { Report } from "./report.js" */
-/** @import { Run } from "./trends.js" */
-/** @import { ListedFile } from "./files.js" */
+/** @import { Run, Trends } from "./trends.js" */
+/** @import { FileList, ListedFile } from "./files.js" */
 
 /** What it means that a file is not there, by its name. @type {Readonly<Record<string, string>>} */
 const NOT_THERE = Object.freeze({
@@ -27,25 +27,62 @@ const NOT_THERE = Object.freeze({
 const KEPT_REPORTS = 3;
 
 /**
- * A file's text.
- * @param {string} name
- * @param {URL} base
- * @param {{limits: Limits, onText?: (text: string) => void}} how
- * @returns {Promise<string>}
- * @throws {DataError}
+ * A file of ours: its text, and what tells it from another.
  */
-async function load(name, base, how) {
-  // Only names of ours are ever asked for, whatever the address of this page says.
-  if (!Object.hasOwn(NOT_THERE, name) && !isReportName(name)) {
-    throw new DataError("missing", "No report can have this name.");
+class Source {
+  /** @type {string | null} */
+  #tag = null;
+
+  /**
+   * @param {string} name
+   * @param {URL} base
+   * @param {Limits} limits
+   */
+  constructor(name, base, limits) {
+    this.name = name;
+    this.base = base;
+    this.limits = limits;
   }
-  try {
-    return await fetchText(new URL(name, base), { ...how, immutable: isReportName(name) });
-  } catch (error) {
-    if (error instanceof DataError && error.why === "missing" && Object.hasOwn(NOT_THERE, name)) {
-      throw new DataError("missing", NOT_THERE[name]);
+
+  /**
+   * @template T
+   * @param {boolean} ifNew
+   * @param {(text: string) => T} read
+   * @param {(text: string) => void} [onText]
+   * @returns {Promise<T | null>} null where it is as it was, which only `ifNew` allows
+   * @throws {DataError}
+   */
+  async load(ifNew, read, onText) {
+    const { name } = this;
+    // Only names of ours are ever asked for, whatever the address of this page says.
+    if (!Object.hasOwn(NOT_THERE, name) && !isReportName(name)) {
+      throw new DataError("missing", "No report can have this name.");
     }
-    throw error;
+    const { text, tag } = await this.#fetch(ifNew ? this.#tag : null, onText);
+    if (text === null) return null;
+    const value = read(text);
+    // Only of what could be read: a damaged file is read again.
+    this.#tag = tag;
+    return value;
+  }
+
+  /**
+   * @param {string | null} known
+   * @param {((text: string) => void) | undefined} onText
+   * @returns {Promise<import("./fetch.js").Fetched>}
+   * @throws {DataError}
+   */
+  async #fetch(known, onText) {
+    const { name, limits } = this;
+    const immutable = isReportName(name);
+    try {
+      return await fetchFile(new URL(name, this.base), { limits, immutable, known, onText });
+    } catch (error) {
+      if (error instanceof DataError && error.why === "missing" && Object.hasOwn(NOT_THERE, name)) {
+        throw new DataError("missing", NOT_THERE[name]);
+      }
+      throw error;
+    }
   }
 }
 
@@ -56,24 +93,21 @@ export class ReportResource extends Resource {
    * @param {URL} base
    */
   constructor(name, base) {
-    super(async () => {
+    const source = new Source(name, base, REPORT_LIMITS);
+    super(async (ifNew) => {
       // Only the first time: afterwards there is a whole report to show meanwhile.
       let wanted = this.value === null;
-      const source = await load(name, base, {
-        limits: REPORT_LIMITS,
-        onText: (text) => {
-          if (!wanted) return;
-          const head = readHead(text);
-          if (head === undefined) return;
-          wanted = false;
-          if (head !== null) {
-            this.head = head;
-            this.changed();
-          }
-        },
+      const report = await source.load(ifNew, readReport, (text) => {
+        if (!wanted) return;
+        const head = readHead(text);
+        if (head === undefined) return;
+        wanted = false;
+        if (head !== null) {
+          this.head = head;
+          this.changed();
+        }
       });
-      const report = readReport(source);
-      this.head = report.metadata;
+      if (report !== null) this.head = report.metadata;
       return report;
     });
     this.name = name;
@@ -87,16 +121,24 @@ export class Store {
   constructor(base) {
     this.base = base;
     this.latest = new ReportResource(LATEST, base);
-    /** @type {Resource<Run[]>} */
-    this.trends = new Resource(async () =>
-      readTrends(await load(TRENDS, base, { limits: SIDE_LIMITS })),
-    );
-    /** @type {Resource<ListedFile[]>} */
-    this.files = new Resource(async () =>
-      readFiles(await load(FILES, base, { limits: SIDE_LIMITS })),
-    );
+    const trends = new Source(TRENDS, base, SIDE_LIMITS);
+    /** @type {Resource<Trends>} */
+    this.trends = new Resource((ifNew) => trends.load(ifNew, readTrends));
+    const files = new Source(FILES, base, SIDE_LIMITS);
+    /** @type {Resource<FileList>} */
+    this.files = new Resource((ifNew) => files.load(ifNew, readFiles));
     /** @type {Map<string, ReportResource>} */
     this.earlier = new Map();
+  }
+
+  /** @returns {readonly Run[] | null} oldest first; null while they are not there */
+  get runs() {
+    return this.trends.value?.runs ?? null;
+  }
+
+  /** @returns {readonly ListedFile[] | null} newest first; null while the list is not there */
+  get listed() {
+    return this.files.value?.files ?? null;
   }
 
   /**
@@ -116,6 +158,17 @@ export class Store {
       this.earlier.delete(old);
     }
     return resource;
+  }
+
+  /**
+   * Asks for newer files, quietly. An earlier report never changes: only one that did not come is
+   * asked for.
+   * @returns {Promise<void>}
+   */
+  async refresh() {
+    const lost = [...this.earlier.values()].filter((report) => report.state === "failed");
+    const all = [this.latest, this.trends, this.files, ...lost];
+    await Promise.all(all.map((resource) => resource.refresh()));
   }
 
   /**

@@ -52,6 +52,8 @@ export interface Metadata {
   successRate: number | null;
   dnsRate: number | null;
   reachRate: number | null;
+  /** Relays with the BadExit flag, which the rates and the shares of the weight leave out. */
+  badExits: number;
   unconfirmed: number;
   notReached: number;
   states: Map<string, number>;
@@ -219,6 +221,8 @@ export interface Details {
   observed: number | null;
   attempts: Attempt[];
   vantages: Vantage[];
+  /** What is missing or damaged, a sentence each. */
+  problems: readonly string[];
 }
 
 /** The figures of one run. */
@@ -242,7 +246,22 @@ export interface Run {
   circuit: Percentiles | null;
 }
 
+export interface Trends {
+  /** Oldest first. */
+  runs: readonly Run[];
+  /** What is missing or damaged, a sentence each. */
+  problems: readonly string[];
+}
+
+export interface FileList {
+  /** Newest first. */
+  files: readonly ListedFile[];
+  /** What is missing or damaged, a sentence each. */
+  problems: readonly string[];
+}
+
 export interface ListedReport {
+  runId: string | null;
   total: number | null;
   dnsRate: number | null;
   published: boolean;

@@ -18,19 +18,21 @@ import { FAILING } from "../words.js";
  * @returns {Cause[]} those that count against the DNS first, then the most frequent
  */
 export function byCause(relays) {
-  /** @type {Map<string | null, Cause>} */
+  /** @type {Map<string, Cause>} */
   const found = new Map();
   for (const relay of relays) {
     if (relay.status === "success") continue;
-    let cause = found.get(relay.code);
+    const counts = FAILING.includes(relay.status);
+    // One code with statuses of both kinds is two causes: those that count add up to all that fail.
+    const key = `${counts} ${relay.code === null ? "" : `+${relay.code}`}`;
+    let cause = found.get(key);
     if (cause === undefined) {
-      cause = { code: relay.code, relays: 0, weight: 0, statuses: new Map(), counts: false };
-      found.set(relay.code, cause);
+      cause = { code: relay.code, relays: 0, weight: 0, statuses: new Map(), counts };
+      found.set(key, cause);
     }
     cause.relays += 1;
     cause.weight += relay.weight ?? 0;
     cause.statuses.set(relay.status, (cause.statuses.get(relay.status) ?? 0) + 1);
-    if (FAILING.includes(relay.status)) cause.counts = true;
   }
   return [...found.values()].sort(
     (a, b) => Number(b.counts) - Number(a.counts) || b.relays - a.relays,

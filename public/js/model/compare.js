@@ -13,7 +13,8 @@ import { FAILING } from "../words.js";
 
 /**
  * @typedef {object} Comparison
- * @property {Change[]} failing newly: failed now, and not before
+ * @property {Change[]} failing newly: failed now, and not before; all failures here are confirmed
+ * @property {Change[]} unconfirmed failed now, as one attempt saw it that the run could not repeat
  * @property {Change[]} recovered failed before, works now
  * @property {Change[]} still failed before and now
  * @property {Change[]} unclear failed before, and could not be tested now
@@ -23,10 +24,10 @@ import { FAILING } from "../words.js";
 
 /**
  * @param {Relay} relay
- * @returns {boolean}
+ * @returns {boolean} whether it is a fact that its DNS failed
  */
 function fails(relay) {
-  return FAILING.includes(relay.status);
+  return FAILING.includes(relay.status) && !relay.provisional;
 }
 
 /**
@@ -47,7 +48,15 @@ export function compare(before, after) {
   const earlier = new Map();
   for (const relay of before) if (relay.valid) earlier.set(relay.fingerprint, relay);
   /** @type {Comparison} */
-  const found = { failing: [], recovered: [], still: [], unclear: [], gone: [], added: [] };
+  const found = {
+    failing: [],
+    recovered: [],
+    still: [],
+    unconfirmed: [],
+    unclear: [],
+    gone: [],
+    added: [],
+  };
   /** @type {Set<string>} */
   const seen = new Set();
   for (const relay of after) {
@@ -56,7 +65,8 @@ export function compare(before, after) {
     const old = earlier.get(relay.fingerprint) ?? null;
     const change = { before: old, after: relay };
     if (old === null) found.added.push(change);
-    if (fails(relay)) (old !== null && fails(old) ? found.still : found.failing).push(change);
+    if (FAILING.includes(relay.status) && relay.provisional) found.unconfirmed.push(change);
+    else if (fails(relay)) (old !== null && fails(old) ? found.still : found.failing).push(change);
     else if (old !== null && fails(old)) {
       (relay.status === "success" ? found.recovered : found.unclear).push(change);
     }

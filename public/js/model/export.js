@@ -65,20 +65,38 @@ export function toCsv(relays) {
 }
 
 /**
+ * What a JSON has of a relay whose own entry cannot be written: a hostile file may nest its values
+ * deeper than a writer can go, though a reader could.
+ * @param {Relay} relay
+ * @returns {string}
+ */
+function withoutDepths(relay) {
+  const fields = Object.fromEntries(COLUMNS.map(([name, get]) => [name, get(relay)]));
+  return JSON.stringify({ ...fields, left_out: "what is nested too deeply to be written" });
+}
+
+/**
  * @param {readonly Relay[]} relays
  * @param {Metadata} metadata
  * @param {Readonly<Record<string, string>>} choice the filters and the order, as in the address
- * @returns {string} the report's own entries
+ * @returns {{text: string, cut: number}} the report's own entries; and how many of them are not
+ *   whole, as they are nested too deeply
  */
 export function toJson(relays, metadata, choice) {
-  return `${JSON.stringify(
-    {
-      report: { timestamp: iso(metadata.timestamp), run_id: metadata.runId },
-      choice,
-      count: relays.length,
-      results: relays.map((relay) => relay.raw),
-    },
-    null,
-    1,
-  )}\n`;
+  let cut = 0;
+  const entries = relays.map((relay) => {
+    try {
+      return JSON.stringify(relay.raw);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      cut += 1;
+      return withoutDepths(relay);
+    }
+  });
+  const head = JSON.stringify({
+    report: { timestamp: iso(metadata.timestamp), run_id: metadata.runId },
+    choice,
+    count: relays.length,
+  });
+  return { text: `${head.slice(0, -1)},"results":[\n${entries.join(",\n")}\n]}\n`, cut };
 }

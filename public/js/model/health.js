@@ -1,10 +1,12 @@
 // Is the network's DNS healthy, and are these figures fit to tell? Performs no IO.
 
 import { FAILING } from "../words.js";
+import { FUTURE_MS, untilNow } from "./runs.js";
 
 /** @import { Metadata } from "../data/metadata.js" */
 /** @import { Run } from "../data/trends.js" */
 /** @import { ListedFile } from "../data/files.js" */
+/** @import { Relay } from "../data/report.js" */
 
 /**
  * The levels: at most so many percent of the relays tested, and of the bandwidth, fail. An exit
@@ -15,8 +17,8 @@ export const LEVELS = Object.freeze({ good: 2, fair: 5 });
 /** Without trends and without a previous report: four runs a day. */
 const USUAL_INTERVAL_MS = 6 * 3600 * 1000;
 
-/** How far a report may be in the future, as the publish gate has it. */
-const FUTURE_MS = 3600 * 1000;
+/** Runs are never further apart. */
+const LONGEST_MS = 31 * 24 * 3600 * 1000;
 
 /**
  * @param {Metadata} metadata
@@ -35,6 +37,25 @@ export function level(metadata) {
  */
 export function failing(statuses) {
   return FAILING.reduce((sum, status) => sum + (statuses.get(status) ?? 0), 0);
+}
+
+/** A failure that the run ended before it could confirm. */
+export const UNCONFIRMED = "unconfirmed";
+
+/**
+ * The relays whose DNS failed, by state; each is counted once, so that the parts are the whole.
+ * @param {readonly Relay[]} relays
+ * @returns {Map<string | null, number>} by state, those that are not confirmed apart; the most first
+ */
+export function failingStates(relays) {
+  /** @type {Map<string | null, number>} */
+  const found = new Map();
+  for (const relay of relays) {
+    if (!FAILING.includes(relay.status)) continue;
+    const key = relay.provisional ? UNCONFIRMED : relay.state;
+    found.set(key, (found.get(key) ?? 0) + 1);
+  }
+  return new Map([...found].sort((a, b) => b[1] - a[1]));
 }
 
 /**
@@ -62,8 +83,9 @@ export function interval(runs, metadata) {
 /**
  * How old the figures are.
  * @typedef {object} Age
- * @property {"fresh" | "stale" | "future" | "unknown"} state stale: a run and the next one are
- *   missing
+ * @property {"fresh" | "stale" | "unasked" | "future" | "unknown"} state stale: a run and the next one
+ *   are missing, by the word of the server; unasked: it could be, and the server has not been asked
+ *   since
  * @property {number | null} ms
  * @property {number} everyMs how far apart the runs are
  */
@@ -72,15 +94,20 @@ export function interval(runs, metadata) {
  * @param {Metadata} metadata
  * @param {readonly Run[] | null} runs
  * @param {number} now milliseconds
+ * @param {number | null} confirmed when the server said that there is nothing newer
  * @returns {Age}
  */
-export function age(metadata, runs, now) {
-  // Runs of a few minutes' distance are a test's: half an hour is never stale.
-  const everyMs = Math.max(interval(runs, metadata), 15 * 60 * 1000);
+export function age(metadata, runs, now, confirmed) {
+  const past = runs === null ? null : untilNow(runs, now).runs;
+  // Runs of a few minutes' distance are a test's: half an hour is never stale. A distance of months
+  // is a wrong clock's.
+  const everyMs = Math.min(Math.max(interval(past, metadata), 15 * 60 * 1000), LONGEST_MS);
   if (metadata.timestamp === null) return { state: "unknown", ms: null, everyMs };
   const ms = now - metadata.timestamp;
   if (ms < -FUTURE_MS) return { state: "future", ms, everyMs };
-  return { state: ms > 2 * everyMs ? "stale" : "fresh", ms: Math.max(ms, 0), everyMs };
+  const due = metadata.timestamp + 2 * everyMs;
+  const late = (confirmed ?? 0) > due ? "stale" : "unasked";
+  return { state: now > due ? late : "fresh", ms: Math.max(ms, 0), everyMs };
 }
 
 /**

@@ -1,7 +1,6 @@
-// Failing relays by who can repair them, and the words to tell them. Performs no IO.
+// Failing relays by who can repair them. Performs no IO.
 
-import { causeWords, FAILING, statusWords } from "../words.js";
-import { visible } from "./text.js";
+import { FAILING } from "../words.js";
 
 /** @import { Relay } from "../data/report.js" */
 
@@ -73,81 +72,4 @@ function keyOf(relay, by) {
   if (by === "address") return relay.address;
   // Reports from before there were operators have none.
   return relay.operator !== "" ? relay.operator : `relay:${relay.fingerprint}`;
-}
-
-/**
- * An e-mail address that is one and nothing else: no display name, no comment, no quoting, ASCII
- * only. Stricter than RFC 5321, so that what is copied goes to nobody else.
- * @param {string} text
- * @returns {boolean}
- */
-export function isMailAddress(text) {
-  return (
-    text.length <= 200 &&
-    /^[a-z0-9][a-z0-9._+-]{0,63}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,24}$/i.test(
-      text,
-    )
-  );
-}
-
-/** How many relays a mail names. */
-const MAIL_RELAYS = 50;
-
-/**
- * The text of a mail to an operator. What strangers wrote is in it in a visible form only.
- * @param {readonly Relay[]} failing
- * @param {number} timestamp of the report, milliseconds
- * @param {(relay: Relay) => string | null} link to a relay's page
- * @returns {{subject: string, body: string}}
- */
-export function mail(failing, timestamp, link) {
-  const day = (/** @type {number} */ ms) =>
-    `${new Date(ms).toISOString().slice(0, 16).replace("T", " ")} UTC`;
-  const many = failing.length > 1;
-  /** @type {string[]} */
-  const lines = [
-    "Hello,",
-    "",
-    `a test of all Tor exits found that ${many ? `${failing.length} of your exit relays` : "your exit relay"} cannot resolve names as ${many ? "they" : "it"} should. Connections through ${many ? "them" : "it"} fail for the people who use Tor.`,
-    "",
-    `Seen on ${day(timestamp)}:`,
-    "",
-  ];
-  for (const relay of failing.slice(0, MAIL_RELAYS)) {
-    const cause =
-      relay.code === null ? statusWords(relay.status).label : causeWords(relay.code).label;
-    lines.push(
-      `* ${visible(relay.nickname, 40)} (${visible(relay.fingerprint, 60)}) at ${visible(relay.address, 60)}`,
-    );
-    lines.push(
-      `  ${visible(cause, 100)}${relay.code === null ? "" : ` [${visible(relay.code, 60)}]`}`,
-    );
-    if (relay.failingSince !== null && relay.failures > 1) {
-      lines.push(`  Failing since ${day(relay.failingSince)}, ${relay.failures} runs in a row`);
-    }
-    const page = link(relay);
-    if (page !== null) lines.push(`  ${page}`);
-  }
-  if (failing.length > MAIL_RELAYS) lines.push(`* and ${failing.length - MAIL_RELAYS} more`);
-  /** @type {Set<string>} */
-  const codes = new Set(failing.flatMap((relay) => relay.code ?? []));
-  /** @type {Set<string>} */
-  const checks = new Set([...codes].flatMap((code) => causeWords(code).check));
-  if (checks.size > 0) {
-    lines.push("", "What to look at:", "");
-    for (const check of checks) lines.push(`* ${check}`);
-  }
-  lines.push(
-    "",
-    "Each relay was asked several times, through different first hops, for names that nobody has asked for before. The next run shows whether a change has helped.",
-    "",
-    "Thank you for running exits!",
-    "",
-  );
-  return {
-    subject: many
-      ? `DNS of ${failing.length} of your Tor exit relays does not work`
-      : `DNS of your Tor exit relay ${visible(failing[0]?.nickname ?? "", 40)} does not work`,
-    body: lines.join("\n"),
-  };
 }

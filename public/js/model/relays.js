@@ -2,6 +2,7 @@
 // nothing.
 
 import { FAILING } from "../words.js";
+import { haystack, isFound, termsOf } from "./search.js";
 
 /** @import { Relay } from "../data/report.js" */
 
@@ -65,27 +66,6 @@ export function choiceOf(params) {
 }
 
 /**
- * @param {Relay} relay
- * @returns {string} everything that is searched, lower case
- */
-export function haystack(relay) {
-  return [
-    relay.fingerprint,
-    relay.nickname,
-    relay.address,
-    relay.ipv6 ?? "",
-    relay.operator.slice(0, 300),
-    (relay.contact ?? "").slice(0, 2000),
-    relay.code ?? "",
-    relay.status,
-    (relay.platform ?? "").slice(0, 100),
-    relay.resolved ?? "",
-  ]
-    .join("\n")
-    .toLowerCase();
-}
-
-/**
  * The relays of a report, made ready for searching: the texts are put together once.
  */
 export class RelayIndex {
@@ -123,56 +103,95 @@ export class RelayIndex {
    * @returns {Relay[]}
    */
   select(choice) {
-    const words = choice.q.toLowerCase().split(/\s+/).filter(Boolean).map(bare);
-    const texts = words.length > 0 ? this.haystacks() : null;
+    const isSearched = this.#searched(choice);
     const tests = testsOf(choice);
     /** @type {Relay[]} */
     const found = [];
     for (const i of this.#order(choice.sort)) {
-      const relay = this.relays[i];
-      if (texts !== null && !words.every((word) => texts[i].includes(word))) continue;
-      if (tests.every((test) => test(relay))) found.push(relay);
+      if (isSearched(i) && tests.every(([, test]) => test(this.relays[i]))) {
+        found.push(this.relays[i]);
+      }
     }
     return found;
+  }
+
+  /**
+   * How many relays each value of a menu would show, with all else that was chosen.
+   * @param {Choice} choice
+   * @returns {Facets}
+   */
+  facets(choice) {
+    const isSearched = this.#searched(choice);
+    const tests = testsOf(choice);
+    const found = emptyFacets();
+    this.relays.forEach((relay, i) => {
+      if (!isSearched(i)) return;
+      /** @type {string | null} */
+      let against = null;
+      for (const [name, test] of tests) {
+        if (test(relay)) continue;
+        if (against !== null) return;
+        against = name;
+      }
+      // What one menu alone hides is counted in that menu.
+      if (against === null) for (const name of MENUS) count(found, name, relay);
+      else if (isMenu(against)) count(found, against, relay);
+    });
+    return found;
+  }
+
+  /**
+   * @param {Choice} choice
+   * @returns {(i: number) => boolean} whether what was typed is found in the relay of this index
+   */
+  #searched(choice) {
+    const terms = termsOf(choice.q);
+    if (terms.length === 0) return () => true;
+    const texts = this.haystacks();
+    return (i) => terms.every((term) => isFound(term, texts[i]));
   }
 }
 
 /**
- * A fingerprint is often written with `$`, and with blanks; an IPv6 address in brackets.
- * @param {string} word
- * @returns {string}
- */
-function bare(word) {
-  return word.replace(/^\$(?=[0-9a-f]{6,40}$)/, "").replace(/^\[([0-9a-f:]+)\]$/, "$1");
-}
-
-/**
  * @param {Choice} choice
- * @returns {((relay: Relay) => boolean)[]}
+ * @returns {[keyof Choice, (relay: Relay) => boolean][]} by filter
  */
 function testsOf(choice) {
-  /** @type {((relay: Relay) => boolean)[]} */
+  /** @type {[keyof Choice, (relay: Relay) => boolean][]} */
   const tests = [];
-  const { status, cause, blame, state, flag, country, ipv6, operator, address } = choice;
-  if (status === "failing") tests.push((relay) => FAILING.includes(relay.status));
-  else if (status !== "") tests.push((relay) => relay.status === status);
-  if (cause === NONE) tests.push((relay) => relay.status !== "success" && relay.code === null);
-  else if (cause !== "") tests.push((relay) => relay.code === cause);
-  if (blame === NONE) tests.push((relay) => relay.status !== "success" && relay.blame === null);
-  else if (blame !== "") tests.push((relay) => relay.blame === blame);
-  if (state === NONE) tests.push((relay) => relay.state === null);
-  else if (state !== "") tests.push((relay) => relay.state === state);
-  if (flag !== "") tests.push((relay) => relay.flags.includes(flag));
-  if (country === NONE) tests.push((relay) => relay.country === null);
-  else if (country !== "") tests.push((relay) => relay.country === country);
-  if (ipv6 === "yes") tests.push((relay) => relay.ipv6 !== null);
-  if (ipv6 === "no") tests.push((relay) => relay.ipv6 === null);
-  if (ipv6 === "exit") tests.push((relay) => relay.ipv6Exit === true);
-  if (ipv6 === "noexit") tests.push((relay) => relay.ipv6Exit !== true);
-  if (operator !== "") tests.push((relay) => relay.operator === operator);
-  if (address !== "") tests.push((relay) => relay.address === address);
+  const add = (/** @type {keyof Choice} */ name, /** @type {(relay: Relay) => boolean} */ test) => {
+    if (choice[name] !== "") tests.push([name, test]);
+  };
+  const { status, flag, ipv6, operator, address } = choice;
+  const orNone = (
+    /** @type {"cause" | "blame" | "state" | "country"} */ name,
+    /** @type {(relay: Relay) => string | null} */ get,
+  ) => {
+    const value = choice[name] === NONE ? null : choice[name];
+    add(name, (relay) => get(relay) === value);
+  };
+  add("status", (relay) =>
+    status === "failing" ? FAILING.includes(relay.status) : relay.status === status,
+  );
+  // A success has neither, and is not meant.
+  orNone("cause", (relay) => (relay.status === "success" ? "" : relay.code));
+  orNone("blame", (relay) => (relay.status === "success" ? "" : relay.blame));
+  orNone("state", (relay) => relay.state);
+  orNone("country", (relay) => relay.country);
+  add("flag", (relay) => relay.flags.includes(flag));
+  add("ipv6", IPV6.get(ipv6) ?? (() => true));
+  add("operator", (relay) => relay.operator === operator);
+  add("address", (relay) => relay.address === address);
   return tests;
 }
+
+/** @type {ReadonlyMap<string, (relay: Relay) => boolean>} */
+const IPV6 = new Map([
+  ["yes", (relay) => relay.ipv6 !== null],
+  ["no", (relay) => relay.ipv6 === null],
+  ["exit", (relay) => relay.ipv6Exit === true],
+  ["noexit", (relay) => relay.ipv6Exit !== true],
+]);
 
 /** Worse first. @type {ReadonlyMap<string, number>} */
 const STATUS_RANK = new Map([
@@ -256,13 +275,25 @@ export function order(relays, sort) {
     });
 }
 
+/** The filters that are menus of what there is. */
+const MENUS = Object.freeze(
+  /** @type {const} */ (["status", "cause", "blame", "state", "flag", "country"]),
+);
+
+/** @typedef {(typeof MENUS)[number]} Menu */
+/** @typedef {Record<Menu, Map<string, number>>} Facets */
+
 /**
- * The values that there are to filter by, each with the number of relays that have it.
- * @param {readonly Relay[]} relays
- * @returns {Record<"status" | "cause" | "blame" | "state" | "flag" | "country", Map<string, number>>}
+ * @param {string} name
+ * @returns {name is Menu}
  */
-export function facets(relays) {
-  const found = {
+function isMenu(name) {
+  return MENUS.some((menu) => menu === name);
+}
+
+/** @returns {Facets} */
+function emptyFacets() {
+  return {
     status: new Map(),
     cause: new Map(),
     blame: new Map(),
@@ -270,21 +301,50 @@ export function facets(relays) {
     flag: new Map(),
     country: new Map(),
   };
-  const add = (/** @type {Map<string, number>} */ map, /** @type {string} */ key) => {
-    map.set(key, (map.get(key) ?? 0) + 1);
-  };
-  for (const relay of relays) {
-    add(found.status, relay.status);
-    if (relay.status !== "success") {
-      add(found.cause, relay.code ?? NONE);
-      add(found.blame, relay.blame ?? NONE);
-    }
-    add(found.state, relay.state ?? NONE);
-    add(found.country, relay.country ?? NONE);
-    for (const flag of new Set(relay.flags)) add(found.flag, flag);
+}
+
+/**
+ * @param {Facets} found
+ * @param {Menu} menu
+ * @param {Relay} relay
+ */
+function count(found, menu, relay) {
+  const map = found[menu];
+  for (const value of valuesOf(menu, relay)) map.set(value, (map.get(value) ?? 0) + 1);
+}
+
+/**
+ * @param {Menu} menu
+ * @param {Relay} relay
+ * @returns {Iterable<string>}
+ */
+function valuesOf(menu, relay) {
+  switch (menu) {
+    case "status":
+      return [relay.status];
+    case "cause":
+      return relay.status === "success" ? [] : [relay.code ?? NONE];
+    case "blame":
+      return relay.status === "success" ? [] : [relay.blame ?? NONE];
+    case "state":
+      return [relay.state ?? NONE];
+    case "country":
+      return [relay.country ?? NONE];
+    case "flag":
+      return new Set(relay.flags);
   }
+}
+
+/**
+ * The values that there are to filter by, each with the number of relays that have it.
+ * @param {readonly Relay[]} relays
+ * @returns {Facets}
+ */
+export function facets(relays) {
+  const found = emptyFacets();
+  for (const relay of relays) for (const menu of MENUS) count(found, menu, relay);
   // A hostile file may hold as many values as it likes; a menu cannot.
-  for (const name of /** @type {(keyof typeof found)[]} */ (Object.keys(found))) {
+  for (const name of MENUS) {
     const sorted = [...found[name]].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
     found[name] = new Map(sorted.slice(0, 300));
   }

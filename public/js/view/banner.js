@@ -6,7 +6,7 @@ import { formatRoute } from "../model/route.js";
 import { gateWords } from "../words.js";
 import { fill, foreign, h } from "./dom.js";
 import { ago, plural, utc } from "./format.js";
-import { notice } from "./part.js";
+import { notice, problemNotice } from "./part.js";
 
 /** @import { Metadata, Finding } from "../data/metadata.js" */
 /** @import { ReportResource, Store } from "../data/store.js" */
@@ -34,7 +34,7 @@ export function showBanner(box, { store, report, reportName, now }) {
           h(
             "a",
             { href: formatRoute("history", { params: { with: reportName } }) },
-            "compare the two",
+            "compare it with the latest",
           ),
           ".",
         ),
@@ -43,20 +43,8 @@ export function showBanner(box, { store, report, reportName, now }) {
   }
   if (metadata !== null) notices.push(...aboutReport(metadata, reportName !== null));
   if (metadata !== null && reportName === null) notices.push(...aboutAge(store, metadata, now));
-  const problems = report.value?.problems ?? [];
-  if (problems.length > 0) {
-    notices.push(
-      notice(
-        "warn",
-        "A part of this report is missing or damaged.",
-        h(
-          "ul",
-          null,
-          problems.map((problem) => h("li", null, problem)),
-        ),
-      ),
-    );
-  }
+  const damage = problemNotice(report.value?.problems ?? [], "this report");
+  if (damage !== null) notices.push(damage);
   if (report.value?.older) {
     notices.push(
       notice(
@@ -140,15 +128,43 @@ function aboutReport({ publish, missingShards }, earlier) {
 function aboutAge(store, metadata, now) {
   /** @type {HTMLElement[]} */
   const notices = [];
-  const found = age(metadata, store.trends.value, now);
-  if (found.state === "stale" && metadata.timestamp !== null) {
+  const { latest } = store;
+  const found = age(metadata, store.runs, now, latest.confirmed);
+  const held = heldBack(metadata, store.listed);
+  const when =
+    metadata.timestamp === null
+      ? ""
+      : `${utc(metadata.timestamp)}, ${ago(metadata.timestamp, now)}`;
+  if (found.state === "stale") {
     notices.push(
       notice(
         "warn",
-        `These figures are old: the last report is of ${utc(metadata.timestamp)}, ${ago(metadata.timestamp, now)}.`,
-        "At least one run is missing since. What is shown may no longer be true.",
+        `These figures are old: the last report is of ${when}.`,
+        held === null
+          ? "At least one run is missing since. What is shown may no longer be true."
+          : "No run since then was published. What is shown may no longer be true.",
       ),
     );
+  }
+  const { missed } = latest;
+  if (latest.value !== null && missed !== null && !latest.asking) {
+    if (missed.why === "newer") {
+      notices.push(
+        notice(
+          "warn",
+          "A newer report is out, and this page cannot read it.",
+          foreign(missed.message),
+        ),
+      );
+    } else if (found.state === "unasked") {
+      notices.push(
+        notice(
+          "warn",
+          `These figures may be old: they are of ${when}, and the server could not be asked for newer ones.`,
+          foreign(missed.message),
+        ),
+      );
+    }
   }
   if (found.state === "future") {
     notices.push(
@@ -159,7 +175,6 @@ function aboutAge(store, metadata, now) {
       ),
     );
   }
-  const held = heldBack(metadata, store.files.value);
   if (held?.report) {
     notices.push(
       notice(

@@ -48,32 +48,53 @@ async function copy(text) {
 }
 
 /**
+ * @typedef {object} Saved
+ * @property {string} name
+ * @property {string} text
+ * @property {string} [note] what has to be said of it
+ */
+
+/**
+ * A button that saves a file, and says so where that did not go as it should.
  * @param {string} label
  * @param {string} type of the file
- * @param {() => {name: string, text: string}} make
- * @returns {HTMLButtonElement}
+ * @param {() => Saved} make
+ * @returns {HTMLElement}
  */
 export function saveButton(label, type, make) {
+  const say = h("span", { class: "save-said", role: "status" });
+  const save = () => {
+    say.textContent = "";
+    try {
+      const { name, text, note } = make();
+      offerFile(name, new Blob([text], { type }));
+      say.textContent = note ?? "";
+    } catch (error) {
+      console.error(error);
+      const words = error instanceof Error ? error.message : String(error);
+      say.textContent = `It could not be saved: ${words}. Filter the table, so that there is less to save.`;
+    }
+  };
   return h(
-    "button",
-    {
-      type: "button",
-      class: "button",
-      on: {
-        click: () => {
-          const { name, text } = make();
-          const url = URL.createObjectURL(new Blob([text], { type }));
-          const link = document.createElement("a");
-          link.href = url;
-          link.download = name;
-          document.body.append(link);
-          link.click();
-          link.remove();
-          // The download has begun by then.
-          setTimeout(() => URL.revokeObjectURL(url), 60_000);
-        },
-      },
-    },
-    label,
+    "span",
+    { class: "save" },
+    h("button", { type: "button", class: "button", on: { click: save } }, label),
+    say,
   );
+}
+
+/**
+ * @param {string} name
+ * @param {Blob} blob
+ */
+function offerFile(name, blob) {
+  const url = URL.createObjectURL(blob);
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = name;
+  document.body.append(link);
+  link.click();
+  link.remove();
+  // The download has begun by then.
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }

@@ -1,12 +1,15 @@
 // The figures of a report as cards: each with its change since the run before, and its last runs.
 
-import { age, failing, runBefore } from "../model/health.js";
+import { age, failing, failingStates, heldBack, runBefore, UNCONFIRMED } from "../model/health.js";
+import { visible } from "../model/text.js";
 import { recentValues } from "../model/trends.js";
+import { stateWords } from "../words.js";
 import { fill, h } from "./dom.js";
 import { duration, MISSING, ms, percent, plural, whole } from "./format.js";
 import { sparkline } from "./spark.js";
 
 /** @import { Metadata } from "../data/metadata.js" */
+/** @import { Relay } from "../data/report.js" */
 /** @import { Run } from "../data/trends.js" */
 /** @import { Context } from "./context.js" */
 
@@ -25,16 +28,28 @@ import { sparkline } from "./spark.js";
  */
 
 /**
+ * @param {readonly Relay[]} relays
+ * @returns {string} how many of the failing relays are in which state
+ */
+function stateParts(relays) {
+  return [...failingStates(relays)]
+    .map(([state, n]) => {
+      if (state === UNCONFIRMED) return `${whole(n)} not confirmed`;
+      return `${whole(n)} ${state === null ? "without a state" : visible(stateWords(state).label.toLowerCase(), 40)}`;
+    })
+    .join(", ");
+}
+
+/**
  * @param {Context} context
  * @param {Metadata} m
+ * @param {readonly Relay[] | null} list the report's relays; null while they are on their way
  * @returns {HTMLElement}
  */
-export function cards(context, m) {
+export function cards(context, m, list) {
   const points = (/** @type {number} */ d) => `${d.toFixed(Math.abs(d) < 1 ? 2 : 1)} points`;
   const relays = (/** @type {number} */ d) => whole(d);
   const failed = m.total === null ? null : failing(m.statuses);
-  const confirmed = m.states.get("confirmed") ?? 0;
-  const suspect = m.states.get("suspect") ?? 0;
   /** @type {Card[]} */
   const all = [
     {
@@ -51,8 +66,8 @@ export function cards(context, m) {
     {
       label: "Failing exits",
       value: whole(failed),
-      detail:
-        m.states.size === 0 ? null : `${whole(confirmed)} confirmed, ${whole(suspect)} suspect`,
+      // The states of the whole report are of relays that this run did not reach, too.
+      detail: list === null ? "\u00a0" : stateParts(list),
       href: context.href("relays", { params: { status: "failing" } }),
       now: failed,
       of: (run) => failing(run.statuses),
@@ -105,7 +120,7 @@ function cardElement(context, metadata, card) {
   const spark = h("div", { class: "card-spark" });
   const { trends } = context.store;
   const update = () => {
-    const runs = trends.value;
+    const { runs } = context.store;
     const before = runBefore(metadata, runs);
     const earlier = before === null ? (card.before ?? null) : card.of(before);
     fill(change, changeWords(card, earlier));
@@ -168,8 +183,10 @@ function ageCard(context, metadata) {
   const change = h("p", { class: "card-change" });
   const update = () => {
     const now = context.now();
-    const found = age(metadata, context.store.trends.value, now);
-    value.textContent = found.ms === null ? MISSING : duration(found.ms / 1000);
+    const { latest } = context.store;
+    const found = age(metadata, context.store.runs, now, latest.confirmed);
+    value.textContent =
+      found.ms === null ? MISSING : found.ms < 0 ? "none yet" : duration(found.ms / 1000);
     const every = Math.round(found.everyMs / 360_000) / 10;
     fill(
       detail,
@@ -181,13 +198,26 @@ function ageCard(context, metadata) {
     }
     const words = {
       fresh: ["change-good", "in time"],
-      stale: ["change-bad", "overdue: runs are missing"],
+      stale: [
+        "change-bad",
+        heldBack(metadata, context.store.listed) === null
+          ? "overdue: runs are missing"
+          : "overdue: newer runs were held back",
+      ],
+      unasked: [
+        "change-same",
+        latest.asking || latest.missed === null
+          ? "looking for a newer report"
+          : "may be overdue: the server cannot be asked",
+      ],
       future: ["change-bad", "from the future: a clock is wrong"],
       unknown: ["change-same", "no time is given"],
     }[found.state];
     fill(change, h("span", { class: words[0] }, words[1]));
   };
-  context.store.trends.watch(update, context.signal);
+  for (const resource of [context.store.latest, context.store.trends, context.store.files]) {
+    resource.watch(update, context.signal);
+  }
   const timer = setInterval(update, 30_000);
   context.signal.addEventListener("abort", () => clearInterval(timer), { once: true });
   update();

@@ -130,6 +130,15 @@ function section(context, title, text, list, weight) {
 }
 
 /**
+ * @param {Cause} cause
+ * @returns {Record<string, string | null>} the choice that shows as many relays as the cause has
+ */
+function causeParams({ code, statuses, counts }) {
+  const [only] = statuses.size === 1 ? statuses.keys() : [null];
+  return { cause: code ?? NONE, status: only ?? (counts ? "failing" : null) };
+}
+
+/**
  * @param {Context} context
  * @param {Cause} cause
  * @param {number} weight of all relays
@@ -140,7 +149,7 @@ function causeCard(context, cause, weight) {
   const statuses = [...cause.statuses].sort((a, b) => b[1] - a[1]);
   return h(
     "article",
-    { class: "card cause", "data-code": cause.code ?? "" },
+    { class: "card cause", "data-code": cause.code ?? "", "data-key": cause.code ?? "" },
     h("h3", { tabindex: "-1" }, foreign(words.label, { limit: 100 })),
     cause.code === null ? null : h("p", { class: "code" }, foreign(cause.code, { limit: 100 })),
     h(
@@ -148,7 +157,7 @@ function causeCard(context, cause, weight) {
       { class: "cause-count" },
       h(
         "a",
-        { href: context.href("relays", { params: { cause: cause.code ?? NONE } }) },
+        { href: context.href("relays", { params: causeParams(cause) }) },
         h("strong", null, plural(cause.relays, "relay")),
       ),
       weight === 0 ? null : `, ${percent((cause.weight / weight) * 100)} of the weight`,

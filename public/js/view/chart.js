@@ -5,8 +5,10 @@
 import { gateWords } from "../words.js";
 import { fill, foreign, freshId, h, svg } from "./dom.js";
 import { ms, percent, utc, whole } from "./format.js";
+import { keeps } from "./keep.js";
 import { table } from "./table.js";
 
+/** @import { Resource } from "../data/resource.js" */
 /** @import { Run } from "../data/trends.js" */
 /** @import { Chart } from "../model/trends.js" */
 
@@ -45,15 +47,26 @@ function swatch(i) {
 }
 
 /**
- * @param {{chart: Chart, runs: readonly Run[], signal: AbortSignal}} options
+ * @param {{chart: Chart, runs: readonly Run[], signal: AbortSignal,
+ *   href: (run: Run) => string | null, files: Resource<unknown>}} options href: where a run's report
+ *   is looked at, by what is known of the files; null where it is no longer there by itself
  * @returns {HTMLElement}
  */
-export function chartFigure({ chart, runs, signal }) {
+export function chartFigure({ chart, runs, signal, href, files }) {
   const titleId = freshId("chart");
-  const when = h("p", { class: "chart-when" });
+  const time = h("span", null);
+  const link = h("a", null, "look at this run");
+  const archived = h("span", null, "its report is in an archive");
+  const when = h(
+    "p",
+    { class: "chart-when" },
+    time,
+    h("span", { class: "screen-only" }, " – ", link, archived),
+  );
   const values = chart.lines.map(() => h("span", { class: "legend-value" }));
   const plot = h("div", {
     class: "plot",
+    "data-key": chart.id,
     tabindex: "0",
     role: "slider",
     "aria-labelledby": titleId,
@@ -67,7 +80,12 @@ export function chartFigure({ chart, runs, signal }) {
     const run = runs[at];
     if (run === undefined) return;
     const held = heldWords(run);
-    fill(when, utc(run.timestamp), held === "" ? null : [" – ", h("strong", null, foreign(held))]);
+    fill(time, utc(run.timestamp), held === "" ? null : [" – ", h("strong", null, foreign(held))]);
+    // The same link, as it may have the focus.
+    const to = href(run);
+    link.hidden = to === null;
+    if (to !== null) link.setAttribute("href", to);
+    archived.hidden = to !== null;
     const words = chart.lines.map((line, k) => {
       const value = inUnit(chart.unit, line.values[at] ?? null);
       values[k].textContent = value;
@@ -80,10 +98,15 @@ export function chartFigure({ chart, runs, signal }) {
     );
   };
   show(at);
+  files.watch(() => show(at), signal);
+  keeps(plot, {
+    save: () => (at < runs.length - 1 ? runs[at]?.timestamp : undefined),
+    load: (time) => show(runs.findLastIndex((run) => run.timestamp <= time)),
+  });
   const anyHeld = runs.some((run) => !run.published);
   const figure = h(
     "section",
-    { class: "chart card" },
+    { class: "chart card", "data-key": `card-${chart.id}` },
     h("h2", { id: titleId }, chart.title),
     when,
     h(
@@ -108,9 +131,13 @@ export function chartFigure({ chart, runs, signal }) {
           " A run that the publish gate held back.",
         )
       : null,
-    figuresTable(chart, runs),
+    figuresTable(chart, runs, href),
   );
-  void drawn({ chart, runs, signal, plot, show, current: () => at });
+  const open = () => {
+    const to = runs[at] === undefined ? null : href(runs[at]);
+    if (to !== null) location.hash = to;
+  };
+  void drawn({ chart, runs, signal, plot, show, open, current: () => at });
   return figure;
 }
 
@@ -118,9 +145,10 @@ export function chartFigure({ chart, runs, signal }) {
  * The same figures as a table, made when it is opened.
  * @param {Chart} chart
  * @param {readonly Run[]} runs
+ * @param {(run: Run) => string | null} href
  * @returns {HTMLElement}
  */
-function figuresTable(chart, runs) {
+function figuresTable(chart, runs, href) {
   const box = h("div", null);
   const details = h(
     "details",
@@ -137,7 +165,7 @@ function figuresTable(chart, runs) {
     if (!details.open || box.childElementCount > 0) return;
     const rows = runs
       .map((run, i) => [
-        utc(run.timestamp),
+        runLink(run, href(run)),
         ...chart.lines.map((line) => inUnit(chart.unit, line.values[i] ?? null)),
         run.published ? "published" : foreign(heldWords(run)),
       ])
@@ -157,6 +185,15 @@ function figuresTable(chart, runs) {
     );
   });
   return details;
+}
+
+/**
+ * @param {Run} run
+ * @param {string | null} href
+ * @returns {HTMLElement | string}
+ */
+function runLink(run, href) {
+  return href === null ? utc(run.timestamp) : h("a", { href }, utc(run.timestamp));
 }
 
 /**

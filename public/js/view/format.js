@@ -6,7 +6,6 @@ const WHOLE = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const ONE = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 const COMPACT = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
 const RELATIVE = new Intl.RelativeTimeFormat("en", { numeric: "always" });
-const REGIONS = new Intl.DisplayNames(["en"], { type: "region", fallback: "none" });
 
 /** What stands for a value that is not there. */
 export const MISSING = "–";
@@ -28,7 +27,8 @@ export function compact(n) {
 }
 
 /**
- * A rate with as many decimals as tell it from its like: rounded down, so that 100 means all.
+ * A rate or a share with as many decimals as tell it from its like, rounded to the nearest; but 100
+ * means all and 0 means none.
  * @param {number | null | undefined} n
  * @returns {string}
  */
@@ -36,10 +36,11 @@ export function percent(n) {
   if (n === null || n === undefined) return MISSING;
   if (n === 100 || n === 0) return `${n} %`;
   if (n > 0 && n < 0.01) return "under 0.01 %";
+  if (n > 99.99 && n < 100) return "over 99.99 %";
   const decimals = n > 90 || n < 1 ? 2 : 1;
   const scale = 10 ** decimals;
-  // Just above a whole step by a double's rounding is on it.
-  return `${(Math.floor(n * scale + 1e-6) / scale).toFixed(decimals)} %`;
+  // Just below a half by a double's rounding is on it.
+  return `${(Math.round(n * scale + 1e-6) / scale).toFixed(decimals)} %`;
 }
 
 /**
@@ -69,8 +70,11 @@ export function bytes(n) {
   return `${ONE.format(value)} ${units[unit]}`;
 }
 
+/** From twice as many days on, years are said. */
+const YEAR_DAYS = 365.25;
+
 /**
- * @param {number} seconds
+ * @param {number} seconds not negative
  * @returns {string}
  */
 export function duration(seconds) {
@@ -79,7 +83,8 @@ export function duration(seconds) {
   if (minutes < 120) return `${minutes} min`;
   const hours = Math.floor(minutes / 60);
   if (hours < 48) return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`;
-  return `${Math.round(hours / 24)} days`;
+  const days = Math.round(hours / 24);
+  return days < 2 * YEAR_DAYS ? `${days} days` : `${WHOLE.format(days / YEAR_DAYS)} years`;
 }
 
 /**
@@ -111,7 +116,9 @@ export function ago(time, now) {
   if (size < 90) return RELATIVE.format(Math.round(seconds), "second");
   if (size < 90 * 60) return RELATIVE.format(Math.round(seconds / 60), "minute");
   if (size < 36 * 3600) return RELATIVE.format(Math.round(seconds / 3600), "hour");
-  return RELATIVE.format(Math.round(seconds / 86_400), "day");
+  const days = seconds / 86_400;
+  if (Math.abs(days) < 2 * YEAR_DAYS) return RELATIVE.format(Math.round(days), "day");
+  return RELATIVE.format(Math.round(days / YEAR_DAYS), "year");
 }
 
 /**
@@ -122,16 +129,6 @@ export function ago(time, now) {
 export function timeElement(time, { seconds = false } = {}) {
   const text = iso(time);
   return text === null ? MISSING : h("time", { datetime: text }, utc(time, seconds));
-}
-
-/**
- * @param {string | null} code two lower-case letters
- * @returns {string}
- */
-export function country(code) {
-  if (code === null) return "unknown";
-  const upper = code.toUpperCase();
-  return REGIONS.of(upper) ?? upper;
 }
 
 /**

@@ -3,6 +3,7 @@
 // row, so that a row that leaves the page takes no focus with it.
 
 import { fill, freshId, h } from "./dom.js";
+import { whole } from "./format.js";
 
 /**
  * @template T
@@ -29,6 +30,7 @@ import { fill, freshId, h } from "./dom.js";
  * @property {readonly GridColumn<T>[]} columns
  * @property {(item: T) => void} open what Enter does
  * @property {(sort: string) => void} sort
+ * @property {(a: T, b: T) => boolean} same whether two items are one at different times
  * @property {string} empty shown where there are no rows
  * @property {AbortSignal} signal
  */
@@ -118,17 +120,28 @@ export class Grid {
    * Shows other items.
    * @param {readonly T[]} items
    * @param {string} sort what they are sorted by
+   * @param {boolean} stay whether they are the same items at another time: then the row that is
+   *   active, or else the first in sight, stays where it is
    */
-  setItems(items, sort) {
+  setItems(items, sort, stay) {
+    const at =
+      this.#active >= 0 ? this.#active : Math.ceil(this.element.scrollTop / this.#rowHeight);
+    const kept = stay && this.element.scrollTop > 0 ? this.#items[at] : undefined;
+    const offset = at * this.#rowHeight - this.element.scrollTop;
+    const active = stay ? this.#items[this.#active] : undefined;
+    const find = (/** @type {T | undefined} */ item) =>
+      item === undefined ? -1 : items.findIndex((other) => this.options.same(item, other));
     this.#items = items;
     this.#version += 1;
-    this.#active = -1;
+    this.#active = find(active);
     this.element.setAttribute("aria-rowcount", String(items.length + 1));
     this.element.removeAttribute("aria-activedescendant");
     this.empty.hidden = items.length > 0;
     this.#showSort(sort);
-    this.element.scrollTop = 0;
     this.#size();
+    const place = find(kept);
+    if (place >= 0) this.element.scrollTop = place * this.#rowHeight - offset;
+    else if (!stay) this.element.scrollTop = 0;
     this.#draw();
   }
 
@@ -371,6 +384,17 @@ export class Grid {
       h("div", { class: `cell c-${column.key}`, role: "columnheader" }, column.label),
     );
     const head = h("div", { class: "grid-row grid-headrow", role: "row" }, heads);
+    const left = this.#items.length - rows.length;
     fill(this.printed, head, rows);
+    if (left > 0) {
+      const words = `The first ${whole(rows.length)} of ${whole(this.#items.length)} are printed. Filter or sort the table for others, or save it as CSV.`;
+      this.printed.append(
+        h(
+          "div",
+          { class: "grid-row", role: "row" },
+          h("div", { class: "grid-rest", role: "gridcell" }, words),
+        ),
+      );
+    }
   }
 }

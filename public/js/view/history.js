@@ -1,14 +1,17 @@
 // Earlier reports: opened in this page, and compared with the latest.
 
-import { isReportName } from "../data/names.js";
+import { isReportName, LATEST } from "../data/names.js";
 import { compare } from "../model/compare.js";
 import { formatRoute } from "../model/route.js";
+import { turnOf } from "../model/runs.js";
 import { gateWords } from "../words.js";
 import { foreign, h } from "./dom.js";
 import { bytes, percent, timeElement, utc, whole } from "./format.js";
+import { growing } from "./growing.js";
+import { keeps } from "./keep.js";
 import { relayLink } from "./links.js";
 import { statusElement } from "./marks.js";
-import { notice, part } from "./part.js";
+import { notice, part, problemNotice } from "./part.js";
 import { table } from "./table.js";
 
 /** @import { ListedFile } from "../data/files.js" */
@@ -27,20 +30,23 @@ const REPORTS = 120;
  * @returns {View}
  */
 export function historyView(context) {
-  const wanted = context.route.params.with ?? "";
+  const { with: from = "", to = "" } = context.route.params;
   return {
     title: "History",
     element: h(
       "div",
       { class: "view" },
       h("h1", null, "History"),
-      wanted === "" ? null : comparison(context, wanted),
-      h("h2", null, "Earlier reports"),
+      from === "" ? null : comparison(context, from, to === LATEST ? "" : to),
       part({
         resource: context.store.files,
         what: "the list of reports",
         signal: context.signal,
-        render: (files) => lists(files),
+        render: ({ files, problems }) => [
+          problemNotice(problems),
+          picker(context, files, { from, to }),
+          ...lists(files),
+        ],
       }),
     ),
   };
@@ -54,6 +60,7 @@ function lists(files) {
   const reports = files.filter((file) => file.kind === "report");
   const archives = files.filter((file) => file.kind === "archive");
   return [
+    h("h2", null, "Earlier reports"),
     reports.length === 0
       ? notice("info", "There are no earlier reports yet.")
       : h("div", null, reportTable(reports)),
@@ -154,59 +161,141 @@ function reportTable(reports) {
         bytes(file.size),
       ]),
     });
-  const box = h("div", null, rows(reports.slice(0, REPORTS)));
+  const box = h("div", { "data-key": "reports" }, rows(reports.slice(0, REPORTS)));
   if (reports.length <= REPORTS) return box;
-  const button = h(
-    "button",
-    {
-      type: "button",
-      class: "button",
-      on: { click: () => box.replaceChildren(rows(reports)) },
-    },
-    `Show all ${whole(reports.length)}`,
+  let all = false;
+  const showAll = () => {
+    all = true;
+    box.replaceChildren(rows(reports));
+  };
+  box.append(
+    h(
+      "button",
+      { type: "button", class: "button", on: { click: showAll } },
+      `Show all ${whole(reports.length)}`,
+    ),
   );
-  box.append(button);
+  keeps(box, { save: () => (all ? true : undefined), load: showAll });
   return box;
 }
 
 /**
+ * Any two reports, to be compared.
  * @param {Context} context
- * @param {string} name of the earlier report
+ * @param {readonly ListedFile[]} files
+ * @param {{from: string, to: string}} chosen
+ * @returns {HTMLElement | null}
+ */
+function picker(context, files, { from, to }) {
+  const reports = files.filter((file) => file.kind === "report");
+  if (reports.length < 2) return null;
+  const options = reports.map(({ name, timestamp, report }) => ({
+    value: name,
+    words: `${utc(timestamp)}${turnWords(name)}${report?.published === false ? " (held back)" : ""}`,
+  }));
+  const select = (
+    /** @type {string} */ label,
+    /** @type {{value: string, words: string}[]} */ all,
+    /** @type {string} */ value,
+  ) => {
+    const element = h(
+      "select",
+      null,
+      all.map((one) => h("option", { value: one.value }, one.words)),
+    );
+    if (all.some((one) => one.value === value)) element.value = value;
+    return {
+      element,
+      field: h("label", { class: "field" }, h("span", { class: "field-label" }, label), element),
+    };
+  };
+  const first = select("Compare", options, from === "" ? reports[1].name : from);
+  const second = select("with", [{ value: "", words: "the latest" }, ...options], to);
+  const form = h(
+    "form",
+    { class: "picker", "aria-label": "Compare two reports" },
+    first.field,
+    second.field,
+    h("button", { type: "submit", class: "button" }, "Compare"),
+  );
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const params = { with: first.element.value, to: second.element.value };
+    location.hash = context.href("history", { params });
+  });
+  return h("section", null, h("h2", null, "Compare two reports"), form);
+}
+
+/**
+ * @param {string} name of a report
+ * @returns {string} which of several reports of one run it is; empty for the first
+ */
+function turnWords(name) {
+  const turn = turnOf(name);
+  return turn === 1 ? "" : `, made again (${turn})`;
+}
+
+/**
+ * @param {Context} context
+ * @param {string} from the name of a report
+ * @param {string} to the name of another; empty for the latest
  * @returns {HTMLElement}
  */
-function comparison(context, name) {
-  if (!isReportName(name)) {
-    return notice("bad", "No report can have this name.", foreign(name, { limit: 100 }));
+function comparison(context, from, to) {
+  const wrong = [from, to].find((name) => name !== "" && !isReportName(name));
+  if (wrong !== undefined) {
+    return notice("bad", "No report can have this name.", foreign(wrong, { limit: 100 }));
   }
+  const other = to === "" ? null : to;
   return h(
     "section",
     { class: "comparison" },
     h("h2", null, "Then and now"),
     part({
-      resource: context.store.report(name),
-      what: "the earlier report",
+      resource: context.store.report(from),
+      what: other === null ? "the earlier report" : "the first report",
       signal: context.signal,
-      render: (earlier) =>
+      render: (one) =>
         part({
-          resource: context.store.latest,
-          what: "the latest report",
+          resource: context.store.report(other),
+          what: other === null ? "the latest report" : "the second report",
           signal: context.signal,
-          render: (latest) => changes(earlier, latest, name),
+          render: (two) => inOrder({ report: one, name: from }, { report: two, name: other }),
         }),
     }),
   );
 }
 
 /**
- * @param {Report} earlier
- * @param {Report} latest
- * @param {string} name of the earlier one
+ * A report and its name; null for the latest.
+ * @typedef {{report: Report, name: string | null}} Named
+ */
+
+/**
+ * The changes from the earlier of two reports to the later one, whichever was named first.
+ * @param {Named} one
+ * @param {Named} two
  * @returns {HTMLElement[]}
  */
-function changes(earlier, latest, name) {
-  const found = compare(earlier.relays, latest.relays);
-  const before = earlier.metadata;
-  const after = latest.metadata;
+function inOrder(one, two) {
+  const times = [one, two].map(({ report }) => report.metadata.timestamp ?? 0);
+  return times[0] <= times[1] ? changes(one, two) : changes(two, one);
+}
+
+/**
+ * @param {Named} earlier
+ * @param {Named} later
+ * @returns {HTMLElement[]}
+ */
+function changes(earlier, later) {
+  const found = compare(earlier.report.relays, later.report.relays);
+  const before = earlier.report.metadata;
+  const after = later.report.metadata;
+  const list = (
+    /** @type {string} */ title,
+    /** @type {string} */ text,
+    /** @type {readonly Change[]} */ relays,
+  ) => changeList(title, text, relays, { before: earlier.name, after: later.name });
   return [
     h(
       "p",
@@ -228,17 +317,19 @@ function changes(earlier, latest, name) {
     h(
       "div",
       { class: "columns columns-2" },
-      changeList("Newly failing", "Failed now, and did not then.", found.failing, name),
-      changeList("Recovered", "Failed then, and work now.", found.recovered, name),
-      changeList("Still failing", "Failed then and now.", found.still, name),
-      changeList(
-        "Failed then, not tested now",
-        "Their DNS could not be put to the test.",
-        found.unclear,
-        name,
-      ),
-      changeList("Gone", "Have no result now.", found.gone, name),
-      changeList("New", "Had no result then.", found.added, name),
+      list("Newly failing", "Failed now, and did not then.", found.failing),
+      list("Recovered", "Failed then, and work now.", found.recovered),
+      list("Still failing", "Failed then and now.", found.still),
+      found.unconfirmed.length === 0
+        ? null
+        : list(
+            "Failed now, not confirmed",
+            "The run ended before the failure was confirmed: it may be none.",
+            found.unconfirmed,
+          ),
+      list("Failed then, not tested now", "Their DNS could not be put to the test.", found.unclear),
+      list("Gone", "Have no result now.", found.gone),
+      list("New", "Had no result then.", found.added),
     ),
   ];
 }
@@ -247,16 +338,20 @@ function changes(earlier, latest, name) {
  * @param {string} title
  * @param {string} text
  * @param {readonly Change[]} list
- * @param {string} name of the earlier report
+ * @param {{before: string | null, after: string | null}} names of the reports; null for the latest
  * @returns {HTMLElement}
  */
-function changeList(title, text, list, name) {
+function changeList(title, text, list, names) {
   const item = (/** @type {Change} */ { before, after }) => {
     const relay = /** @type {Relay} */ (after ?? before);
     return h(
       "li",
       null,
-      h("span", { class: "relay-list-name" }, relayLink(relay, after === null ? name : null)),
+      h(
+        "span",
+        { class: "relay-list-name" },
+        relayLink(relay, after === null ? names.before : names.after),
+      ),
       h(
         "span",
         { class: "then-now" },
@@ -271,34 +366,19 @@ function changeList(title, text, list, name) {
       ),
     );
   };
-  const ul = h(
-    "ul",
-    { class: "relay-list relay-list-long relay-list-2" },
-    list.slice(0, LISTED).map(item),
-  );
-  const more =
-    list.length > LISTED
-      ? h(
-          "button",
-          {
-            type: "button",
-            class: "button",
-            on: {
-              click: (event) => {
-                ul.append(...list.slice(LISTED).map(item));
-                if (event.currentTarget instanceof HTMLElement) event.currentTarget.remove();
-              },
-            },
-          },
-          `Show all ${whole(list.length)}`,
-        )
-      : null;
+  const { list: ul, button } = growing({
+    list: h("ul", { class: "relay-list relay-list-long relay-list-2", "data-key": title }),
+    items: list,
+    draw: item,
+    first: LISTED,
+    label: `Show all ${whole(list.length)}`,
+  });
   return h(
     "section",
     { class: "card" },
     h("h3", null, title, h("span", { class: "badge" }, whole(list.length))),
     h("p", { class: "hint" }, text),
     list.length === 0 ? h("p", null, "None.") : ul,
-    more,
+    button,
   );
 }

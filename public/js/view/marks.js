@@ -63,9 +63,10 @@ function mark(shapes, words) {
     set(value, provisional = false) {
       const { label: word, kind, meaning } = words(value);
       path.setAttribute("d", shapes.get(value) ?? UNKNOWN_SHAPE);
-      element.className = `mark kind-${kind}`;
+      element.className = `mark kind-${provisional ? "unknown" : kind}`;
       const shown = visible(word, 40);
-      label.textContent = provisional ? `${shown} (not confirmed)` : shown;
+      // First, as the end may be cut: what is not confirmed is no fact.
+      label.textContent = provisional ? `Not confirmed: ${shown.toLowerCase()}` : shown;
       element.title = meaning;
     },
   };

@@ -1,16 +1,17 @@
 // At a glance: is the network's DNS healthy now, and what has changed?
 
-import { failing, level } from "../model/health.js";
+import { failing, failingStates, level, UNCONFIRMED } from "../model/health.js";
 import { STATUSES, statusWords } from "../words.js";
 import { cards } from "./cards.js";
-import { fill, h, svg } from "./dom.js";
+import { h, svg } from "./dom.js";
 import { percent, plural, timeElement, whole } from "./format.js";
+import { redraw } from "./keep.js";
 import { statusElement } from "./marks.js";
 import { guarded, part } from "./part.js";
 import { more } from "./worst.js";
 
 /** @import { Metadata } from "../data/metadata.js" */
-/** @import { Report } from "../data/report.js" */
+/** @import { Relay, Report } from "../data/report.js" */
 /** @import { Context, View } from "./context.js" */
 
 /**
@@ -23,8 +24,8 @@ export function overviewView(context) {
     resource: report,
     what: "the report",
     signal,
-    render: (value) => glance(context, value.metadata),
-    early: () => (report.head === null ? undefined : glance(context, report.head)),
+    render: (value) => glance(context, value.metadata, value.relays),
+    early: () => (report.head === null ? undefined : glance(context, report.head, null)),
   });
   const lists = h("div", null);
   /** @type {Report | null} */
@@ -33,10 +34,7 @@ export function overviewView(context) {
     const { value } = report;
     if (value === null || value === listed) return;
     listed = value;
-    fill(
-      lists,
-      guarded(() => more(context, value), "the list of failing relays"),
-    );
+    redraw(lists, () => guarded(() => more(context, value), "the list of failing relays"));
   };
   report.watch(update, signal);
   update();
@@ -63,9 +61,10 @@ const ANSWERS = Object.freeze({
 /**
  * @param {Context} context
  * @param {Metadata} metadata
+ * @param {readonly Relay[] | null} relays null while they are on their way
  * @returns {HTMLElement[]}
  */
-function glance(context, metadata) {
+function glance(context, metadata, relays) {
   const grade = level(metadata);
   const failed = failing(metadata.statuses);
   return [
@@ -85,6 +84,7 @@ function glance(context, metadata) {
             : [
                 `${whole((metadata.tested ?? 0) - failed)} of the ${plural(metadata.tested ?? 0, "exit")} tested resolve names as they should, `,
                 failed === 0 ? "none fails" : `${plural(failed, "fails", "fail")}`,
+                unconfirmed(relays),
                 ". Run of ",
                 timeElement(metadata.timestamp),
                 ".",
@@ -92,9 +92,18 @@ function glance(context, metadata) {
         ),
       ),
     ),
-    cards(context, metadata),
+    cards(context, metadata, relays),
     composition(context, metadata),
   ];
+}
+
+/**
+ * @param {readonly Relay[] | null} relays
+ * @returns {string | null} how many of the failures are not confirmed
+ */
+function unconfirmed(relays) {
+  const n = relays === null ? 0 : (failingStates(relays).get(UNCONFIRMED) ?? 0);
+  return n === 0 ? null : ` (${whole(n)} of them not confirmed)`;
 }
 
 /**

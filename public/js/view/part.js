@@ -2,6 +2,7 @@
 // again), and when it is there. One part's trouble is never another's.
 
 import { fill, foreign, h } from "./dom.js";
+import { redraw } from "./keep.js";
 
 /** @import { Resource } from "../data/resource.js" */
 /** @import { Child } from "./dom.js" */
@@ -30,6 +31,17 @@ export function notice(kind, title, ...more) {
             : null,
       ),
   );
+}
+
+/**
+ * @param {readonly string[]} problems of a file that can be shown all the same
+ * @param {string} [what]
+ * @returns {HTMLElement | null}
+ */
+export function problemNotice(problems, what = "this file") {
+  if (problems.length === 0) return null;
+  const items = problems.map((problem) => h("li", null, foreign(problem, { limit: 600 })));
+  return notice("warn", `A part of ${what} is missing or damaged.`, h("ul", null, items));
 }
 
 /**
@@ -99,13 +111,13 @@ export function part({ resource, what, signal, render, early }) {
   const update = () => {
     fill(messages, resource.state === "failed" ? failure(resource, what) : null);
     if (resource.value !== null) {
-      if (resource.value !== shown) {
-        shown = resource.value;
-        fill(
-          content,
-          guarded(() => render(/** @type {T} */ (resource.value)), what),
-        );
-      }
+      const { value } = resource;
+      if (value === shown) return;
+      const draw = () => guarded(() => render(value), what);
+      // The first time there is nothing to keep.
+      if (shown === null) fill(content, draw());
+      else redraw(content, draw);
+      shown = value;
       return;
     }
     const first = resource.state === "failed" ? undefined : early?.();

@@ -15,10 +15,12 @@ const POINTS = 40;
 /**
  * @param {Element} element
  * @param {string} name of a colour in the style sheet
+ * @param {boolean} paper whether it is for paper, which is white
  * @returns {string} as a canvas takes it
  */
-function colour(element, name) {
+function colour(element, name, paper) {
   const probe = h("span", { hidden: true });
+  if (paper) probe.style.colorScheme = "light";
   probe.style.color = `var(${name})`;
   element.append(probe);
   const found = getComputedStyle(probe).color;
@@ -42,9 +44,9 @@ function atScale(unit, value) {
 
 /**
  * @param {{chart: Chart, runs: readonly Run[], signal: AbortSignal, plot: HTMLElement,
- *   show: (i: number) => void, current: () => number}} options
+ *   show: (i: number) => void, open: () => void, current: () => number}} options
  */
-export function draw({ chart, runs, signal, plot, show, current }) {
+export function draw({ chart, runs, signal, plot, show, open, current }) {
   const { times, source } = places(runs);
   const reach = scaleRange(chart, runs);
   const placeOf = new Map(source.map((run, place) => [run, place]));
@@ -58,7 +60,7 @@ export function draw({ chart, runs, signal, plot, show, current }) {
     width: Math.max(plot.clientWidth, 200),
     height: Math.round(Math.min(Math.max(plot.clientWidth * 0.4, 10.6 * rem), 19 * rem)),
   });
-  let ink = inks(plot);
+  let ink = inks(plot, false);
   const font = `${Math.round(rem * 0.75)}px system-ui, sans-serif`;
   const axis = {
     stroke: () => ink.muted,
@@ -117,7 +119,12 @@ export function draw({ chart, runs, signal, plot, show, current }) {
     if (place === undefined) return;
     made.setCursor({ left: made.valToPos(times[place], "x"), top: 10 }, false);
   };
+  // A finger first reads; the link above leads on.
+  plot.addEventListener("click", (event) => {
+    if (event.pointerType === "mouse" && event.target === made.over) open();
+  });
   plot.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") open();
     const to = keyTarget(event.key, current(), runs.length);
     if (to === null || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
@@ -127,23 +134,19 @@ export function draw({ chart, runs, signal, plot, show, current }) {
     if (plot.matches(":focus-visible")) point(current());
   });
   const sizes = new ResizeObserver(() => {
+    if (matchMedia("print").matches) return;
     const now = size();
     if (now.width !== made.width || now.height !== made.height) made.setSize(now);
   });
   sizes.observe(plot);
-  const recolour = () => {
-    ink = inks(plot);
+  recolours(signal, (paper) => {
+    ink = inks(plot, paper);
     made.redraw(false, true);
-  };
-  document.addEventListener("themechange", recolour);
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  dark.addEventListener("change", recolour);
+  });
   signal.addEventListener(
     "abort",
     () => {
       sizes.disconnect();
-      document.removeEventListener("themechange", recolour);
-      dark.removeEventListener("change", recolour);
       made.destroy();
     },
     { once: true },
@@ -151,15 +154,33 @@ export function draw({ chart, runs, signal, plot, show, current }) {
 }
 
 /**
+ * Calls whenever other colours are due: another theme, or paper. The width of the paper is the
+ * style sheet's to see to (print.css), as no script learns it in time.
+ * @param {AbortSignal} signal
+ * @param {(paper: boolean) => void} recolour
+ */
+function recolours(signal, recolour) {
+  const print = matchMedia("print");
+  const onScreen = () => recolour(print.matches);
+  document.addEventListener("themechange", onScreen, { signal });
+  for (const media of [print, matchMedia("(prefers-color-scheme: dark)")]) {
+    media.addEventListener("change", onScreen, { signal });
+  }
+  window.addEventListener("beforeprint", () => recolour(true), { signal });
+  window.addEventListener("afterprint", () => recolour(false), { signal });
+}
+
+/**
  * @param {Element} element
+ * @param {boolean} paper
  * @returns {{muted: string, line: string, held: string, lines: string[]}} colours
  */
-function inks(element) {
+function inks(element, paper) {
   return {
-    muted: colour(element, "--muted"),
-    line: colour(element, "--line"),
-    held: colour(element, "--warn"),
-    lines: DASHES.map((_, i) => colour(element, `--c${i + 1}`)),
+    muted: colour(element, "--muted", paper),
+    line: colour(element, "--line", paper),
+    held: colour(element, "--warn", paper),
+    lines: DASHES.map((_, i) => colour(element, `--c${i + 1}`, paper)),
   };
 }
 

@@ -1,13 +1,16 @@
 // The columns of the table of relays.
 
+import { country } from "../model/countries.js";
+import { reasons } from "../model/search.js";
 import { nameOf, visible } from "../model/text.js";
 import { causeWords } from "../words.js";
 import { h } from "./dom.js";
-import { compact, country, MISSING, ms, percent, plural } from "./format.js";
+import { compact, MISSING, ms, percent, plural } from "./format.js";
 import { relayHref } from "./links.js";
 import { stateMark, statusMark, strip } from "./marks.js";
 
 /** @import { Relay } from "../data/report.js" */
+/** @import { Term } from "../model/search.js" */
 /** @import { Context } from "./context.js" */
 /** @import { GridColumn } from "./grid.js" */
 
@@ -28,11 +31,25 @@ function textCell(get) {
   };
 }
 
+/** @typedef {{terms: readonly Term[]}} Reading what the rows are found by */
+
+/**
+ * @param {Relay} relay
+ * @param {readonly Term[]} terms
+ * @returns {string}
+ */
+function whyFound(relay, terms) {
+  return reasons(relay, terms)
+    .map(({ field, excerpt }) => (excerpt === "" ? field : `${field}: ${visible(excerpt, 60)}`))
+    .join("; ");
+}
+
 /**
  * @param {Context} context
+ * @param {Reading} reading
  * @returns {GridColumn<Relay>[]}
  */
-export function columns(context) {
+export function columns(context, reading) {
   return [
     {
       key: "name",
@@ -102,6 +119,23 @@ export function columns(context) {
       make: () => {
         const made = strip(60);
         return { element: made.element, set: (relay) => made.set(relay.recent) };
+      },
+    },
+    {
+      key: "why",
+      label: "Found by",
+      title: "What of the relay fits the search",
+      sort: null,
+      make: () => {
+        const element = h("bdi", null);
+        return {
+          element,
+          set: (relay) => {
+            const words = reading.terms.length === 0 ? "" : whyFound(relay, reading.terms);
+            element.textContent = words;
+            element.title = words;
+          },
+        };
       },
     },
     {

@@ -1,13 +1,14 @@
 // Search, filters and order of the table of relays.
 
-import { choiceOf, DEFAULT_SORT, FILTERS, facets, NONE } from "../model/relays.js";
+import { country } from "../model/countries.js";
+import { failing } from "../model/health.js";
+import { choiceOf, DEFAULT_SORT, FILTERS, NONE } from "../model/relays.js";
 import { visible } from "../model/text.js";
 import { blameWords, causeWords, stateWords, statusWords } from "../words.js";
 import { fill, foreign, h } from "./dom.js";
-import { country, whole } from "./format.js";
+import { whole } from "./format.js";
 
-/** @import { Report } from "../data/report.js" */
-/** @import { Choice } from "../model/relays.js" */
+/** @import { Choice, Facets, Menu } from "../model/relays.js" */
 
 /** What the narrow table, which has no heads of columns, can be sorted by. */
 const SORT_LABELS = Object.freeze({
@@ -36,17 +37,23 @@ function sortWords(sort) {
 }
 
 /**
- * Search and filters.
- * @param {Report} report
- * @param {(changed: Partial<Choice>) => void} change
- * @returns {{element: HTMLElement, set: (choice: Choice) => void}}
+ * @typedef {object} Controls
+ * @property {HTMLElement} element
+ * @property {(choice: Choice) => void} set shows what is chosen
+ * @property {(values: Facets) => void} offer fills the menus with what a report has
+ * @property {(counts: Facets) => void} count says how many relays each value would show
  */
-export function controls(report, change) {
-  const values = facets(report.relays);
+
+/**
+ * Search and filters.
+ * @param {(changed: Partial<Choice>) => void} change
+ * @returns {Controls}
+ */
+export function controls(change) {
   const search = h("input", {
     type: "search",
     id: "relay-search",
-    placeholder: "fingerprint, name, address, contact …",
+    placeholder: "name, fingerprint, 198.51.100.0/24, country, cause …",
     autocomplete: "off",
     autocapitalize: "off",
     spellcheck: "false",
@@ -55,6 +62,8 @@ export function controls(report, change) {
   search.addEventListener("input", () => change({ q: search.value.trim() }));
   /** @type {Map<keyof Choice, HTMLSelectElement>} */
   const selects = new Map();
+  /** The words of each menu's values, without their numbers. @type {Map<Menu, (value: string) => string>} */
+  const menus = new Map();
   const label = (/** @type {string} */ text, /** @type {HTMLElement} */ control) =>
     h("label", { class: "field" }, h("span", { class: "field-label" }, text), control);
   /**
@@ -74,60 +83,41 @@ export function controls(report, change) {
     return label(text, element);
   };
   /**
-   * @param {ReadonlyMap<string, number>} map
+   * A menu of what there is; its values come with the report.
+   * @param {Menu} name
+   * @param {string} text
    * @param {(value: string) => string} words
-   * @returns {[string, string][]}
+   * @returns {HTMLElement}
    */
-  const options = (map, words) => [
-    ["", "any"],
-    ...[...map].map(
-      ([value, n]) => /** @type {[string, string]} */ ([value, `${words(value)} (${whole(n)})`]),
-    ),
-  ];
+  const menu = (name, text, words) => {
+    menus.set(name, words);
+    return select(name, text, []);
+  };
   const orNone =
     (/** @type {(value: string) => string} */ words) => (/** @type {string} */ value) =>
       value === NONE ? "none" : words(value);
-  const statuses = options(values.status, (value) => statusWords(value).label);
-  statuses.splice(1, 0, ["failing", "all that fail"]);
   const chosen = h("p", { class: "chosen", hidden: true });
   const filters = h(
     "div",
     { class: "filters" },
-    select("status", "Status", statuses),
-    select(
+    menu("status", "Status", (value) => statusWords(value).label),
+    menu(
       "cause",
       "Cause",
-      options(
-        values.cause,
-        orNone((value) => causeWords(value).label),
-      ),
+      orNone((value) => causeWords(value).label),
     ),
-    select(
+    menu(
       "blame",
       "Fault lies with",
-      options(
-        values.blame,
-        orNone((value) => blameWords(value).label),
-      ),
+      orNone((value) => blameWords(value).label),
     ),
-    select(
+    menu(
       "state",
       "State",
-      options(
-        values.state,
-        orNone((value) => stateWords(value).label),
-      ),
+      orNone((value) => stateWords(value).label),
     ),
-    select(
-      "flag",
-      "Flag",
-      options(values.flag, (value) => value),
-    ),
-    select(
-      "country",
-      "Country",
-      options(values.country, (value) => (value === NONE ? "unknown" : country(value))),
-    ),
+    menu("flag", "Flag", (value) => value),
+    menu("country", "Country", (value) => (value === NONE ? "unknown" : country(value))),
     select("ipv6", "IPv6", [
       ["", "any"],
       ["yes", "has an address"],
@@ -165,19 +155,20 @@ export function controls(report, change) {
   });
   return {
     element,
+    offer: (values) => {
+      for (const [name, words] of menus) offer(selects.get(name), name, values[name], words);
+    },
+    count: (counts) => {
+      for (const [name, words] of menus) recount(selects.get(name), counts[name], words);
+    },
     set: (choice) => {
       // The reader's own blanks stay while they type.
       if (search.value.trim() !== choice.q) search.value = choice.q;
       for (const [name, control] of selects) {
         const value = choice[name];
         if (![...control.options].some((option) => option.value === value)) {
-          control.append(
-            h(
-              "option",
-              { value },
-              visible(name === "sort" ? sortWords(value) : `${value} (0)`, 60),
-            ),
-          );
+          const words = name === "sort" ? sortWords(value) : `${value} (0)`;
+          control.append(h("option", { value }, visible(words, 60)));
         }
         control.value = value;
       }
@@ -196,4 +187,44 @@ export function controls(report, change) {
       );
     },
   };
+}
+
+/** The value of the menu of statuses that stands for several. */
+const FAILING_VALUE = "failing";
+
+/**
+ * Fills a menu; what is chosen in it stays.
+ * @param {HTMLSelectElement | undefined} menu
+ * @param {Menu} name
+ * @param {ReadonlyMap<string, number>} values
+ * @param {(value: string) => string} words
+ */
+function offer(menu, name, values, words) {
+  if (menu === undefined) return;
+  const chosen = menu.value;
+  const all = [...(name === "status" ? [FAILING_VALUE] : []), ...values.keys()];
+  fill(
+    menu,
+    h("option", { value: "" }, "any"),
+    all.map((value) => h("option", { value })),
+  );
+  recount(menu, values, words);
+  if ([...menu.options].some((option) => option.value === chosen)) menu.value = chosen;
+}
+
+/**
+ * @param {HTMLSelectElement | undefined} menu
+ * @param {ReadonlyMap<string, number>} counts
+ * @param {(value: string) => string} words
+ */
+function recount(menu, counts, words) {
+  for (const option of menu?.options ?? []) {
+    const { value } = option;
+    if (value === "") continue;
+    const text =
+      value === FAILING_VALUE
+        ? `all that fail (${whole(failing(counts))})`
+        : visible(`${words(value)} (${whole(counts.get(value) ?? 0)})`, 60);
+    if (option.text !== text) option.textContent = text;
+  }
 }

@@ -1,18 +1,21 @@
 // One relay: what was asked, what came, how it went before, and what its operator should check.
 
+import { contradiction } from "../data/audit.js";
 import { readDetails } from "../data/details.js";
 import { fingerprint as readFingerprint } from "../data/read.js";
+import { country } from "../model/countries.js";
 import { operatorKey } from "../model/operators.js";
+import { reportOf } from "../model/runs.js";
 import { nameOf } from "../model/text.js";
 import { blameWords, causeWords, FAILING, stateWords, statusWords } from "../words.js";
 import { attemptsPart, hop, vantagesPart } from "./attempts.js";
 import { copyButton } from "./buttons.js";
 import { fill, foreign, h } from "./dom.js";
 import { facts } from "./facts.js";
-import { bytes, country, ms, percent, plural, timeElement, whole } from "./format.js";
-import { metricsLink } from "./links.js";
+import { bytes, ms, percent, plural, timeElement, whole } from "./format.js";
+import { metricsLink, relayHref } from "./links.js";
 import { stateElement, statusElement } from "./marks.js";
-import { notice, part } from "./part.js";
+import { notice, part, problemNotice } from "./part.js";
 import { history } from "./recent.js";
 
 /** @import { Absent, Relay, Report } from "../data/report.js" */
@@ -68,7 +71,7 @@ function relayPage(context, report, wanted, heading) {
   const absent = report.absent.find((found) => found.valid && found.fingerprint === wanted);
   if (absent !== undefined) {
     fill(heading, foreign(nameOf(absent.nickname, 100)));
-    return [identity(wanted), absentPart(context, absent)];
+    return [identity(wanted), absentPart(context, report, absent)];
   }
   return [
     identity(wanted),
@@ -87,10 +90,31 @@ function relayPage(context, report, wanted, heading) {
 }
 
 /**
+ * A link to this relay in this very report: what it shows never changes.
+ * @param {Context} context
+ * @param {Report} report
+ * @param {Relay} relay
+ * @returns {HTMLElement | null} null where the report is not there under a name of its own
+ */
+function lastingLink(context, report, relay) {
+  const link = () => {
+    const { timestamp, runId } = report.metadata;
+    const name = context.reportName ?? reportOf(context.store.listed, { timestamp, runId });
+    return name === null ? null : relayHref(relay.fingerprint, name);
+  };
+  return link() === null
+    ? null
+    : copyButton("Copy a link", () => new URL(link() ?? "", document.baseURI).href, {
+        description: "Copy a link to this result, which stays as it is",
+      });
+}
+
+/**
  * @param {string} fingerprint
+ * @param {HTMLElement | null} [more]
  * @returns {HTMLElement}
  */
-function identity(fingerprint) {
+function identity(fingerprint, more = null) {
   return h(
     "div",
     { class: "identity" },
@@ -99,6 +123,7 @@ function identity(fingerprint) {
       "div",
       { class: "identity-links" },
       copyButton("Copy", () => fingerprint, { description: "Copy the fingerprint" }),
+      more,
       metricsLink(fingerprint),
     ),
   );
@@ -106,10 +131,11 @@ function identity(fingerprint) {
 
 /**
  * @param {Context} context
+ * @param {Report} report
  * @param {Absent} relay
  * @returns {HTMLElement}
  */
-function absentPart(context, relay) {
+function absentPart(context, report, relay) {
   return h(
     "section",
     { class: "card" },
@@ -127,7 +153,11 @@ function absentPart(context, relay) {
       ["Failing since", relay.failingSince === null ? null : timeElement(relay.failingSince)],
       ["Last worked", timeElement(relay.lastSuccess)],
     ]),
-    history(context, relay.recent, null),
+    history(context, {
+      recent: relay.recent,
+      report,
+      fingerprint: relay.fingerprint,
+    }),
   );
 }
 
@@ -140,7 +170,8 @@ function absentPart(context, relay) {
 function present(context, report, relay) {
   const details = readDetails(relay.raw);
   return [
-    identity(relay.fingerprint),
+    identity(relay.fingerprint, lastingLink(context, report, relay)),
+    problemNotice([...oddities(report, relay), ...details.problems], "this relay’s entry"),
     h(
       "div",
       { class: "columns columns-2" },
@@ -184,13 +215,31 @@ function present(context, report, relay) {
               relay.rate30 === null ? null : `${percent(relay.rate30)} of the tests`,
             ],
           ]),
-          history(context, relay.recent, report.metadata.timestamp),
+          history(context, {
+            recent: relay.recent,
+            report,
+            fingerprint: relay.fingerprint,
+          }),
         ),
         about(context, report, relay, details),
       ),
     ),
     attemptsPart(relay, details),
     vantagesPart(details),
+  ];
+}
+
+/**
+ * @param {Report} report
+ * @param {Relay} relay
+ * @returns {string[]} what of the relay's entry does not add up
+ */
+function oddities(report, relay) {
+  const same = report.relays.filter((other) => other.fingerprint === relay.fingerprint).length;
+  const found = contradiction(relay);
+  return [
+    ...(same > 1 ? [`The report has ${same} entries of this relay; this is the first.`] : []),
+    ...(found === null ? [] : [`It contradicts itself: ${found}.`]),
   ];
 }
 

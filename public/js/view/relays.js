@@ -1,8 +1,9 @@
 // All relays: search, filters, sorting, export. What was chosen is in the address.
 
 import { toCsv, toJson } from "../model/export.js";
-import { choiceOf, DEFAULT_SORT, FILTERS } from "../model/relays.js";
+import { choiceOf, DEFAULT_SORT, FILTERS, facets } from "../model/relays.js";
 import { parseRoute } from "../model/route.js";
+import { termsOf } from "../model/search.js";
 import { saveButton } from "./buttons.js";
 import { indexOf } from "./context.js";
 import { h } from "./dom.js";
@@ -28,8 +29,8 @@ const places = new Map();
  * @returns {View}
  */
 export function relaysView(context) {
-  /** @type {((params: Readonly<Record<string, string>>) => void) | null} */
-  let update = null;
+  /** @type {RelayTable | null} */
+  let list = null;
   return {
     title: "Relays",
     element: h(
@@ -41,33 +42,46 @@ export function relaysView(context) {
         what: "the report",
         signal: context.signal,
         render: (report) => {
-          const list = relayTable(context, report);
-          update = list.update;
+          list ??= relayTable(context, report);
+          list.show(report);
           return list.element;
         },
       }),
     ),
-    update: (route) => update?.(route.params),
+    update: (route) => list?.update(route.params),
   };
 }
 
+/** How long after the last change the menus count again. */
+const COUNT_MS = 200;
+
+/**
+ * @typedef {object} RelayTable
+ * @property {HTMLElement} element
+ * @property {(params: Readonly<Record<string, string>>) => void} update
+ * @property {(report: Report) => void} show shows another report in the same place
+ */
+
 /**
  * @param {Context} context
- * @param {Report} report
- * @returns {{element: HTMLElement, update: (params: Readonly<Record<string, string>>) => void}}
+ * @param {Report} first
+ * @returns {RelayTable}
  */
-function relayTable(context, report) {
-  const index = indexOf(report);
-  // As the address is now: the report may have been loaded again since the view was made.
+function relayTable(context, first) {
+  let report = first;
   let choice = choiceOf(parseRoute(location.hash).params);
   /** @type {readonly Relay[]} */
   let shown = [];
   let timer = 0;
+  let countTimer = 0;
   let frame = 0;
+  /** What the rows are found by. @type {import("./relay-columns.js").Reading} */
+  const reading = { terms: [] };
   const count = h("p", { class: "relay-count", role: "status" });
   const grid = new Grid({
     label: "Relays",
-    columns: columns(context),
+    columns: columns(context, reading),
+    same: (/** @type {Relay} */ a, /** @type {Relay} */ b) => a.fingerprint === b.fingerprint,
     open: (/** @type {Relay} */ relay) => {
       if (relay.valid) location.hash = relayHref(relay.fingerprint, context.reportName);
     },
@@ -75,7 +89,7 @@ function relayTable(context, report) {
     empty: "No relay fits. Take a filter away, or search for less.",
     signal: context.signal,
   });
-  const form = controls(report, (changed) => choose({ ...choice, ...changed }));
+  const form = controls((changed) => choose({ ...choice, ...changed }));
 
   const paramsOf = () => {
     /** @type {Record<string, string>} */
@@ -84,15 +98,20 @@ function relayTable(context, report) {
     if (choice.sort !== DEFAULT_SORT) params.sort = choice.sort;
     return params;
   };
-  const draw = () => {
-    shown = index.select(choice);
-    grid.setItems(shown, choice.sort);
+  const recount = () => form.count(indexOf(report).facets(choice));
+  const draw = (/** @type {boolean} */ stay) => {
+    shown = indexOf(report).select(choice);
+    reading.terms = termsOf(choice.q);
+    grid.element.classList.toggle("searched", reading.terms.length > 0);
+    grid.setItems(shown, choice.sort, stay);
     const all = report.relays.length;
     count.textContent =
       shown.length === all
         ? plural(all, "relay")
         : `${whole(shown.length)} of ${plural(all, "relay")}`;
     form.set(choice);
+    clearTimeout(countTimer);
+    countTimer = window.setTimeout(recount, COUNT_MS);
   };
   const address = () => {
     const params = paramsOf();
@@ -103,7 +122,7 @@ function relayTable(context, report) {
   const choose = (/** @type {Choice} */ next) => {
     choice = next;
     cancelAnimationFrame(frame);
-    frame = requestAnimationFrame(draw);
+    frame = requestAnimationFrame(() => draw(false));
     clearTimeout(timer);
     timer = window.setTimeout(address, ADDRESS_MS);
   };
@@ -115,12 +134,14 @@ function relayTable(context, report) {
     "abort",
     () => {
       clearTimeout(timer);
+      clearTimeout(countTimer);
       cancelAnimationFrame(frame);
       keep();
     },
     { once: true },
   );
-  draw();
+  form.offer(facets(report.relays));
+  draw(false);
   const place = places.get(JSON.stringify(paramsOf()));
   if (place !== undefined) {
     requestAnimationFrame(() => {
@@ -147,10 +168,14 @@ function relayTable(context, report) {
             name: `${stem()}.csv`,
             text: toCsv(shown),
           })),
-          saveButton("Save as JSON", "application/json", () => ({
-            name: `${stem()}.json`,
-            text: toJson(shown, report.metadata, paramsOf()),
-          })),
+          saveButton("Save as JSON", "application/json", () => {
+            const { text, cut } = toJson(shown, report.metadata, paramsOf());
+            const note =
+              cut === 0
+                ? ""
+                : `Saved. The entries of ${plural(cut, "relay")} are not whole: they are nested too deeply to be written.`;
+            return { name: `${stem()}.json`, text, note };
+          }),
         ),
       ),
       grid.box,
@@ -162,7 +187,13 @@ function relayTable(context, report) {
     ),
     update: (params) => {
       choice = choiceOf(params);
-      draw();
+      draw(false);
+    },
+    show: (next) => {
+      if (next === report) return;
+      report = next;
+      form.offer(facets(report.relays));
+      draw(true);
     },
   };
 }

@@ -1,11 +1,13 @@
 // The runs so far, over time.
 
+import { formatRoute } from "../model/route.js";
+import { reportOf, untilNow } from "../model/runs.js";
 import { charts, RANGES, rangeOf, within } from "../model/trends.js";
 import { causeWords } from "../words.js";
 import { chartFigure } from "./chart.js";
 import { fill, h } from "./dom.js";
 import { plural, utc } from "./format.js";
-import { notice, part } from "./part.js";
+import { notice, part, problemNotice } from "./part.js";
 
 /** @import { Run } from "../data/trends.js" */
 /** @import { RangeName } from "../model/trends.js" */
@@ -18,6 +20,7 @@ import { notice, part } from "./part.js";
 export function trendsView(context) {
   let range = rangeOf(context.route.params.range);
   const content = h("div", null);
+  const left = h("div", { class: "part-messages" });
   /** @type {AbortController | null} */
   let drawn = null;
   context.signal.addEventListener("abort", () => drawn?.abort(), { once: true });
@@ -42,6 +45,10 @@ export function trendsView(context) {
   const summary = h("p", { class: "hint", role: "status" });
   /** @type {readonly Run[]} */
   let runs = [];
+  const href = (/** @type {Run} */ run) => {
+    const name = reportOf(context.store.listed, run);
+    return name === null ? null : formatRoute("overview", { params: { report: name } });
+  };
   const show = (/** @type {RangeName} */ name) => {
     range = name;
     for (const button of buttons) {
@@ -68,7 +75,7 @@ export function trendsView(context) {
             "div",
             { class: "charts" },
             charts(chosen, (code) => causeWords(code).label).map((chart) =>
-              chartFigure({ chart, runs: chosen, signal }),
+              chartFigure({ chart, runs: chosen, signal, href, files: context.store.files }),
             ),
           ),
     );
@@ -84,19 +91,34 @@ export function trendsView(context) {
       h(
         "p",
         { class: "hint screen-only" },
-        "Point at a chart for the figures of a run; by keyboard, focus it and use the arrow keys, Page Up and Down, Home and End.",
+        "Point at a chart for the figures of a run; by keyboard, focus it and use the arrow keys, Page Up and Down, Home and End. A click, or Enter, leads to the run.",
       ),
       part({
         resource: context.store.trends,
         what: "the history of the runs",
         signal: context.signal,
         render: (value) => {
-          runs = value;
+          const found = untilNow(value.runs, context.now());
+          runs = found.runs;
+          fill(left, problemNotice(value.problems), futureNotice(found.future));
           show(range);
-          return content;
+          return [left, content];
         },
       }),
     ),
     update: (route) => show(rangeOf(route.params.range)),
   };
+}
+
+/**
+ * @param {number} future how many runs ended in the future
+ * @returns {HTMLElement | null}
+ */
+function futureNotice(future) {
+  if (future === 0) return null;
+  return notice(
+    "warn",
+    `${plural(future, "run")} in the future ${future === 1 ? "is" : "are"} left out.`,
+    "A clock is wrong: yours, or that of the host that made the reports.",
+  );
 }
