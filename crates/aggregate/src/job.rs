@@ -471,7 +471,8 @@ pub fn inputs(root: &Path, of: Option<&Path>) -> Result<Set, JobError> {
             Found { path: path.to_owned(), run }
         }
         None => {
-            let newest = runs.iter().rposition(|found| found.run.complete);
+            let reported = |found: &Found| found.run.complete && found.run.selection.is_whole();
+            let newest = runs.iter().rposition(reported);
             runs.swap_remove(newest.ok_or_else(|| none(String::new()))?)
         }
     };

@@ -2,10 +2,12 @@
 //! with its arguments, its exit codes and its order of things.
 
 mod aggregate;
+mod check;
 mod config;
 mod history;
 mod report;
 mod retain;
+mod run;
 mod scan;
 mod upload;
 mod zone;
@@ -45,6 +47,8 @@ pub(crate) const VERBS: &[&Verb] = &[
     &report::VERB,
     &upload::VERB,
     &retain::VERB,
+    &run::VERB,
+    &check::VERB,
     &history::VERB,
     &zone::VERB,
     &config::VERB,
@@ -138,7 +142,7 @@ fn choose(arguments: &[OsString]) -> Option<Chosen<'_>> {
 }
 
 /// Does what the arguments, the program's name first, ask for.
-pub(crate) fn run(arguments: &[OsString]) -> ExitCode {
+pub(crate) fn start(arguments: &[OsString]) -> ExitCode {
     // Only the one verb's variables are looked at: what is wrong with another's is its own.
     if let Some(Chosen { verb, name, rest }) = choose(arguments) {
         let command = verb.command().bin_name(name.clone()).display_name(name);
@@ -155,7 +159,7 @@ pub(crate) fn run(arguments: &[OsString]) -> ExitCode {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the program's edge: the libraries take the time")]
-fn now() -> DateTime<Utc> {
+pub(crate) fn now() -> DateTime<Utc> {
     Utc::now()
 }
 

@@ -7,14 +7,13 @@ use std::process::ExitCode;
 macro_rules! exits {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $meaning:literal;)+) => {
         /// How the program can end.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub(crate) enum Exit {
             $($(#[$doc])* #[doc = $meaning] $name = $code,)+
         }
 
         impl Exit {
             /// Every way to end, by code.
-            #[cfg(test)]
             const ALL: &[Self] = &[$(Self::$name),+];
 
             /// What it means, for the help and the documentation.
@@ -28,26 +27,40 @@ macro_rules! exits {
 }
 
 exits! {
+    #[default]
     Done = 0, "done";
     Internal = 1, "internal error: a fault of the program, or of the system under it";
     Usage = 2, "a flag, a variable or a combination of them is not valid; nothing was started";
     Settings = 3, "the configuration is not valid or cannot be read; nothing was started";
+    Program = 4, "a program of ours is missing";
+    Place = 5, "a directory or the lock cannot be written, or others could write there";
+    Disk = 6, "less disk space is free than MIN_FREE_MB";
+    Clock = 7, "the clock is wrong";
     Output = 8, "standard output cannot be written";
+    Scan = 10, "the scan failed";
     NoTor = 11, "no tor: not installed, not reachable, not authenticated, or not bootstrapped";
     Incomplete = 12, "the scan was interrupted or is incomplete; --resume continues it";
     Results = 13, "the scan's results cannot be written";
+    ScanLimit = 14, "the scan took longer than SCAN_LIMIT; --only scan continues it";
+    ReportFailed = 20, "the report failed";
     Input = 21, "no run, report or history that can be used: missing, damaged, or of a newer version";
     Report = 22, "the report cannot be written, or another program is publishing";
     History = 23, "the history cannot be read or kept; a report that was asked for is written";
+    ReportLimit = 24, "the report took longer than AGGREGATE_LIMIT";
     Held = 25, "the gate is closed: the dated report is written, latest.json is as it was";
     Shards = 26, "shards of other hosts are missing";
     Zone = 27, "our zone does not answer as it should";
-    Stores = 30, "several stores failed, each for another reason";
+    Stores = 30, "a store failed, or several, each for another reason; the others have everything";
     Older = 31, "the store already holds a newer report; latest.json was not replaced, the list names both";
     Late = 32, "the upload was interrupted, or not done in time; the next one continues it";
     Local = 33, "a local file cannot be used, or the store was written by a newer version";
+    HandOver = 34, "this host's shard could not be put where the others fetch it";
+    Fetch = 35, "the other hosts' shards could not be fetched";
     Retain = 40, "something that should be removed or moved stays";
+    RetainLimit = 41, "retention took longer than RETAIN_LIMIT";
     Damaged = 42, "an archive or a report is damaged; what depends on it was left, the rest is done";
+    Untrue = 50, "dry run: the verdicts are not true, or the stores do not hold the report";
+    NoLab = 51, "dry run: the private network or the stores did not start";
     NoCredentials = 60, "no credentials, or the store does not accept them";
     Denied = 61, "the key may not do this";
     NoBucket = 62, "the bucket does not exist, or is in another region";
@@ -58,12 +71,20 @@ exits! {
     Conflict = 67, "the store, or this host, holds other bytes under a name that never changes";
     Unverified = 68, "the store does not hold what was sent to it";
     Answer = 69, "another answer of the store";
+    Hangup = 129, "ended by SIGHUP";
+    Interrupted = 130, "ended by SIGINT";
+    Terminated = 143, "ended by SIGTERM";
 }
 
 impl Exit {
     /// The process's exit code.
     pub(crate) const fn code(self) -> u8 {
         self as u8
+    }
+
+    /// The way to end that has this code.
+    pub(crate) fn of(code: u8) -> Option<Self> {
+        Self::ALL.iter().copied().find(|exit| exit.code() == code)
     }
 
     /// A table of these, by code, for the help.

@@ -3,6 +3,7 @@
 
 mod cmd;
 mod exit;
+mod run;
 mod terminal;
 
 use std::ffi::OsString;
@@ -13,5 +14,5 @@ fn main() -> ExitCode {
         return code;
     }
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    cmd::run(&arguments)
+    cmd::start(&arguments)
 }

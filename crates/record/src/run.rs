@@ -129,6 +129,15 @@ pub struct Selection {
     pub on_request: u32,
 }
 
+impl Selection {
+    /// Whether the network's exits were asked for, and not some of them by name, flag or country: a
+    /// test of a few relays is no report's run unless it is named.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        ["exits", "all-exits"].contains(&self.filter.as_str()) && self.country.is_none()
+    }
+}
+
 /// A relay that was asked for by name and is not tested.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Excluded {

@@ -120,10 +120,13 @@ fn told(mut error: Error, variable: &str) -> String {
     text.split("\n\nFor more information").next().unwrap_or_default().trim_end().to_owned()
 }
 
-/// The error, with a value that can be shown.
+/// The error, with nothing in it that acts on a terminal: a value, or a word that is no argument.
 fn printable(mut error: Error) -> Error {
-    if let Some(value) = context(&error, ContextKind::InvalidValue) {
-        error.insert(ContextKind::InvalidValue, ContextValue::String(record::printable(&value)));
+    for kind in [ContextKind::InvalidValue, ContextKind::InvalidArg, ContextKind::InvalidSubcommand]
+    {
+        if let Some(value) = context(&error, kind) {
+            error.insert(kind, ContextValue::String(record::printable(&value)));
+        }
     }
     error
 }

@@ -118,7 +118,8 @@ fn targets(settings: &Settings) -> BTreeSet<String> {
 }
 
 /// What a value should be, where it is not.
-fn out_of_range(key: &Key, value: &str) -> Option<String> {
+#[must_use]
+pub fn out_of_range(key: &Key, value: &str) -> Option<String> {
     let value = value.trim();
     match key.kind {
         Kind::Programs | Kind::Secret => None,

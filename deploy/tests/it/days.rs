@@ -176,7 +176,7 @@ pub fn an_unfinished_scan_is_gone_on_with() {
     host.set("BUILD_DELAY", "0.05");
     host.run(&["--only", "scan"]).with(0);
     assert_eq!(host.scans().len(), 1);
-    assert!(host.log().contains("going on with"));
+    assert!(host.log().contains("scan: resuming"));
     assert!(!host.public().join("latest.json").exists());
     host.run(&["--only", "aggregate"]).with(0);
     assert_eq!(host.latest().unwrap().metadata.total_relays, 8);
@@ -185,6 +185,61 @@ pub fn an_unfinished_scan_is_gone_on_with() {
     // It is complete: the next one is another.
     host.run(&["--only", "scan"]).with(0);
     assert_eq!(host.scans().len(), 2);
+}
+
+/// Killed between the end of the scan and the report, twice, as for want of power.
+pub fn a_run_without_a_report_is_reported_by_the_next() {
+    let stores = Stores::start();
+    let mut host = held(&stores, "aggregate");
+    for killed in 1..=2 {
+        let mut running = host.start(&[]);
+        until_held(&mut running, &host, "aggregate");
+        running.signal(Signal::KILL);
+        until("the run is gone", || running.is_over());
+        kill_all(&host.state());
+        drop(running);
+        fs::remove_file(host.state().join("held")).unwrap();
+        assert_eq!(host.scans().len(), 1, "the first of {killed} is reported before another scan");
+    }
+    released(&mut host, &stores);
+    // The one of then and the one of now, in this order.
+    let files = host.files().files;
+    assert_eq!((host.scans().len(), files.len()), (2, 2));
+    let log = host.log();
+    let line = |text: &str| log.lines().position(|line| line.contains(text)).unwrap();
+    assert!(line("no report holds the run in") < line("scan: begins"), "{log}");
+    // By hand likewise: a scan leads to a report, by itself or by the next run.
+    host.run(&["--only", "scan"]).with(0);
+    host.run(&["--only", "aggregate"]).with(0);
+    assert_eq!(host.files().files.len(), 3);
+    host.run(&["--only", "scan"]).with(0);
+    host.run(&[]).with(0);
+    assert_eq!(host.files().files.len(), 5);
+}
+
+/// A test of one relay, by its operator's wish, in the directory where runs are.
+pub fn a_retest_by_hand_is_no_run_of_the_network() {
+    let host = Host::new();
+    host.run(&[]).with(0);
+    let relay = host.lab.manifest.exits[0].fingerprint.to_string();
+    let retest = host.state().join("analysis/scan_2099-01-01_00-00-00");
+    let status = std::process::Command::new(crate::network::programs().join("scanner"))
+        .args(["-e", &relay, "--no-progress", "--analysis-dir"])
+        .arg(&retest)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .envs(&host.settings)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success() && retest.join("run.json").exists());
+    host.run(&["--only", "aggregate"]).with(0);
+    assert_eq!(host.latest().unwrap().metadata.total_relays, 8);
+    host.run(&[]).with(0);
+    let files = host.files().files;
+    assert!(files.len() > 1);
+    assert!(files.iter().all(|file| file.report.as_ref().unwrap().total_relays == 8), "{files:?}");
 }
 
 pub fn a_stage_that_takes_too_long() {

@@ -185,12 +185,11 @@ pub fn nobody_else_holds_the_lock() {
 pub fn a_lock_that_cannot_be_taken() {
     let host = Host::new();
     host.run(&["--only", "retain"]).with(0);
-    // What flock answers where the file system has no locks.
-    let path = with_program(&host, "flock", "exit 71");
-    let output = host.wrapper(&[]).env("PATH", path).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(5), "{said}");
-    assert!(said.contains("cannot take the lock"), "{said}");
+    let lock = host.state().join("run.lock");
+    fs::remove_file(&lock).unwrap();
+    fs::create_dir(&lock).unwrap();
+    host.run(&[]).with(5).saying(&["cannot open the lock", "run.lock"]);
+    assert_eq!(host.logs().len(), 1, "nothing was started");
 }
 
 pub fn the_check() {
@@ -202,24 +201,70 @@ pub fn the_check() {
     };
     let (right, wrong) = (resolver("correct"), resolver("servfail"));
     host.set("ZONE_SERVER", &right);
+    host.run(&["--check"]).with(0).saying(&["ok      zone           not asked"]);
+    host.set("ZONE_CHECK", "true");
     let ended = host.run(&["--check"]).with(0);
     for what in ["configuration", "directory", "clock", "tor", "zone", "stores"] {
         let ok = |line: &str| line.starts_with("ok ") && line.contains(what);
         assert!(ended.said.lines().any(ok), "{what}: {}", ended.said);
     }
+    // Each store has its line.
+    for store in ["do", "r2"] {
+        assert!(
+            ended.said.contains(&format!("ok      stores         {store}: ")),
+            "{}",
+            ended.said
+        );
+    }
     assert!(!host.state().exists(), "the check has made something");
     assert!(fs::read_dir(stores.bucket(lab::R2_BUCKET)).unwrap().next().is_none());
 
     host.set("ZONE_SERVER", &wrong);
-    host.run(&["--check"]).with(21).saying(&["FAILED  zone", "ok      stores"]);
+    host.run(&["--check"]).with(27).saying(&["FAILED  zone", "ok      stores"]);
     host.set("ZONE_SERVER", &right);
     host.set("R2_SECRET_ACCESS_KEY", "another");
-    let ended = host.run(&["--check"]).with(30).saying(&["FAILED  stores", "ok      zone"]);
+    let ended = host.run(&["--check"]).with(30).saying(&[
+        "FAILED  stores",
+        "ok      stores         do: ",
+        "ok      zone",
+    ]);
     assert!(!ended.said.contains(SECRET) && !ended.said.contains("another"), "{}", ended.said);
     host.set("TOR_CONTROL", "127.0.0.1:1");
     host.run(&["--check"]).with(11).saying(&["FAILED  tor"]);
     host.set("MIN_FREE_MB", "100000000");
     host.run(&["--check"]).with(6).saying(&["FAILED  disk space"]);
+}
+
+/// A configuration that this user must not read is none to do without.
+pub fn a_configuration_that_must_not_be_read() {
+    let host = Host::new();
+    host.configure();
+    fs::set_permissions(host.config(), fs::Permissions::from_mode(0o000)).unwrap();
+    let wrapper = host.wrapper(&["--check"]);
+    let mut command = if is_root() {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
+        command
+    } else {
+        Command::new("env")
+    };
+    let checkout = host.path("a checkout");
+    fs::create_dir(&checkout).unwrap();
+    fs::rename(host.config(), checkout.join("config.env")).unwrap();
+    let program = for_anybody(&host.path("")).with_file_name("exit-validator");
+    let output = command
+        .arg(program)
+        .args(["run", "--check", "--checkout"])
+        .arg(&checkout)
+        .env_clear()
+        .envs(wrapper.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .env_remove("PROGRAM_DIR")
+        .current_dir("/")
+        .output()
+        .unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("Permission denied") && !said.contains("ok "), "{said}");
 }
 
 /// A place that any user can reach, with the programs and the script.

@@ -1,6 +1,5 @@
 //! What is refused before any work starts.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -10,11 +9,11 @@ pub fn wrong_arguments() {
     let host = Host::new();
     for (arguments, said) in [
         (&["--nonsense"][..], "--nonsense"),
-        (&["--only", "lunch"], "--only is scan"),
-        (&["--only"], "needs a value"),
-        (&["--dry-run", "--check"], "goes with neither"),
-        (&["--check", "--only", "scan"], "do not go together"),
-        (&["\u{1b}[31m"], "unknown argument '"),
+        (&["--only", "lunch"], "possible values: scan"),
+        (&["--only"], "a value is required"),
+        (&["--dry-run", "--check"], "cannot be used with"),
+        (&["--check", "--only", "scan"], "cannot be used with"),
+        (&["\u{1b}[31m"], "unexpected argument '"),
     ] {
         let ended = host.run(arguments).with(2).saying(&[said]);
         assert!(!ended.said.contains('\u{1b}'), "{}", ended.said);
@@ -65,27 +64,34 @@ pub fn wrong_settings() {
     assert_eq!(host.wrapper(&[]).output().unwrap().status.code(), Some(3));
 }
 
-pub fn every_exit_code_is_told() {
-    let script = fs::read_to_string(script()).unwrap();
-    let (help, code) = script.split_once("\nHELP\n}").unwrap();
-    let used = code.lines().flat_map(|line| {
-        ["fail ", "refuse ", "verdict ", "try "]
-            .iter()
-            .filter_map(move |word| line.split_once(word))
-            .filter_map(|(_, rest)| rest.split_whitespace().next()?.parse::<u32>().ok())
-            .collect::<Vec<_>>()
-    });
-    let used: BTreeSet<u32> = used.collect();
-    assert!(used.len() > 20, "{used:?}");
-    let told: BTreeSet<u32> = help
-        .lines()
-        .skip_while(|line| !line.starts_with("Exit codes"))
-        .filter_map(|line| line.split_whitespace().next()?.parse().ok())
-        .collect();
-    let untold: Vec<_> = used.difference(&told).collect();
-    assert!(untold.is_empty(), "used and not told: {untold:?}");
-    let unused: Vec<_> = told.difference(&used).filter(|code| ![0, 1].contains(*code)).collect();
-    assert!(unused.is_empty(), "told and not used: {unused:?}");
+/// Values in the environment, which no check of the file sees.
+pub fn wrong_settings_in_the_environment() {
+    let stores = Stores::start();
+    let host = Host::publishing_to(&stores);
+    host.configure();
+    for (name, value, said) in [
+        ("MIN_FREE_MB", "abc", "MIN_FREE_MB in the environment is \"abc\""),
+        ("SCAN_LIMIT", "abc", "SCAN_LIMIT in the environment is \"abc\""),
+        ("BUILD_DELAY", "soon", "BUILD_DELAY is set in the environment"),
+        ("R2_ENABLED", "maybe", "R2_ENABLED is set in the environment"),
+    ] {
+        let output = host.wrapper(&[]).env(name, value).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{name}: {text}");
+        assert!(text.contains(said), "{name}: {text}");
+    }
+    assert!(!host.state().exists(), "something was started");
+    // A value of the file that only a verb can judge is named with its line.
+    let mut host = Host::new();
+    host.set("SHARD", "3/3");
+    host.run(&[]).with(3).saying(&["SHARD is set in ", "config.env, line "]);
+    // One that is blank is none: the file's holds.
+    let host = Host::publishing_to(&stores);
+    host.configure();
+    let output = host.wrapper(&["--check"]).env("R2_ENABLED", "").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("stores         do:") && text.contains("stores         r2:"), "{text}");
 }
 
 pub fn programs_that_are_missing() {
@@ -94,7 +100,33 @@ pub fn programs_that_are_missing() {
     let output = host.wrapper(&[]).env("PROGRAM_DIR", host.path("nowhere")).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(4), "{said}");
-    assert!(said.contains("settings") && said.contains("PROGRAM_DIR"), "{said}");
+    assert!(said.contains("exit-validator") && said.contains("PROGRAM_DIR"), "{said}");
+}
+
+/// What the file says of the programs holds for all of them.
+pub fn programs_that_the_file_names() {
+    let mut host = Host::new();
+    host.replace(
+        "scanner",
+        "case \"$1\" in --check-settings) exec \"$REAL\" \"$@\" ;; esac\nexit 11",
+    );
+    host.set("PROGRAM_DIR", host.path("programs").to_str().unwrap());
+    host.configure();
+    let mut wrapper = host.wrapper(&[]);
+    let output = wrapper.env("PROGRAM_DIR", crate::network::programs()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "the environment goes before the file");
+    // By the program itself, as no other place is named.
+    let run = std::process::Command::new(crate::network::programs().join("exit-validator"))
+        .arg("run")
+        .arg("--config")
+        .arg(host.config())
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .current_dir(host.path(""))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(run.stderr).unwrap();
+    assert_eq!(run.status.code(), Some(11), "{said}");
 }
 
 pub fn the_environment_goes_before_the_file() {
