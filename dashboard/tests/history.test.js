@@ -69,7 +69,7 @@ describe("history", () => {
     await page.locator(`a[href*="${name}"]`, { hasText: "open" }).first().click();
     await ready(page);
     await page.locator("#banner", { hasText: "report of" }).waitFor();
-    const rate = String(earlier.metadata.dns_success_rate_percent).slice(0, 5);
+    const rate = (earlier.metadata.dns_success_rate_percent ?? 0).toFixed(2);
     await page.locator("main", { hasText: rate }).waitFor();
     // By the menu, as a reader would.
     await page.locator("nav").getByRole("link", { name: "Relays", exact: true }).click();

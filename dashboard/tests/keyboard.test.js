@@ -160,7 +160,7 @@ describe("keys", () => {
     const table = page.locator(".charts table").first();
     await table.waitFor({ state: "visible" });
     const rate = latest.metadata.dns_success_rate_percent ?? 0;
-    assert.ok((await table.innerText()).includes((Math.floor(rate * 100) / 100).toFixed(2)));
+    assert.ok((await table.innerText()).includes((Math.round(rate * 100) / 100).toFixed(2)));
   });
 
   test("a range of the trends is chosen, kept in the address, and held against the figures", async (t) => {
