@@ -41,7 +41,7 @@ fn right(lab: &Lab) -> Vec<Fingerprint> {
 fn busy_tor(lab: &Lab) -> Tor {
     let exits: Vec<String> = right(lab).iter().map(|exit| format!("${exit}")).collect();
     let lines = format!(
-        "ExitNodes {}\nDNSPort 127.0.0.1:auto\n\
+        "ExitNodes {}\nDNSPort 127.0.0.1:auto\nConfluxEnabled 0\n\
          ClientRejectInternalAddresses 0\nClientDNSRejectInternalAddresses 0",
         exits.join(",")
     );
@@ -130,7 +130,7 @@ impl Others {
                     match number {
                         0 => note_lookup(&met, || resolve(socks, &name)),
                         1 => note_lookup(&met, || ask(dns, name.split('.'))),
-                        _ => connect(&met, socks, echo),
+                        _ => connect(&met, socks, echo, &name),
                     }
                     std::thread::sleep(Duration::from_millis(100));
                 }
@@ -184,11 +184,12 @@ fn ask<'a>(dns: SocketAddr, labels: impl Iterator<Item = &'a str>) -> Result<(),
     socket.recv(&mut answer).map(drop).map_err(|error| format!("no answer by DNSPort: {error}"))
 }
 
-/// Connects through tor, and speaks for a while.
-fn connect(met: &Mutex<Met>, socks: SocketAddr, echo: SocketAddr) {
+/// Connects through tor, and speaks for a while. Its name keeps it apart from all others, as Tor
+/// Browser keeps sites apart: tor needs a circuit for it that nobody has used.
+fn connect(met: &Mutex<Met>, socks: SocketAddr, echo: SocketAddr, name: &str) {
     let began = now();
     let stream = block_on(async {
-        let connecting = Socks5Stream::connect(socks, echo);
+        let connecting = Socks5Stream::connect_with_password(socks, echo, name, "x");
         let stream = tokio::time::timeout(IN_GOOD_TIME, connecting).await;
         stream
             .map_err(|_| "no connection".to_owned())?
@@ -479,7 +480,7 @@ pub fn a_first_hop_that_stays_away() {
     let dead = lab.network.dead_guard().unwrap();
     command.args(named(&lab.healthy(3))).arg(tor.flag());
     command.args([format!("--first-hop={dead}"), "--tor-wait=2".to_owned()]);
-    let ended = run(command).with(4);
+    let ended = run(command).with(12);
     let why = format!("the first hop {dead} could not be reached for 2 s");
     assert!(ended.out.contains(&why), "{}", ended.out);
     let left = Left::by(&analysis);
