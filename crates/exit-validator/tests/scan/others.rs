@@ -230,6 +230,8 @@ fn watch(tor: &Tor, over: impl Fn() -> bool) -> (usize, usize) {
                 Ok(Event::Circuit(circuit))
                     if circuit.path.len() == 2 && circuit.status == CircuitStatus::Built =>
                 {
+                    // Tor attaches nobody's streams to these.
+                    assert_eq!(circuit.purpose.as_deref(), Some("CONTROLLER"));
                     scans.insert(circuit.id);
                 }
                 Ok(Event::Stream(stream))
