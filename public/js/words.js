@@ -65,7 +65,7 @@ export const STATUSES = new Map([
     {
       label: "Local fault",
       kind: "fault",
-      meaning: "The tor on the scanning host failed us. That says nothing about the relay.",
+      meaning: "The tor on the scanning host failed us, or what came was not the answer of an exit. That says nothing about the relay’s DNS.",
     },
   ],
   [
@@ -234,9 +234,9 @@ export const CAUSES = new Map([
   [
     "SERVFAIL",
     {
-      label: "The resolver failed at once",
+      label: "The resolver failed",
       meaning:
-        "The resolver’s passing error, and it came at once: SERVFAIL, a cut answer without TCP, or an answer that cannot be read.",
+        "The resolver’s passing error, which came before the exit gave up waiting: SERVFAIL, a cut answer without TCP, or an answer that cannot be read.",
       check: [
         "Read the resolver’s log. DNSSEC fails when the host’s clock is wrong or its trust anchor is old.",
         "See whether the resolver may send queries out (UDP and TCP port 53) and has not run out of sockets or memory.",
@@ -261,7 +261,7 @@ export const CAUSES = new Map([
     {
       label: "The exit could not resolve",
       meaning:
-        "The exit answered that it could not resolve, but whether for good or for now could not be learned.",
+        "The exit answered that it could not resolve, but of which kind the error is could not be learned: the second lookup failed, or the path itself is too slow to tell.",
       check: RESOLVER_BASICS,
     },
   ],
@@ -274,6 +274,26 @@ export const CAUSES = new Map([
         "Read tor’s log on the relay for warnings about DNS, and for limits (memory, MaxMemInQueues, descriptors).",
         ...RESOLVER_BASICS,
       ],
+    },
+  ],
+  [
+    "NOT_AN_EXIT",
+    {
+      label: "No longer an exit",
+      meaning:
+        "The relay no longer exits: it refuses lookups, and by its exit policy a connection that its published policy allows.",
+      check: [
+        "Nothing, if the relay is meant to have stopped exiting; otherwise read tor’s log for a policy that tor has put in place of yours (it does so where its DNS answers everything alike).",
+      ],
+    },
+  ],
+  [
+    "HIBERNATING",
+    {
+      label: "The exit hibernates",
+      meaning:
+        "The exit is out of its traffic allowance or shuts down: it takes no streams, and answers lookups without asking its resolver.",
+      check: ["See AccountingMax in the torrc, and tor’s log for “hibernating”."],
     },
   ],
   [
@@ -335,12 +355,63 @@ export const CAUSES = new Map([
     },
   ],
   [
+    "LEFT_CONSENSUS",
+    {
+      label: "Left the consensus",
+      meaning: "The relay left the consensus after it was selected.",
+      check: ["Read tor’s log on the relay: does it run, and does it publish its descriptor?"],
+    },
+  ],
+  [
     "NO_DESCRIPTOR",
     {
       label: "No descriptor",
+      meaning: "The local tor has no descriptor of the relay, or of the first hop.",
+      check: OURS,
+    },
+  ],
+  [
+    "TOR_GAVE_UP",
+    {
+      label: "The local tor gave up the circuit",
       meaning:
-        "Tor has no descriptor of the relay, or it left the consensus after it was selected.",
-      check: ["Read tor’s log on the relay: does it publish its descriptor?"],
+        "The local tor gave the circuit up before the scanner’s own time limit: it has learned, or was told, to be less patient.",
+      check: OURS,
+    },
+  ],
+  [
+    "CLOSED_LOCALLY",
+    {
+      label: "The circuit was closed here",
+      meaning: "The local tor, or another controller of it, closed the circuit.",
+      check: OURS,
+    },
+  ],
+  [
+    "FOREIGN_PORT",
+    {
+      label: "The port belongs to another tor",
+      meaning:
+        "A reply came, and tor never showed the stream of our lookup: the port belongs to another tor or another program.",
+      check: OURS,
+    },
+  ],
+  [
+    "ANSWERED_BY_TOR",
+    {
+      label: "The local tor answered itself",
+      meaning:
+        "Tor answered the lookup itself, or changed its name, by a map of addresses, and asked no exit for it.",
+      check: OURS,
+    },
+  ],
+  [
+    "WITNESSES_DISAGREE",
+    {
+      label: "The witnesses disagree",
+      meaning:
+        "What tor’s events say of the lookup and the reply on its socket do not agree, or one of them never came.",
+      check: OURS,
     },
   ],
   ...socks(),

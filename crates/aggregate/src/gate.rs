@@ -139,10 +139,6 @@ fn defects(
         let message = format!("{} selected relays have no usable result", metadata.not_reached);
         find(GateCode::IncompleteRun, message);
     }
-    if metadata.unconfirmed > 0 {
-        let message = format!("{} failures are not confirmed", metadata.unconfirmed);
-        find(GateCode::IncompleteRun, message);
-    }
     if let Some(shards) = metadata.shards.as_ref().filter(|shards| !shards.missing.is_empty()) {
         let missing: Vec<String> =
             shards.missing.iter().map(|index| format!("{index}/{}", shards.of)).collect();

@@ -274,11 +274,9 @@ fn distinct<'a>(values: impl Iterator<Item = &'a String>) -> Vec<String> {
 
 fn report_input(input: &Input, results: u32, not_reached: u32) -> ReportInput {
     let run = input.run.as_ref();
-    let provisional = run.map_or(0, |run| run.unconfirmed.len());
     let (complete, incomplete_reason) = match run {
         None => (false, Some("it has no run.json: it is under way, or was killed".to_owned())),
         Some(run) if !run.complete => (false, run.incomplete_reason.clone()),
-        Some(_) if provisional > 0 => (false, Some(format!("{provisional} are unconfirmed"))),
         Some(_) if not_reached > 0 => {
             (false, Some(format!("{not_reached} selected relays have no usable result here")))
         }

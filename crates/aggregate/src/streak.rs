@@ -38,15 +38,14 @@ pub enum Effect {
     Nothing,
 }
 
-/// What a result says. A failure of a run that ended before confirming it says nothing, but for a
-/// wrong answer: no later attempt takes that back.
+/// What a result says. One that is provisional says nothing: its failure was seen once, and may have
+/// been a passing one.
 #[must_use]
 pub const fn effect(status: Status, provisional: bool) -> Effect {
     match status {
-        Status::WrongIp => Effect::Fails,
         _ if provisional => Effect::Nothing,
         Status::Success => Effect::Works,
-        Status::DnsFail | Status::Timeout => Effect::Fails,
+        Status::WrongIp | Status::DnsFail | Status::Timeout => Effect::Fails,
         Status::CircuitFail => Effect::Unreached,
         Status::Error | Status::Exception => Effect::Nothing,
     }
@@ -177,7 +176,8 @@ mod tests {
             ("e", None),
             ("D", None),
             ("sD", Some(State::Healthy)),
-            ("sW", Some(State::Suspect)),
+            ("sW", Some(State::Healthy)),
+            ("sWww", Some(State::Confirmed)),
             ("", None),
         ] {
             assert_eq!(play(marks).2, expected, "{marks}");
@@ -186,7 +186,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_no_test_neither_adds_nor_clears(marks in "[swdt]{0,20}", noise in "[cexDTC.]{0,20}") {
+        fn what_is_no_test_neither_adds_nor_clears(marks in "[swdt]{0,20}", noise in "[cexWDTC.]{0,20}") {
             let plain = play(&marks).0;
             let noisy = play(&format!("{marks}{noise}")).0;
             prop_assert_eq!(plain.consecutive_failures, noisy.consecutive_failures);

@@ -1,6 +1,6 @@
 //! A scan's results beside the truth. Reads an analysis directory; judges no relay itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -43,8 +43,13 @@ impl Row {
     pub fn is_true(&self) -> bool {
         self.found.as_ref().is_some_and(|found| {
             let left_open = self.truth.resolved_ip.is_none();
-            (found.status, found.error_code, found.blame)
-                == (self.truth.status, self.truth.error_code, self.truth.blame)
+            (found.status, found.error_code, found.blame, found.provisional)
+                == (
+                    self.truth.status,
+                    self.truth.error_code,
+                    self.truth.blame,
+                    self.truth.provisional,
+                )
                 && (left_open || found.resolved_ip == self.truth.resolved_ip)
         })
     }
@@ -103,8 +108,9 @@ impl Row {
 }
 
 fn words(truth: &Truth) -> (String, String, String) {
+    let once = if truth.provisional { " (seen once)" } else { "" };
     (
-        truth.status.to_string(),
+        format!("{}{once}", truth.status),
         truth.error_code.map(|code| code.to_string()).unwrap_or_default(),
         truth.blame.map(|blame| blame.to_string()).unwrap_or_default(),
     )
@@ -144,17 +150,18 @@ pub fn check(analysis: &Path, manifest: &Manifest) -> Result<Checked, Error> {
         if result.run_id != run.run_id || result.mode != run.mode {
             faults.push(format!("{relay}: its result is of another run or mode"));
         }
-        if result.provisional {
-            faults.push(format!("{relay}: its result is provisional"));
-        }
     }
     if !run.complete {
         let reason = run.incomplete_reason.as_deref().unwrap_or("it does not say why");
         faults.push(format!("the run is not complete: {reason}"));
     }
-    if !run.not_reached.is_empty() || !run.unconfirmed.is_empty() {
-        let (missing, open) = (run.not_reached.len(), run.unconfirmed.len());
-        faults.push(format!("the run names {missing} relays not reached, {open} not confirmed"));
+    if !run.not_reached.is_empty() {
+        faults.push(format!("the run names {} relays not reached", run.not_reached.len()));
+    }
+    let provisional = results.values().filter(|result| result.provisional);
+    let provisional: BTreeSet<_> = provisional.map(|result| result.exit_fingerprint).collect();
+    if run.unconfirmed.iter().copied().collect::<BTreeSet<_>>() != provisional {
+        faults.push("the run names others as not confirmed than its results do".to_owned());
     }
     let have: record::Counts = results.values().map(|result| result.status).collect();
     if run.counts != have || usize::try_from(run.selected) != Ok(manifest.exits.len()) {
@@ -181,6 +188,7 @@ pub fn check(analysis: &Path, manifest: &Manifest) -> Result<Checked, Error> {
                 error_code: result.error_code,
                 blame: result.blame,
                 resolved_ip: result.resolved_ip,
+                provisional: result.provisional,
             }),
         }
     };
@@ -282,7 +290,7 @@ mod tests {
             "incomplete_reason": null, "mode": "wildcard", "domain": "example.org",
             "expected_ip": null, "shard": null,
             "selection": {"filter": "exits", "country": null, "relays_in_consensus": 9,
-                "exits_in_consensus": 2, "excluded": []},
+                "exits_in_consensus": 2, "excluded": [], "left_out": {}},
             "settings": {"build_delay": 0.0, "delay_noise": 0.0, "query_timeout": 5.0,
                 "circuit_timeout": 5.0, "max_retries": 2, "retry_delay": 1.0,
                 "max_in_flight": 9, "max_per_first_hop": 9, "confirm_rounds": 0,

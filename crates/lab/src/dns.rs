@@ -7,7 +7,7 @@ use hickory_proto::op::{Message, MessageType, Query, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA};
 use hickory_proto::rr::{DNSClass, RData, Record, RecordType};
 
-use crate::fault::{Fault, SEQUENCE_RESTARTS_AFTER};
+use crate::fault::{Fault, SEQUENCE_RESTARTS_AFTER, SLOW_FAILURE, STAYS_AWAY};
 use crate::zone::{EXPECTED_ADDRESS, EXPECTED_ADDRESS_V6, OTHER_ADDRESS, PRIVATE_ADDRESS, exists};
 
 /// Time to live of every answer, in seconds: short, as in a zone where no name is asked for twice.
@@ -65,6 +65,12 @@ impl Script {
         Self { fault, names: Vec::new(), last: None }
     }
 
+    /// Begins anew, as if nobody had ever asked.
+    pub(crate) fn forget(&mut self) {
+        self.names.clear();
+        self.last = None;
+    }
+
     /// What to do about these bytes; `None` where they are no question.
     pub(crate) fn hear(&mut self, bytes: &[u8], via: Transport, now: Instant) -> Option<Heard> {
         let question = Message::from_vec(bytes).ok()?;
@@ -84,17 +90,21 @@ impl Script {
 
     /// Which name of the sequence this is.
     fn count(&mut self, name: &str, now: Instant) -> Occasion {
-        let idle = self.last.is_none_or(|last| now - last >= SEQUENCE_RESTARTS_AFTER);
+        let rest = match self.fault {
+            Fault::Vanishes => STAYS_AWAY,
+            _ => SEQUENCE_RESTARTS_AFTER,
+        };
+        let idle = self.last.is_none_or(|last| now - last >= rest);
         self.last = Some(now);
         // An exit frozen for longer than the sequence lasts asks for the same name once more.
         if idle && self.names.last().is_none_or(|last| last != name) {
             self.names.clear();
         }
         if let Some(at) = self.names.iter().position(|known| known == name) {
-            return Occasion::Again { first: at == 0 };
+            return Occasion::Again { number: at };
         }
         self.names.push(name.to_owned());
-        Occasion::New { first: self.names.len() == 1 }
+        Occasion::New { number: self.names.len() - 1 }
     }
 
     fn act(
@@ -111,14 +121,16 @@ impl Script {
         // The addresses of a name that has these, whatever the name: a question of another type
         // finds nothing.
         let addresses = |wrong: &[RData]| if a { answer(wrong) } else { answer(&[]) };
-        let first = match occasion {
-            Occasion::New { first } | Occasion::Again { first } => first,
-            Occasion::Probe => false,
-        };
+        let first = occasion.number() == Some(0);
         let now =
             |message: Message| Action::Answer { after: Duration::ZERO, bytes: wire(&message) };
         match self.fault {
-            Fault::Correct | Fault::CorrectIpv6 | Fault::Frozen | Fault::Dead => now(right()),
+            Fault::Correct
+            | Fault::CorrectIpv6
+            | Fault::Ipv6Policy
+            | Fault::ExitsNoLonger
+            | Fault::Frozen
+            | Fault::Dead => now(right()),
             Fault::OtherAddress => now(addresses(&[OTHER])),
             Fault::PrivateAddress => now(addresses(&[PRIVATE])),
             Fault::WrongAddressFirst => now(addresses(&[OTHER, EXPECTED])),
@@ -147,6 +159,10 @@ impl Script {
                 message.metadata.id = !message.metadata.id;
                 now(message)
             }
+            Fault::SlowPath => {
+                let bytes = wire(&error(question, query, ResponseCode::ServFail));
+                Action::Answer { after: SLOW_FAILURE, bytes }
+            }
             Fault::Silent => Action::Ignore,
             Fault::Slow(after) => Action::Answer { after, bytes: wire(&right()) },
             Fault::BrokenThenRight if first => now(error(question, query, ResponseCode::ServFail)),
@@ -154,15 +170,23 @@ impl Script {
                 now(addresses(&[OTHER]))
             }
             Fault::BrokenThenRight | Fault::RightThenWrong => now(right()),
-            Fault::FreezesInQuery | Fault::BreaksOff if occasion == Occasion::Probe => now(right()),
+            Fault::FreezesInQuery | Fault::BreaksOff | Fault::Vanishes
+                if occasion == Occasion::Probe =>
+            {
+                now(right())
+            }
+            // Both lookups of a scanner's first attempt.
+            Fault::Vanishes if occasion.number().is_some_and(|number| number < 2) => {
+                now(error(question, query, ResponseCode::ServFail))
+            }
             // An exit that wakes up, or waits in vain, asks again: once is enough.
-            Fault::FreezesInQuery | Fault::BreaksOff
+            Fault::FreezesInQuery | Fault::BreaksOff | Fault::Vanishes
                 if matches!(occasion, Occasion::Again { .. }) =>
             {
                 Action::Ignore
             }
             Fault::FreezesInQuery => Action::FreezeExit,
-            Fault::BreaksOff => Action::CutLinks,
+            Fault::BreaksOff | Fault::Vanishes => Action::CutLinks,
         }
     }
 }
@@ -170,12 +194,21 @@ impl Script {
 /// Where a question stands in its sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Occasion {
-    /// A name that has not been asked for; whether it is the sequence's first.
-    New { first: bool },
+    /// A name that has not been asked for; its number in the sequence, from 0.
+    New { number: usize },
     /// A name that has.
-    Again { first: bool },
+    Again { number: usize },
     /// Not a lookup: [`PROBE`].
     Probe,
+}
+
+impl Occasion {
+    const fn number(self) -> Option<usize> {
+        match self {
+            Self::New { number } | Self::Again { number } => Some(number),
+            Self::Probe => None,
+        }
+    }
 }
 
 const EXPECTED: RData = RData::A(A(EXPECTED_ADDRESS));

@@ -21,6 +21,18 @@ pub const FREEZE_IN_QUERY: Duration = Duration::from_secs(15);
 /// without one, so that one scan after the other sees the same.
 pub const SEQUENCE_RESTARTS_AFTER: Duration = Duration::from_secs(8);
 
+/// How long an exit with [`Fault::Vanishes`] stays away after the last question: longer than a scan
+/// pauses between its rounds.
+pub const STAYS_AWAY: Duration = Duration::from_secs(60);
+
+/// How long a round trip takes to an exit with [`Fault::SlowPath`], beside what the network needs. A
+/// new link takes three of them, which must fit in a scanner's time for a circuit.
+pub const SLOW_ROUND_TRIP: Duration = Duration::from_millis(1_000);
+
+/// How long the resolver of such an exit takes to fail. An exit asks it twice: together with the round
+/// trip that is about as long as an exit waits for a silent one.
+pub(crate) const SLOW_FAILURE: Duration = Duration::from_millis(470);
+
 /// One exit's fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
@@ -64,6 +76,15 @@ pub enum Fault {
     FreezesInQuery,
     /// The exit's links to other relays break when its resolver is asked.
     BreaksOff,
+    /// SERVFAIL to the first two names asked for, and from then on the links break as with
+    /// [`Fault::BreaksOff`]: a failure that is seen once, and never again.
+    Vanishes,
+    /// SERVFAIL, by a path whose round trip takes [`SLOW_ROUND_TRIP`].
+    SlowPath,
+    /// None, and the exit's policy has nothing but IPv6: it has no Exit flag, and answers lookups.
+    Ipv6Policy,
+    /// The exit has let nothing out since the network was ready; the consensus does not know yet.
+    ExitsNoLonger,
     /// The exit's tor has been frozen since the network was ready.
     Frozen,
     /// The exit's tor has been dead since the network was ready.
@@ -93,6 +114,9 @@ pub struct Truth {
     pub blame: Option<Blame>,
     /// What `resolved_ip` must hold; null where that is left open.
     pub resolved_ip: Option<String>,
+    /// Whether the verdict stays provisional, for one attempt alone has seen the failure.
+    #[serde(default)]
+    pub provisional: bool,
 }
 
 /// A slow answer that still comes in time.
@@ -103,7 +127,7 @@ const TOO_SLOW: Duration = Duration::from_secs(3);
 
 impl Fault {
     /// One of each, in the order of the lab's tables.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 27] = [
         Self::Correct,
         Self::CorrectIpv6,
         Self::OtherAddress,
@@ -125,6 +149,10 @@ impl Fault {
         Self::RightThenWrong,
         Self::FreezesInQuery,
         Self::BreaksOff,
+        Self::Vanishes,
+        Self::SlowPath,
+        Self::Ipv6Policy,
+        Self::ExitsNoLonger,
         Self::Frozen,
         Self::Dead,
     ];
@@ -154,6 +182,10 @@ impl Fault {
             Self::RightThenWrong => "rightthenwrong",
             Self::FreezesInQuery => "freezesinquery",
             Self::BreaksOff => "breaksoff",
+            Self::Vanishes => "vanishes",
+            Self::SlowPath => "slowpath",
+            Self::Ipv6Policy => "ipv6policy",
+            Self::ExitsNoLonger => "exitsnolonger",
             Self::Frozen => "frozen",
             Self::Dead => "dead",
         }
@@ -188,6 +220,12 @@ impl Fault {
                 format!("its exit freezes for {FREEZE_IN_QUERY:?} when it is asked")
             }
             Self::BreaksOff => "its exit loses its links when it is asked".to_owned(),
+            Self::Vanishes => "answers SERVFAIL once, then its exit loses its links".to_owned(),
+            Self::SlowPath => {
+                format!("answers SERVFAIL, behind a round trip of {SLOW_ROUND_TRIP:?}")
+            }
+            Self::Ipv6Policy => "answers correctly; its exit allows IPv6 alone".to_owned(),
+            Self::ExitsNoLonger => "its exit has stopped exiting".to_owned(),
             Self::Frozen => "its exit is frozen".to_owned(),
             Self::Dead => "its exit is dead".to_owned(),
         }
@@ -201,9 +239,11 @@ impl Fault {
     pub fn truth(&self, mode: Mode) -> Truth {
         let wildcard = mode == Mode::Wildcard;
         match self {
-            Self::Correct | Self::CorrectIpv6 | Self::RightThenWrong | Self::BrokenThenRight => {
+            Self::Correct | Self::CorrectIpv6 | Self::BrokenThenRight | Self::Ipv6Policy => {
                 Truth::right(mode)
             }
+            // Where a definite answer is right, one attempt is enough: it sees the first name alone.
+            Self::RightThenWrong => Truth::right(mode),
             Self::Slow(delay) if *delay < EXIT_GIVES_UP_AFTER => Truth::right(mode),
             Self::OtherAddress | Self::WrongAddressFirst if wildcard => Truth {
                 resolved_ip: Some(text(OTHER_ADDRESS)),
@@ -221,7 +261,12 @@ impl Fault {
             }
             // Tor tells none of these from a name that does not exist.
             Self::Nxdomain | Self::Refused | Self::Empty | Self::AaaaOnly => Truth::right(mode),
-            Self::Servfail | Self::Truncated | Self::Garbage => {
+            Self::Vanishes => Truth {
+                provisional: true,
+                ..Truth::not(Status::DnsFail, ErrorCode::Servfail, Blame::Resolver)
+            },
+            Self::ExitsNoLonger => Truth::not(Status::Error, ErrorCode::NotAnExit, Blame::Exit),
+            Self::Servfail | Self::Truncated | Self::Garbage | Self::SlowPath => {
                 Truth::not(Status::DnsFail, ErrorCode::Servfail, Blame::Resolver)
             }
             Self::WrongId | Self::Silent | Self::Slow(_) => {
@@ -240,12 +285,17 @@ impl Fault {
         }
     }
 
-    /// What becomes of the exit's tor; `None` where more has to be done to it than that, at the
-    /// very time at which the resolver is asked.
+    /// What becomes of the exit's tor; `None` where more has to be done to it or to its links than
+    /// that, or its policy is another.
     #[must_use]
     pub const fn then(&self) -> Option<Then> {
         match self {
-            Self::FreezesInQuery | Self::BreaksOff => None,
+            Self::FreezesInQuery
+            | Self::BreaksOff
+            | Self::Vanishes
+            | Self::SlowPath
+            | Self::Ipv6Policy
+            | Self::ExitsNoLonger => None,
             Self::Frozen => Some(Then::Freezes),
             Self::Dead => Some(Then::Dies),
             _ => Some(Then::Runs),
@@ -255,7 +305,16 @@ impl Fault {
     /// Whether the exit allows IPv6 and its resolver knows IPv6 addresses.
     #[must_use]
     pub(crate) const fn ipv6(&self) -> bool {
-        matches!(self, Self::CorrectIpv6)
+        matches!(self, Self::CorrectIpv6 | Self::Ipv6Policy)
+    }
+
+    /// How the way to its exit is, where that is not the usual one.
+    pub(crate) const fn link(&self) -> Option<Duration> {
+        match self {
+            Self::BreaksOff | Self::Vanishes => Some(Duration::ZERO),
+            Self::SlowPath => Some(SLOW_ROUND_TRIP),
+            _ => None,
+        }
     }
 }
 
@@ -274,11 +333,18 @@ impl Truth {
             error_code: None,
             blame: None,
             resolved_ip: Some(resolved_ip),
+            provisional: false,
         }
     }
 
     fn not(status: Status, error_code: ErrorCode, blame: Blame) -> Self {
-        Self { status, error_code: Some(error_code), blame: Some(blame), resolved_ip: None }
+        Self {
+            status,
+            error_code: Some(error_code),
+            blame: Some(blame),
+            resolved_ip: None,
+            provisional: false,
+        }
     }
 }
 

@@ -235,7 +235,7 @@ impl Manifest {
              DNS_EXPECTED_IP={address}\n\
              FIRST_HOP=\n\
              SHARD=\n\
-             ALL_EXITS=\n\
+             ALL_EXITS=true\n\
              MAX_RETRIES=\n\
              KNOWN_GOOD_EXIT=\n\
              ZONE_CHECK=\n\

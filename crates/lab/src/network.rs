@@ -3,12 +3,13 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 use record::Fingerprint;
 use rustix::process::Signal;
 
 use crate::process::Processes;
-use crate::resolver::{Asked, Log, Resolvers};
+use crate::resolver::{Asked, Log, Mind, Resolvers};
 use crate::torrc::{self, Authority};
 use crate::{Error, Fault, Progress, Spec};
 
@@ -29,6 +30,7 @@ pub struct Exit {
     /// Where its resolver listens, by UDP and TCP.
     pub resolver: SocketAddr,
     pub(crate) log: Log,
+    pub(crate) mind: Mind,
 }
 
 /// A first hop of the lab.
@@ -134,6 +136,14 @@ impl Network {
     /// [`Error::NoSuchRelay`].
     pub fn asked(&self, exit: &Fingerprint) -> Result<Vec<Asked>, Error> {
         Ok(self.find(exit)?.log.asked())
+    }
+
+    /// Has every resolver whose answers change with the number of the question begin anew, so that
+    /// one scan after the other sees the same.
+    pub fn begin_anew(&self) {
+        for exit in &self.exits {
+            exit.mind.lock().unwrap_or_else(PoisonError::into_inner).forget();
+        }
     }
 
     /// Kills an exit's tor. It stays in the consensus.

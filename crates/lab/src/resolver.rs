@@ -48,13 +48,16 @@ pub(crate) struct Resolver {
     udp: std::net::UdpSocket,
     /// None where the fault is that it is not there.
     tcp: Option<std::net::TcpListener>,
-    fault: Fault,
     /// The name of the process that is its exit.
     exit: String,
-    /// The way to its exit, where that breaks.
+    /// The way to its exit, where that is not the usual one.
     link: Option<Link>,
     log: Log,
+    mind: Mind,
 }
+
+/// A resolver's script, shared with whoever wants it to begin anew.
+pub(crate) type Mind = Arc<Mutex<Script>>;
 
 /// What one resolver was asked, shared with whoever wants to see it.
 #[derive(Debug, Clone, Default)]
@@ -98,10 +101,10 @@ impl Resolver {
                     return Ok(Self {
                         udp,
                         tcp,
-                        fault,
                         exit,
                         link: link.take(),
                         log: Log::default(),
+                        mind: Arc::new(Mutex::new(Script::new(fault))),
                     });
                 }
                 Err(error) => last = Some(error),
@@ -112,6 +115,10 @@ impl Resolver {
 
     pub(crate) fn address(&self) -> Result<SocketAddr, Error> {
         self.udp.local_addr().map_err(Error::Port)
+    }
+
+    pub(crate) fn mind(&self) -> Mind {
+        Arc::clone(&self.mind)
     }
 
     pub(crate) fn log(&self) -> Log {
@@ -137,7 +144,7 @@ impl Resolvers {
             let _entered = runtime.enter();
             for resolver in resolvers {
                 let shared = Arc::new(Shared {
-                    script: Mutex::new(Script::new(resolver.fault)),
+                    script: resolver.mind,
                     log: resolver.log,
                     exit: resolver.exit,
                     link: resolver.link.map(Link::open).transpose().map_err(failed)?,
@@ -174,7 +181,7 @@ impl Drop for Resolvers {
 
 /// What the tasks of one resolver share.
 struct Shared {
-    script: Mutex<Script>,
+    script: Mind,
     log: Log,
     exit: String,
     link: Option<Cut>,

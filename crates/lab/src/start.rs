@@ -218,7 +218,7 @@ async fn start_once(
         exit_places.iter().zip(&spec.exits).zip(exit_ids).enumerate()
     {
         let port = Port::take()?;
-        let link = (fault == Fault::BreaksOff).then(|| Link::bind(port.number)).transpose()?;
+        let link = fault.link().map(|delay| Link::bind(port.number, delay)).transpose()?;
         let published = link.as_ref().map(Link::port).transpose()?;
         let resolver = Resolver::bind(fault, place.name.clone(), link)?;
         let address = resolver.address()?;
@@ -230,6 +230,7 @@ async fn start_once(
             published,
             resolv_conf: &resolv_conf,
             ipv6: fault.ipv6(),
+            policy: torrc::policy(fault),
             contact: if index == 0 { HOSTILE_CONTACT } else { &contact },
             family: if family.contains(&fingerprint) { &family } else { &[] },
         };
@@ -245,6 +246,7 @@ async fn start_once(
             or_address: SocketAddr::from((Ipv4Addr::LOCALHOST, published.unwrap_or(port.number))),
             resolver: address,
             log: resolver.log(),
+            mind: resolver.mind(),
         });
         resolvers.push(resolver);
         drop(port);
@@ -312,6 +314,19 @@ async fn start_once(
                 handle.run(move |table| table.signal(&name, Signal::STOP)).await?;
             }
             Fault::Dead => handle.run(move |table| table.kill(&name)).await?,
+            Fault::ExitsNoLonger => {
+                let torrc = files.join(&name).join("torrc");
+                let lines = fs::read_to_string(&torrc).map_err(Error::file("read", &torrc))?;
+                write(&torrc, &lines.replace(torrc::policy(exit.fault), torrc::NO_EXIT))?;
+                handle.run(move |table| table.signal(&name, Signal::HUP)).await?;
+                let log = torrc.with_file_name("log");
+                watch
+                    .until("an exit has read its new policy", async || {
+                        let text = fs::read_to_string(&log).unwrap_or_default();
+                        Ok(text.contains("Received reload signal"))
+                    })
+                    .await?;
+            }
             _ => {}
         }
     }

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use record::Fingerprint;
 
+use crate::Fault;
+
 /// The time between two votes, in seconds, once the network is ready. The first consensus is voted
 /// when the lab asks for it; each one is valid for [`INTERVALS_VALID`] such intervals.
 pub(crate) const VOTING_INTERVAL: u64 = 1800;
@@ -134,6 +136,21 @@ pub(crate) fn guard(or_port: u16) -> String {
     )
 }
 
+/// The policy of an exit with this fault.
+pub(crate) const fn policy(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Ipv6Policy => {
+            "ExitPolicy accept6 *:*\nExitPolicy reject *:*\nExitPolicyRejectPrivate 0\n"
+        }
+        // As on the public network: what leads to a private address is refused.
+        Fault::PrivateAddress => "ExitPolicy accept *:*\nExitPolicyRejectPrivate 1\n",
+        _ => "ExitPolicy accept *:*\nExitPolicyRejectPrivate 0\n",
+    }
+}
+
+/// The policy of an exit that has become none.
+pub(crate) const NO_EXIT: &str = "ExitPolicy reject *:*\n";
+
 /// An exit's own lines.
 #[derive(Debug)]
 pub(crate) struct Exit<'a> {
@@ -143,6 +160,8 @@ pub(crate) struct Exit<'a> {
     pub(crate) published: Option<u16>,
     pub(crate) resolv_conf: &'a Path,
     pub(crate) ipv6: bool,
+    /// The lines of its policy.
+    pub(crate) policy: &'a str,
     pub(crate) contact: &'a str,
     pub(crate) family: &'a [Fingerprint],
 }
@@ -171,7 +190,9 @@ impl Exit<'_> {
         }
         // The resolver hears the scanners' questions and no others: no test for hijacking, none of
         // well-known names.
-        lines += "ExitRelay 1\nExitPolicy accept *:*\nExitPolicyRejectPrivate 0\n\
+        lines += self.policy;
+        // What an exit is asked to connect to, it does not reach beyond this machine.
+        lines += "ExitRelay 1\nOutboundBindAddressExit 127.0.0.1\n\
                   ServerDNSDetectHijacking 0\nServerDNSTestAddresses\n\
                   ServerDNSAllowBrokenConfig 1\nDirCache 0\n";
         lines

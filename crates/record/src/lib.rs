@@ -27,7 +27,7 @@ pub use report::{
 };
 pub use result::{
     Attempt, Bandwidth, Circuit, CircuitState, Ipv6, MAX_ATTEMPTS, Millis, Query, RelayInfo,
-    RelayResult, Timing, Via, result_file_name,
+    RelayResult, Remap, Timing, Via, result_file_name,
 };
 pub use run::{
     Counts, Excluded, PLAN_FILE, Plan, PlannedRelay, RESULTS_LOG_FILE, RUN_FILE, Run, Selection,

@@ -83,8 +83,8 @@ pub struct RelayResult {
     pub blame: Option<Blame>,
     /// Times of the deciding attempt.
     pub timing: Timing,
-    /// True while the relay still waits for a confirming round of the same run: the verdict may
-    /// change. Never true in a complete run.
+    /// True while the relay still waits for a confirming round of the same run, and where one
+    /// attempt alone saw the failure: it may have been a passing one, and moves no streak.
     pub provisional: bool,
     /// Every attempt, in order.
     pub attempts: Vec<Attempt>,
@@ -138,12 +138,16 @@ pub struct Attempt {
 }
 
 /// What became of an attempt's circuit (control-spec, "Circuit status changed").
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Circuit {
     /// How far it came.
     pub state: CircuitState,
     /// How many relays of the path had been reached when it last reported: 0, 1 or 2.
     pub hops: u8,
+    /// From the first hop's having been reached until the exit was: a round trip over the whole
+    /// path, and more where the two relays had no link yet.
+    #[serde(default)]
+    pub path_ms: Option<Millis>,
     /// REASON of the event that ended it, where one did before the attempt was over.
     pub reason: Option<String>,
     /// REMOTE_REASON of that event.
@@ -175,7 +179,7 @@ pub enum CircuitState {
 pub struct Query {
     /// The way it was asked.
     pub via: Via,
-    /// The name asked for.
+    /// The name asked for; the address and port of a connection.
     pub name: String,
     /// The reply byte to a SOCKS5 RESOLVE (RFC 1928, section 6, with tor's extensions). 4 says
     /// only that no address came.
@@ -184,6 +188,10 @@ pub struct Query {
     pub rcode: Option<String>,
     /// The addresses that came, by either way.
     pub addresses: Vec<IpAddr>,
+    /// The address that tor's event REMAP names as the answer, and its SOURCE: `EXIT`, or `CACHE`
+    /// where tor itself put another address or name in the place of the name asked for.
+    #[serde(default)]
+    pub remap: Option<Remap>,
     /// REASON of the event that closed the stream: `DONE` when the exit answered. `ATTACH_REFUSED`
     /// where tor would not attach the stream to the circuit, or it went to another one.
     pub stream_reason: Option<String>,
@@ -197,6 +205,15 @@ pub struct Query {
     pub resolve_ms: Option<Millis>,
 }
 
+/// What tor put in the place of the name asked for (control-spec, "Stream status changed").
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remap {
+    /// The address or name.
+    pub to: String,
+    /// `EXIT` or `CACHE`; null where tor does not say.
+    pub source: Option<String>,
+}
+
 /// The way a query was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -207,6 +224,9 @@ pub enum Via {
     DnsPortA,
     /// A type AAAA query to tor's DNSPort.
     DnsPortAaaa,
+    /// No lookup: a connection by SOCKS5 CONNECT to an address and port, which shows whether the
+    /// relay still exits. It is closed as soon as that is known.
+    Connect,
 }
 
 /// What the consensus and the descriptor say of a relay. All of it is the relay's own word, or

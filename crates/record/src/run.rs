@@ -1,6 +1,6 @@
 //! A scan's own documents: what it set out to do, and what became of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
@@ -127,6 +127,10 @@ pub struct Selection {
     /// How many relays would have been tested, and were not because their operators asked for that.
     #[serde(default)]
     pub on_request: u32,
+    /// How many exits that nobody named are not tested, by the reason: of the country and the shard
+    /// that were asked for.
+    #[serde(default)]
+    pub left_out: BTreeMap<String, u32>,
 }
 
 impl Selection {

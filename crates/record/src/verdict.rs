@@ -54,7 +54,7 @@ closed_list! {
         /// The circuit did not build, or died before an answer came. Says nothing about the
         /// relay's DNS.
         CircuitFail = "circuit_fail",
-        /// The local tor's SOCKS, DNS or control port failed us.
+        /// The local tor failed us, or what came was not the answer of an exit.
         Error = "error",
         /// A fault of the scanner itself.
         Exception = "exception",
@@ -107,17 +107,23 @@ closed_list! {
         Nxdomain = "NXDOMAIN",
         /// The name resolves, but not in the address family asked for.
         NoAddress = "NO_ADDRESS",
-        /// The resolver's transient error, and it came at once: SERVFAIL, a truncated answer
-        /// without TCP, or an answer that cannot be read.
+        /// The resolver's transient error, which came before the exit gave up waiting: SERVFAIL, a
+        /// truncated answer without TCP, or an answer that cannot be read.
         Servfail = "SERVFAIL",
         /// A transient error that came when the exit gave up waiting: its resolver is silent, too
         /// slow, or not configured.
         ResolverTimeout = "RESOLVER_TIMEOUT",
-        /// The exit answered that it could not resolve, but whether for good or for now could not
-        /// be learned.
+        /// The exit answered that it could not resolve, but of which kind the error is could not be
+        /// learned: the second lookup failed, or the path itself is too slow to tell.
         ResolveFailed = "RESOLVE_FAILED",
         /// The exit ended the lookup without an answer of either kind.
         ExitEndedStream = "EXIT_ENDED_STREAM",
+        /// The relay no longer exits: it refuses lookups, and by its exit policy a connection that
+        /// its published policy allows.
+        NotAnExit = "NOT_AN_EXIT",
+        /// The exit is out of its traffic allowance or shuts down: it takes no streams, and answers
+        /// lookups without asking its resolver.
+        Hibernating = "HIBERNATING",
         /// Nothing came back in time, neither an answer nor the exit's own giving up.
         Timeout = "TIMEOUT",
         /// The circuit was not built in time.
@@ -131,8 +137,15 @@ closed_list! {
         /// The circuit failed in a way that is not known to mean any of the others; the reasons
         /// that tor gave are kept with the attempt.
         CircuitFailed = "CIRCUIT_FAILED",
-        /// Tor has no descriptor of the relay, or it left the consensus after it was selected.
+        /// The relay left the consensus after it was selected.
+        LeftConsensus = "LEFT_CONSENSUS",
+        /// The local tor has no descriptor of the relay, or of the first hop.
         NoDescriptor = "NO_DESCRIPTOR",
+        /// The local tor gave the circuit up before the scanner's own time limit: it has learned, or
+        /// was told, to be less patient.
+        TorGaveUp = "TOR_GAVE_UP",
+        /// The local tor, or another controller of it, closed the circuit.
+        ClosedLocally = "CLOSED_LOCALLY",
         /// SOCKS reply 1.
         SocksGeneralFailure = "SOCKS_GENERAL_FAILURE",
         /// SOCKS reply 2.
@@ -157,6 +170,15 @@ closed_list! {
         DnsPortFailed = "DNS_PORT_FAILED",
         /// Tor never showed the stream of our lookup.
         StreamNotSeen = "STREAM_NOT_SEEN",
+        /// A reply came, and tor never showed the stream of our lookup: the port belongs to another
+        /// tor or another program.
+        ForeignPort = "FOREIGN_PORT",
+        /// Tor answered the lookup itself, or changed its name, by a map of addresses, and asked no
+        /// exit for it.
+        AnsweredByTor = "ANSWERED_BY_TOR",
+        /// What tor's events say of the lookup and the reply on its socket do not agree, or one of
+        /// them never came.
+        WitnessesDisagree = "WITNESSES_DISAGREE",
         /// Tor refused to attach our lookup to the circuit, or another controller of the same tor took it to a circuit of its own.
         AttachRefused = "ATTACH_REFUSED",
         /// The stream closed in a way that is not known to mean any of the others; the reasons

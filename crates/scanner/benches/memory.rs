@@ -57,6 +57,7 @@ fn target(number: u32) -> Target {
             ..RelayInfo::default()
         },
         attempts: Vec::new(),
+        door: None,
     }
 }
 
@@ -72,7 +73,6 @@ fn measure(relays: u32) {
             expected: None,
             exit_dns_limit: Duration::from_secs(2),
         },
-        epoch: chrono::DateTime::UNIX_EPOCH,
     };
     let pace = Pace {
         build_delay: Duration::ZERO,

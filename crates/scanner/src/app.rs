@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -28,7 +28,7 @@ use crate::own_tor::OwnTorHome;
 use crate::progress::{Bootstrap, Progress, Screen};
 use crate::results::{AnalysisDir, Earlier, ResultsError};
 use crate::schedule::{Report, RunContext, Scan, Target};
-use crate::select::{Criteria, Filter, is_exit, select};
+use crate::select::{Criteria, Filter, door, is_exit, may_exit, select};
 use crate::session::{Found, Session, SessionError, Source};
 use crate::signals::Signals;
 use crate::summary::{Tally, spoken, summary};
@@ -132,12 +132,11 @@ pub async fn run(config: Config, screen: &Screen) -> Result<(), Failure> {
 
     let planned = earlier.as_ref().map(|earlier| &earlier.plan);
     let prepared = {
-        let preparing = prepare(
-            &config,
-            criteria(&config, &filter, on_request, planned),
-            planned,
-            &session.control,
-        );
+        let preparing = async {
+            session.look(&config.domain, wall_clock()).await?;
+            let criteria = criteria(&config, &filter, on_request, planned);
+            prepare(&config, criteria, planned, &session.control).await
+        };
         tokio::select! {
             prepared = preparing => prepared,
             signal = signals.next() => Err(interrupted_early(signal)),
@@ -163,6 +162,10 @@ pub async fn run(config: Config, screen: &Screen) -> Result<(), Failure> {
         leave(&source, session, &mut found).await;
         return Err(error.into());
     }
+    if let Err(error) = session.begin_with(&source, config.pace.limits.query, &mut found).await {
+        leave(&source, session, &mut found).await;
+        return Err(error.into());
+    }
     let version = session.version.clone();
     let part = match start(&config, prepared, earlier, &dir, run_id, started_at) {
         Ok(part) => part,
@@ -171,10 +174,6 @@ pub async fn run(config: Config, screen: &Screen) -> Result<(), Failure> {
             return Err(failure);
         }
     };
-    if let Err(error) = session.begin(&source, config.pace.limits.query, &mut found).await {
-        leave(&source, session, &mut found).await;
-        return Err(error.into());
-    }
     let single = matches!(&config.wanted, Wanted::Named(..)) && part.plan.relays.len() == 1;
     let mut scan = Scan::new(part.context, config.pace.clone(), part.targets, part.hops, rng);
     let mut tally = Tally::default();
@@ -202,9 +201,9 @@ pub async fn run(config: Config, screen: &Screen) -> Result<(), Failure> {
         Report::Attempt(relay, attempt) => {
             tracing::debug!("{relay}: {}", story::attempt(attempt).trim_end());
         }
-        Report::Result(result) => {
+        Report::Result { result, last } => {
             book.enter(result.exit_fingerprint, result.status, result.provisional);
-            if !result.provisional {
+            if *last {
                 tally.add(result);
                 if single {
                     screen.print(&story::verdict(result));
@@ -467,7 +466,8 @@ fn open_results(
 #[derive(Debug)]
 pub struct Prepared {
     /// The exits to test, with what the directory says of each.
-    pub exits: Vec<(PlannedRelay, RelayInfo)>,
+    /// Behind them an address and port that its policy allows, where that is known.
+    pub exits: Vec<(PlannedRelay, RelayInfo, Option<SocketAddr>)>,
     /// Relays that may be first hops.
     pub hops: Vec<Candidate>,
     /// What ties those and the exits to each other.
@@ -506,9 +506,9 @@ async fn prepare(
 ) -> Result<Prepared, Failure> {
     // Before descriptors and countries are known, whoever might be chosen.
     let wanted = |statuses: &Statuses| -> HashSet<Fingerprint> {
-        let open = Criteria { country: None, ipv6: false, ..criteria.clone() };
-        let chosen = select(&statuses.relays, &HashMap::new(), &HashMap::new(), &open);
-        chosen.relays.iter().map(|relay| relay.fingerprint).collect()
+        let in_shard = |relay: &Relay| criteria.shard.holds(&relay.fingerprint);
+        let candidate = |relay: &&Relay| in_shard(relay) && may_exit(relay, &criteria.filter);
+        statuses.relays.iter().filter(candidate).map(|relay| relay.fingerprint).collect()
     };
     let Directory { statuses, descriptors, header } =
         directory::fetch(control, wanted, is_first_hop, config.bootstrap_timeout).await?;
@@ -563,6 +563,11 @@ async fn prepare(
             .map(|(relay, why)| ExcludedRelay { fingerprint: *relay, reason: why.to_string() })
             .collect(),
         on_request: count(chosen.on_request),
+        left_out: chosen
+            .left_out
+            .iter()
+            .map(|(why, count)| (why.name().to_owned(), *count))
+            .collect(),
     };
     let exits = chosen
         .relays
@@ -574,7 +579,9 @@ async fn prepare(
                 address: relay.address.into(),
             };
             let country = countries.get(&planned.address).cloned();
-            (planned, relay_info(relay, descriptors.get(&relay.fingerprint), country))
+            let descriptor = descriptors.get(&relay.fingerprint);
+            let door = descriptor.and_then(|known| door(&known.policy, config.expected));
+            (planned, relay_info(relay, descriptor, country), door)
         })
         .collect();
     let tied = |relay: &&Relay| is_first_hop(relay) || of_interest.contains(&relay.fingerprint);
@@ -673,9 +680,11 @@ fn start(
         exit_dns_limit: prepared.exit_dns_limit,
     };
     let mut info: HashMap<Fingerprint, RelayInfo> = HashMap::new();
+    let mut doors = HashMap::new();
     let mut relays = Vec::with_capacity(prepared.exits.len());
-    for (relay, what) in prepared.exits {
+    for (relay, what, door) in prepared.exits {
         info.insert(relay.fingerprint, what);
+        doors.insert(relay.fingerprint, door);
         relays.push(relay);
     }
     let (plan, mut results, earlier_run) = match earlier {
@@ -712,7 +721,8 @@ fn start(
                     provisional.map(|r| (r.attempts, Some(r.relay))).unwrap_or_default();
                 // A relay that has left the consensus is asked for all the same: tor says so.
                 let info = info.remove(&relay.fingerprint).or(known).unwrap_or_default();
-                targets.push(Target { relay: relay.clone(), info, attempts });
+                let door = doors.remove(&relay.fingerprint).flatten();
+                targets.push(Target { relay: relay.clone(), info, attempts, door });
             }
         }
     }
@@ -728,7 +738,6 @@ fn start(
         shard: Some(config.shard),
         domain: config.domain.clone(),
         judge,
-        epoch: wall_clock(),
     };
     let resumed = earlier_run.as_ref().map_or(0, |run| run.resumed);
     let resumed = resumed.saturating_add(u32::from(config.resume));
@@ -817,6 +826,7 @@ mod tests {
                 exits_in_consensus: 1,
                 excluded: Vec::new(),
                 on_request: 0,
+                left_out: std::collections::BTreeMap::new(),
             },
             settings: settings(&config),
             consensus_valid_after: None,

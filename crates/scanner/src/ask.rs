@@ -1,5 +1,5 @@
-//! Asking tor for a name: by SOCKS5 RESOLVE, and by its DNSPort. One socket a query. No time
-//! limits of their own: the attempt that asks has them.
+//! Asking tor: for a name, by SOCKS5 RESOLVE and by its DNSPort, and for a connection. One socket a
+//! query. No time limits of their own: the attempt that asks has them.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -68,22 +68,57 @@ pub async fn socks(address: &SocksAddr, name: &str) -> Reply {
     }
 }
 
+/// Asks for a connection to `target`, an address or a name with its port, as this user of the SOCKS
+/// port (tor's socks-extensions: any name and password do). It is closed once it stands.
+pub async fn connect(address: &SocksAddr, target: &TargetAddr<'static>, user: &str) -> Reply {
+    let failed = |error: std::io::Error| {
+        Reply::Failed(format!("cannot connect to tor's SOCKS port at {address}: {error}"))
+    };
+    let target = target.to_owned();
+    match address {
+        SocksAddr::Tcp(to) => match TcpStream::connect(to).await {
+            Ok(socket) => reach(socket, target, user).await,
+            Err(error) => failed(error),
+        },
+        SocksAddr::Unix(path) => match UnixStream::connect(path).await {
+            Ok(socket) => reach(socket, target, user).await,
+            Err(error) => failed(error),
+        },
+    }
+}
+
+async fn reach<S>(socket: S, target: TargetAddr<'static>, user: &str) -> Reply
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    match Socks5Stream::connect_with_password_and_socket(socket, target, user, "-").await {
+        Ok(_) => Reply::Socks(0, None),
+        Err(error) => refusal(&error),
+    }
+}
+
 async fn resolve<S: AsyncRead + AsyncWrite + Unpin>(socket: S, name: &str) -> Reply {
-    use tokio_socks::Error;
     match Socks5Stream::tor_resolve_with_socket(socket, (name, 0)).await {
         Ok(TargetAddr::Ip(address)) => Reply::Socks(0, Some(address.ip())),
         Ok(TargetAddr::Domain(..)) => {
             Reply::Failed("tor's SOCKS port answered with a name instead of an address".to_owned())
         }
-        Err(Error::GeneralSocksServerFailure) => Reply::Socks(1, None),
-        Err(Error::ConnectionNotAllowedByRuleset) => Reply::Socks(2, None),
-        Err(Error::NetworkUnreachable) => Reply::Socks(3, None),
-        Err(Error::HostUnreachable) => Reply::Socks(4, None),
-        Err(Error::ConnectionRefused) => Reply::Socks(5, None),
-        Err(Error::TtlExpired) => Reply::Socks(6, None),
-        Err(Error::CommandNotSupported) => Reply::Socks(7, None),
-        Err(Error::AddressTypeNotSupported) => Reply::Socks(8, None),
-        Err(error) => Reply::Failed(format!("tor's SOCKS port broke off: {error}")),
+        Err(error) => refusal(&error),
+    }
+}
+
+fn refusal(error: &tokio_socks::Error) -> Reply {
+    use tokio_socks::Error;
+    match error {
+        Error::GeneralSocksServerFailure => Reply::Socks(1, None),
+        Error::ConnectionNotAllowedByRuleset => Reply::Socks(2, None),
+        Error::NetworkUnreachable => Reply::Socks(3, None),
+        Error::HostUnreachable => Reply::Socks(4, None),
+        Error::ConnectionRefused => Reply::Socks(5, None),
+        Error::TtlExpired => Reply::Socks(6, None),
+        Error::CommandNotSupported => Reply::Socks(7, None),
+        Error::AddressTypeNotSupported => Reply::Socks(8, None),
+        error => Reply::Failed(format!("tor's SOCKS port broke off: {error}")),
     }
 }
 

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use record::{
-    Attempt, Blame, Circuit, CircuitState, ErrorCode, Fingerprint, Mode, Query, Status, Via,
+    Attempt, Blame, Circuit, CircuitState, ErrorCode, Fingerprint, Mode, Query, Remap, Status, Via,
 };
 
 use crate::consensus::is_private;
@@ -76,12 +76,13 @@ impl Verdict {
     }
 }
 
-/// What one query's evidence says, before it is known what was hoped for.
+/// What one lookup's evidence says, before it is known what was hoped for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Answer<'a> {
     /// Addresses came.
     Addresses(&'a [IpAddr]),
-    /// The answer was an address that our tor does not pass on because it is private.
+    /// The answer was an address that our tor does not pass on because it is private, or nothing
+    /// that it could read.
     Withheld,
     /// The exit's permanent error.
     Permanent,
@@ -103,39 +104,124 @@ enum Answer<'a> {
     Local(ErrorCode),
 }
 
-/// Reads one query's evidence (measurements: `docs/verdicts.md`).
+/// Reads one lookup's evidence (measurements: `docs/verdicts.md`). It is the exit's answer where tor
+/// has sent the lookup on the attempt's own circuit, and the stream's end and the reply on our socket
+/// agree: one witness is none.
 fn answer(query: &Query) -> Answer<'_> {
-    if !query.addresses.is_empty() {
-        return Answer::Addresses(&query.addresses);
+    let mapped = |remap: &Remap| remap.source.as_deref() != Some("EXIT");
+    if query.stream_reason.as_deref() == Some(ATTACH_REFUSED) {
+        return Answer::Local(ErrorCode::AttachRefused);
+    }
+    if query.remap.as_ref().is_some_and(mapped) {
+        return Answer::Local(ErrorCode::AnsweredByTor);
+    }
+    if query.attach_ms.is_none() {
+        return unsent(query);
     }
     match query.stream_reason.as_deref() {
-        Some("DONE") => match (query.via, query.socks_reply, query.rcode.as_deref()) {
-            (Via::Socks, Some(4), _) => Answer::NoAddress,
-            (Via::Socks, Some(reply), _) => Answer::Local(socks_code(reply)),
-            (Via::Socks, None, _) => Answer::Local(ErrorCode::SocksFailed),
-            (_, _, Some("NXDOMAIN")) => Answer::Permanent,
-            (_, _, Some("SERVFAIL")) => Answer::Transient,
-            (_, _, Some("NOERROR")) => Answer::OtherFamily,
-            (_, _, Some(_)) => Answer::NoAddress,
-            (_, _, None) => Answer::Local(ErrorCode::DnsPortFailed),
-        },
-        // Tor closes so when every address in the answer is private and it refuses those.
+        Some("DONE") => agreed(query),
+        // Whatever else became of the stream, no address can have come of it.
+        Some(_) if brings_answer(query) => Answer::Local(ErrorCode::WitnessesDisagree),
         Some("TORPROTOCOL") => Answer::Withheld,
         Some("DESTROY") => Answer::Died,
         Some("END") => Answer::EndedByExit,
-        // Tor's own patience with a stream, which also ends where it was never sent.
-        Some("TIMEOUT") if query.attach_ms.is_some() => Answer::Silence,
-        Some(ATTACH_REFUSED) => Answer::Local(ErrorCode::AttachRefused),
+        // Tor's own patience with a stream.
+        Some("TIMEOUT") => Answer::Silence,
         Some(_) => Answer::Unknown,
+        None if brings_answer(query) => Answer::Local(ErrorCode::WitnessesDisagree),
         None => match (query.via, query.socks_reply) {
-            (Via::Socks, Some(reply)) => Answer::Local(socks_code(reply)),
+            (_, Some(reply)) => Answer::Local(socks_code(reply)),
             (Via::Socks, None) if query.local_error.is_some() => {
                 Answer::Local(ErrorCode::SocksFailed)
             }
             _ if query.local_error.is_some() => Answer::Local(ErrorCode::DnsPortFailed),
-            _ if query.attach_ms.is_some() => Answer::Silence,
-            _ => Answer::Local(ErrorCode::StreamNotSeen),
+            _ => Answer::Silence,
         },
+    }
+}
+
+/// Whether the reply on the socket is one that only an answer brings about.
+fn brings_answer(query: &Query) -> bool {
+    !query.addresses.is_empty()
+        || query.socks_reply == Some(0)
+        || matches!(query.rcode.as_deref(), Some("NOERROR" | "NXDOMAIN"))
+}
+
+/// Reads a lookup that tor never sent on the attempt's circuit: whatever came is no exit's word.
+fn unsent(query: &Query) -> Answer<'static> {
+    let done = query.stream_reason.as_deref() == Some("DONE");
+    Answer::Local(match (query.via, &query.stream_reason, query.socks_reply) {
+        (_, Some(_), _) if done || brings_answer(query) => ErrorCode::AnsweredByTor,
+        (_, Some(_), _) => return Answer::Unknown,
+        (_, None, Some(4)) => ErrorCode::ForeignPort,
+        (_, None, _) if brings_answer(query) => ErrorCode::ForeignPort,
+        (_, None, Some(reply)) => socks_code(reply),
+        (Via::Socks, None, None) if query.local_error.is_some() => ErrorCode::SocksFailed,
+        _ if query.local_error.is_some() || query.rcode.is_some() => ErrorCode::DnsPortFailed,
+        _ => ErrorCode::StreamNotSeen,
+    })
+}
+
+/// Reads a lookup that was sent and that the exit has answered, by tor's events: does the socket say
+/// the same?
+fn agreed(query: &Query) -> Answer<'_> {
+    let addresses = &query.addresses[..];
+    // An address of the other family may stand beside the one that was asked for.
+    let belied = |remap: &Remap| match (remap.to.parse::<IpAddr>(), addresses.first()) {
+        (Ok(told), Some(came)) => told.is_ipv4() == came.is_ipv4() && told != *came,
+        (Ok(_), None) => query.via == Via::Socks,
+        (Err(_), _) => true,
+    };
+    if query.remap.as_ref().is_some_and(belied) {
+        return Answer::Local(ErrorCode::WitnessesDisagree);
+    }
+    match (query.via, query.socks_reply, query.rcode.as_deref()) {
+        (Via::Socks, Some(0), _) if !addresses.is_empty() => Answer::Addresses(addresses),
+        (Via::Socks, Some(4), _) if addresses.is_empty() => Answer::NoAddress,
+        (Via::Socks, Some(reply @ 1..), _) if addresses.is_empty() => {
+            Answer::Local(socks_code(reply))
+        }
+        (Via::Socks, None, _) if query.local_error.is_some() => {
+            Answer::Local(ErrorCode::SocksFailed)
+        }
+        (Via::Socks, ..) => Answer::Local(ErrorCode::WitnessesDisagree),
+        (_, _, Some("NOERROR")) if addresses.is_empty() => Answer::OtherFamily,
+        (_, _, Some("NOERROR")) => Answer::Addresses(addresses),
+        (_, _, Some(_)) if !addresses.is_empty() => Answer::Local(ErrorCode::WitnessesDisagree),
+        (_, _, Some("NXDOMAIN")) => Answer::Permanent,
+        (_, _, Some("SERVFAIL")) => Answer::Transient,
+        (_, _, Some(_)) => Answer::NoAddress,
+        (_, _, None) if query.local_error.is_some() => Answer::Local(ErrorCode::DnsPortFailed),
+        (_, _, None) => Answer::Local(ErrorCode::WitnessesDisagree),
+    }
+}
+
+/// What the connection that followed the lookups says of the relay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Door {
+    /// It exits: it tried, whatever came of it, or did not refuse at once.
+    Open,
+    /// Its exit policy refuses what it allows by what it has published.
+    Shut,
+    /// It takes no streams for now.
+    Hibernating,
+    /// A name led to a private address: the exit says so by another kind of cell.
+    Private,
+    /// Nothing: it was not tried, or failed on this host or on the path.
+    Unknown,
+}
+
+fn door(queries: &[Query]) -> Door {
+    let Some(query) = queries.iter().rfind(|query| query.via == Via::Connect) else {
+        return Door::Unknown;
+    };
+    match (query.stream_reason.as_deref(), query.stream_remote_reason.as_deref()) {
+        _ if query.attach_ms.is_none() => Door::Unknown,
+        (Some("END"), Some("EXITPOLICY")) => Door::Shut,
+        (Some("END"), Some("HIBERNATING")) => Door::Hibernating,
+        (Some("TORPROTOCOL"), _) => Door::Private,
+        (Some("END" | "DONE") | None, _) => Door::Open,
+        _ => Door::Unknown,
     }
 }
 
@@ -185,22 +271,18 @@ pub fn classify(
 
 fn refused(exit: &Fingerprint, refusal: &str) -> Verdict {
     // "552 No such router "X"" and "552 No descriptor for "X"" name the relay (tor-facts: measured).
-    let unknown_relay = refusal.contains("No such router") || refusal.contains("No descriptor");
-    let error = format!("tor would not launch the circuit: {refusal}");
-    match (unknown_relay, refusal.contains(&exit.to_string())) {
-        (true, true) => {
-            Verdict::fault(Status::CircuitFail, ErrorCode::NoDescriptor, Blame::Exit, error)
-        }
-        (true, false) => Verdict::fault(
-            Status::CircuitFail,
-            ErrorCode::CircuitFirstHopFailed,
-            Blame::FirstHop,
-            error,
-        ),
-        (false, _) => {
-            Verdict::fault(Status::Error, ErrorCode::LaunchRefused, Blame::Scanner, error)
-        }
-    }
+    let ours = refusal.contains(&exit.to_string());
+    let (status, code, blame) = if refusal.contains("No descriptor") {
+        // The relay may be well: it is this tor that has not fetched what it needs.
+        (Status::Error, ErrorCode::NoDescriptor, Blame::Scanner)
+    } else if !refusal.contains("No such router") {
+        (Status::Error, ErrorCode::LaunchRefused, Blame::Scanner)
+    } else if ours {
+        (Status::CircuitFail, ErrorCode::LeftConsensus, Blame::Exit)
+    } else {
+        (Status::CircuitFail, ErrorCode::CircuitFirstHopFailed, Blame::FirstHop)
+    };
+    Verdict::fault(status, code, blame, format!("tor would not launch the circuit: {refusal}"))
 }
 
 /// Reasons by which a link between two relays failed (control-spec, "Circuit status changed").
@@ -208,7 +290,33 @@ fn is_link_failure(reason: &str) -> bool {
     matches!(reason, "CHANNEL_CLOSED" | "OR_CONN_CLOSED" | "CONNECTFAILED" | "OR_IDENTITY")
 }
 
+/// Reasons by which the local tor itself ended a circuit: no relay had a part in it. Our own limit is
+/// never among them, for we close circuits ourselves.
+fn ended_here(circuit: &Circuit) -> Option<Verdict> {
+    let reason = circuit.reason.as_deref()?;
+    let (code, error) = match reason {
+        "TIMEOUT" | "MEASUREMENT_EXPIRED" | "PURPOSE_MEASURE_TIMEOUT" => (
+            ErrorCode::TorGaveUp,
+            "the local tor gave the circuit up before the scanner's own limit",
+        ),
+        "REQUESTED" | "RESOURCELIMIT" | "HIBERNATING" | "INTERNAL" | "FINISHED" | "NOPATH"
+        | "NOSUCHSERVICE" | "IP_NOW_REDUNDANT" => (
+            ErrorCode::ClosedLocally,
+            "the local tor closed the circuit, or another controller did",
+        ),
+        purpose if purpose.starts_with("PURPOSE_") => {
+            (ErrorCode::ClosedLocally, "the local tor took the circuit for a purpose of its own")
+        }
+        _ => return None,
+    };
+    let error = format!("{error} ({reason})");
+    Some(Verdict::fault(Status::Error, code, Blame::Scanner, error))
+}
+
 fn failed(circuit: &Circuit) -> Verdict {
+    if let Some(verdict) = ended_here(circuit) {
+        return verdict;
+    }
     let reason = circuit.reason.as_deref().unwrap_or("none");
     let remote = circuit.remote_reason.as_deref();
     let told = match remote {
@@ -216,7 +324,7 @@ fn failed(circuit: &Circuit) -> Verdict {
         None => reason.to_owned(),
     };
     let (code, blame, error) = match (circuit.hops, reason, remote) {
-        (0, "DESTROYED" | "TIMEOUT", _) => (
+        (0, "DESTROYED", _) => (
             ErrorCode::CircuitFirstHopFailed,
             Blame::FirstHop,
             format!("the first hop could not be used ({told})"),
@@ -231,10 +339,10 @@ fn failed(circuit: &Circuit) -> Verdict {
             Blame::Unknown,
             format!("the first hop could not reach the exit ({told})"),
         ),
-        (_, "TIMEOUT", _) => (
-            ErrorCode::CircuitTimeout,
+        (_, "DESTROYED", Some("HIBERNATING")) => (
+            ErrorCode::Hibernating,
             Blame::Unknown,
-            format!("the circuit was not built in time ({told})"),
+            format!("a relay of the circuit takes no traffic for now ({told})"),
         ),
         _ => (ErrorCode::CircuitFailed, Blame::Unknown, format!("the circuit failed ({told})")),
     };
@@ -243,12 +351,22 @@ fn failed(circuit: &Circuit) -> Verdict {
 
 /// Judges an attempt whose circuit was built.
 fn asked(circuit: &Circuit, queries: &[Query], judge: &Judge) -> Verdict {
-    let answers: Vec<Answer<'_>> = queries.iter().map(answer).collect();
+    // Lookups come first, and a connection behind them.
+    let end = queries.iter().position(|query| query.via == Via::Connect).unwrap_or(queries.len());
+    let door = door(&queries[end..]);
+    let lookups = &queries[..end];
+    let answers: Vec<Answer<'_>> = lookups.iter().map(answer).collect();
     // A wrong answer counts wherever it stands.
     for (index, answer) in answers.iter().enumerate() {
-        if let Some(verdict) = wrong(answer, judge) {
+        if let Some(verdict) = wrong(answer, door, judge) {
             return verdict.by(index);
         }
+    }
+    // A relay that exits nowhere answers as a resolver does that knows no name.
+    if let Some(index) = answers.iter().position(|answer| *answer == Answer::Permanent)
+        && let Some(verdict) = no_exit(door)
+    {
+        return verdict.by(index);
     }
     for (index, answer) in answers.iter().enumerate() {
         if let Some(resolved_ip) = right(answer, judge) {
@@ -275,23 +393,50 @@ fn asked(circuit: &Circuit, queries: &[Query], judge: &Judge) -> Verdict {
         )
     };
     match answers.iter().rposition(said_no) {
-        Some(index) => could_not_resolve(queries, &answers, index, judge).by(index),
-        None => no_answer(circuit, &queries[last], &answers[last]).by(last),
+        Some(index) => {
+            let path = Path::of(circuit, queries);
+            could_not_resolve(lookups, &answers, index, door, &path, judge).by(index)
+        }
+        None => no_answer(circuit, &lookups[last], &answers[last], judge).by(last),
     }
 }
 
-fn wrong(answer: &Answer<'_>, judge: &Judge) -> Option<Verdict> {
+/// What a connection that the exit refused says, after a lookup that it refused.
+fn no_exit(door: Door) -> Option<Verdict> {
+    match door {
+        Door::Shut => Some(Verdict::fault(
+            Status::Error,
+            ErrorCode::NotAnExit,
+            Blame::Exit,
+            "the relay no longer exits: it refuses lookups, and by its policy a connection that its \
+             published policy allows"
+                .to_owned(),
+        )),
+        Door::Hibernating => Some(Verdict::fault(
+            Status::CircuitFail,
+            ErrorCode::Hibernating,
+            Blame::Exit,
+            "the exit takes no streams for now (HIBERNATING)".to_owned(),
+        )),
+        Door::Open | Door::Private | Door::Unknown => None,
+    }
+}
+
+fn wrong(answer: &Answer<'_>, door: Door, judge: &Judge) -> Option<Verdict> {
     let verdict = |code, error: String, resolved_ip| Verdict {
         resolved_ip,
         ..Verdict::fault(Status::WrongIp, code, Blame::Resolver, error)
     };
     match answer {
-        // Where a private address is expected, the one withheld may be the right one.
-        Answer::Withheld if !judge.expected.is_some_and(is_private) => Some(verdict(
-            ErrorCode::PrivateAddress,
-            "the exit's resolver gave a private address, which tor does not pass on".to_owned(),
-            None,
-        )),
+        // Where a private address is expected, the one withheld may be the right one. And a cell that
+        // tor cannot read closes the stream alike: the connection by name tells them apart.
+        Answer::Withheld if door == Door::Private && !judge.expected.is_some_and(is_private) => {
+            Some(verdict(
+                ErrorCode::PrivateAddress,
+                "the exit's resolver gave a private address, which tor does not pass on".to_owned(),
+                None,
+            ))
+        }
         Answer::Addresses(addresses) => {
             let other = addresses.iter().find(|&&address| match judge.expected {
                 Some(expected) => address != expected,
@@ -318,41 +463,122 @@ fn right(answer: &Answer<'_>, judge: &Judge) -> Option<String> {
     }
 }
 
-/// The exit said that it could not resolve: of which kind?
-fn could_not_resolve(
-    queries: &[Query],
-    answers: &[Answer<'_>],
-    index: usize,
-    judge: &Judge,
-) -> Verdict {
-    let limit = judge.exit_dns_limit.as_secs_f64() * 1e3 * GAVE_UP;
-    let gave_up = |query: &Query| query.resolve_ms.is_some_and(|time| time.get() >= limit);
-    // A resolver that is silent is silent every time; one that fails at once shows it at least
-    // once, even where the circuit's own delay makes another query look slow.
-    let silent = queries.iter().zip(answers).all(|(query, answer)| match answer {
-        Answer::NoAddress | Answer::Transient => gave_up(query),
-        _ => true,
-    });
-    let (code, error) = match answers[index] {
-        Answer::Permanent => (
-            ErrorCode::Nxdomain,
-            "the exit's resolver says that the name does not exist, or refuses",
-        ),
-        Answer::OtherFamily => (
-            ErrorCode::NoAddress,
-            "the exit's resolver knows the name, but no address of the family asked for",
-        ),
-        _ if silent => (
-            ErrorCode::ResolverTimeout,
-            "the exit gave up waiting for its resolver: it is silent, too slow or not configured",
-        ),
-        Answer::Transient => (ErrorCode::Servfail, "the exit's resolver failed at once"),
-        _ => (ErrorCode::ResolveFailed, "the exit could not resolve the name"),
-    };
-    Verdict::fault(Status::DnsFail, code, Blame::Resolver, error.to_owned())
+/// How long the path alone takes for one round trip, in milliseconds, as far as it was measured on the
+/// circuit itself.
+#[derive(Debug, Clone, Copy)]
+struct Path {
+    least: f64,
+    most: f64,
 }
 
-fn no_answer(circuit: &Circuit, query: &Query, answer: &Answer<'_>) -> Verdict {
+/// Where the first hop and the exit had no link yet, the circuit's last step takes their handshake too:
+/// so many round trips, at most.
+const ROUND_TRIPS_WITH_LINK: f64 = 4.0;
+
+impl Path {
+    fn of(circuit: &Circuit, queries: &[Query]) -> Self {
+        let step = circuit.path_ms.map_or(f64::INFINITY, record::Millis::get);
+        // An exit answers a connection at once, or once it has gone further: never before a round trip.
+        let connected = queries.iter().filter(|query| query.via == Via::Connect);
+        let connected = connected.filter_map(|query| query.resolve_ms).map(record::Millis::get);
+        let most = connected.fold(step, f64::min);
+        let least = if step.is_finite() { (step / ROUND_TRIPS_WITH_LINK).min(most) } else { 0.0 };
+        Self { least, most }
+    }
+}
+
+/// How an exit's transient error came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Transience {
+    /// Its resolver failed, after this long at most.
+    Failed(Duration),
+    /// It waited for its resolver as long as it waits for any.
+    GaveUp,
+    /// The path's own time is too long, or not known well enough, to tell.
+    Unclear,
+}
+
+/// A resolver that is silent is silent every time; one that fails shows it at least once.
+fn transience(lookups: &[Query], answers: &[Answer<'_>], path: &Path, judge: &Judge) -> Transience {
+    let limit = judge.exit_dns_limit.as_secs_f64() * 1e3 * GAVE_UP;
+    let times: Vec<f64> = lookups
+        .iter()
+        .zip(answers)
+        .filter(|(_, answer)| matches!(answer, Answer::NoAddress | Answer::Transient))
+        .filter_map(|(query, _)| query.resolve_ms.map(record::Millis::get))
+        .collect();
+    let quickest = times.iter().copied().fold(f64::INFINITY, f64::min);
+    if !quickest.is_finite() {
+        return Transience::Unclear;
+    }
+    if quickest - path.least < limit {
+        let own = (quickest - path.least).max(0.0);
+        return Transience::Failed(Duration::from_secs_f64(own / 1e3));
+    }
+    if quickest - path.most.min(quickest) >= limit {
+        Transience::GaveUp
+    } else {
+        Transience::Unclear
+    }
+}
+
+/// A failure that came sooner than this came at once.
+const AT_ONCE: Duration = Duration::from_millis(500);
+
+/// The exit said that it could not resolve: of which kind?
+fn could_not_resolve(
+    lookups: &[Query],
+    answers: &[Answer<'_>],
+    index: usize,
+    door: Door,
+    path: &Path,
+    judge: &Judge,
+) -> Verdict {
+    use Transience::{Failed, GaveUp, Unclear};
+    let no =
+        |code, blame, error: &str| Verdict::fault(Status::DnsFail, code, blame, error.to_owned());
+    match (&answers[index], transience(lookups, answers, path, judge)) {
+        (Answer::Permanent, _) if door == Door::Open => no(
+            ErrorCode::Nxdomain,
+            Blame::Resolver,
+            "the exit's resolver says that the name does not exist, or refuses",
+        ),
+        (Answer::Permanent, _) => no(
+            ErrorCode::Nxdomain,
+            Blame::Unknown,
+            "the exit says that the name does not exist, or refuses; whether the relay still exits \
+             could not be checked",
+        ),
+        (Answer::OtherFamily, _) => no(
+            ErrorCode::NoAddress,
+            Blame::Resolver,
+            "the exit's resolver knows the name, but no address of the family asked for",
+        ),
+        (_, GaveUp) => no(
+            ErrorCode::ResolverTimeout,
+            Blame::Resolver,
+            "the exit gave up waiting for its resolver: it is silent, too slow or not configured",
+        ),
+        (Answer::Transient, Failed(after)) if after < AT_ONCE => {
+            no(ErrorCode::Servfail, Blame::Resolver, "the exit's resolver failed at once")
+        }
+        (Answer::Transient, Failed(after)) => {
+            let seconds = after.as_secs_f64();
+            let error = format!("the exit's resolver failed, after {seconds:.1} s at most");
+            no(ErrorCode::Servfail, Blame::Resolver, &error)
+        }
+        (Answer::Transient, Unclear) => no(
+            ErrorCode::ResolveFailed,
+            Blame::Resolver,
+            "the exit could not resolve the name for now; whether its resolver failed or never \
+             answered cannot be told on a path that is so slow",
+        ),
+        // A relay that no longer exits says so too.
+        _ => no(ErrorCode::ResolveFailed, Blame::Unknown, "the exit could not resolve the name"),
+    }
+}
+
+fn no_answer(circuit: &Circuit, query: &Query, answer: &Answer<'_>, judge: &Judge) -> Verdict {
     let reason = query.stream_reason.as_deref().unwrap_or("none");
     let remote = query.stream_remote_reason.as_deref().unwrap_or("none");
     match answer {
@@ -362,6 +588,11 @@ fn no_answer(circuit: &Circuit, query: &Query, answer: &Answer<'_>) -> Verdict {
             Blame::Unknown,
             "nothing came back in time, not even the exit's giving up".to_owned(),
         ),
+        // Out of its traffic allowance, or no exit any more: that is not its resolver's.
+        Answer::EndedByExit if remote == "HIBERNATING" || remote == "EXITPOLICY" => {
+            let door = if remote == "EXITPOLICY" { Door::Shut } else { Door::Hibernating };
+            no_exit(door).unwrap_or_else(|| died(circuit))
+        }
         Answer::EndedByExit => Verdict::fault(
             Status::DnsFail,
             ErrorCode::ExitEndedStream,
@@ -383,6 +614,14 @@ fn no_answer(circuit: &Circuit, query: &Query, answer: &Answer<'_>) -> Verdict {
             ),
         ),
         _ if circuit.state == CircuitState::Died || *answer == Answer::Died => died(circuit),
+        Answer::Withheld if !judge.expected.is_some_and(is_private) => Verdict::fault(
+            Status::Error,
+            ErrorCode::StreamFailed,
+            Blame::Unknown,
+            "tor could not read the exit's answer, or did not pass it on because it was a private \
+             address: a connection by name did not bear that out"
+                .to_owned(),
+        ),
         Answer::Withheld => Verdict::fault(
             Status::Error,
             ErrorCode::StreamFailed,
@@ -402,6 +641,9 @@ fn no_answer(circuit: &Circuit, query: &Query, answer: &Answer<'_>) -> Verdict {
 }
 
 fn died(circuit: &Circuit) -> Verdict {
+    if let Some(verdict) = ended_here(circuit) {
+        return verdict;
+    }
     let reason = circuit.reason.as_deref().unwrap_or("no reason given");
     // DESTROYED came through the first hop; the exit may have sent it, or their link broke.
     let blame = if is_link_failure(reason) { Blame::FirstHop } else { Blame::Unknown };
@@ -435,6 +677,8 @@ pub fn conclude(attempts: &[Attempt]) -> Option<Conclusion> {
             Status::DnsFail => 5,
             Status::Timeout if silence_may_be_ours(&attempts[index + 1..]) => 1,
             Status::Timeout => 4,
+            // It was reached, and is no exit: that says more than other paths that failed.
+            Status::Error if attempt.error_code == Some(ErrorCode::NotAnExit) => 4,
             Status::CircuitFail => 3,
             Status::Error => 2,
             Status::Exception => 0,

@@ -105,7 +105,7 @@ struct Exits {
     #[arg(long, value_name = "FILE", env = "EXCLUDE_FILE")]
     exclude_file: Option<PathBuf>,
 
-    /// Test relays with the BadExit flag too
+    /// Test every running relay that lets anything out, whatever its flags: BadExit, or no Exit
     #[arg(long, env = "ALL_EXITS", value_parser = FalseyValueParser::new())]
     all_exits: bool,
 

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use futures_util::future::Future;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -13,10 +14,11 @@ use hickory_proto::rr::RecordType;
 use record::{RelayResult, Via};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tokio_socks::TargetAddr;
 use tor_control::{Command, ErrorKind, Event as TorEvent, Purpose};
 
 use crate::ask;
-use crate::probe::Reply;
+use crate::probe::{Reply, To};
 use crate::progress::{Bootstrap, Progress, Screen};
 use crate::results::{AnalysisDir, ResultsError};
 use crate::schedule::{Action, Event, ProbeId, Report, Scan};
@@ -105,7 +107,7 @@ impl Driver<'_, '_> {
         let mut events = vec![(Event::Tick, now())];
         let ended = 'scan: loop {
             for (event, at) in events.drain(..) {
-                let actions = self.scan.step(event, at.saturating_duration_since(self.started));
+                let actions = self.step(event, at);
                 for action in actions {
                     if let Action::GiveUp(why) = action {
                         break 'scan Ended::GaveUp(why);
@@ -139,8 +141,7 @@ impl Driver<'_, '_> {
                         lost(&mut session)
                     );
                     pending.clear();
-                    let at = now().saturating_duration_since(self.started);
-                    for action in self.scan.step(Event::TorLost, at) {
+                    for action in self.step(Event::TorLost, now()) {
                         self.act(action, &session, &pending, &mut follow);
                     }
                     session.abandon().await;
@@ -182,6 +183,13 @@ impl Driver<'_, '_> {
         };
         let _ = tokio::time::timeout(Duration::from_millis(500), goodbye).await;
         Outcome { ended, session: Some(session), restarts }
+    }
+
+    /// Tells the schedule what happened at this time, and what the wall clock said then.
+    fn step(&mut self, event: Event, at: Instant) -> Vec<Action> {
+        let ago = chrono::Duration::from_std(now().saturating_duration_since(at));
+        self.scan.set_wall_clock(wall_clock() - ago.unwrap_or_default());
+        self.scan.step(event, at.saturating_duration_since(self.started))
     }
 
     async fn turn(&mut self, session: &mut Session, pending: &mut Pending) -> Turn {
@@ -255,7 +263,7 @@ impl Driver<'_, '_> {
     fn tell(&mut self, report: Report, follow: &mut impl FnMut(&Report)) {
         self.progress.report(&report);
         follow(&report);
-        if let Report::Result(result) = report {
+        if let Report::Result { result, .. } = report {
             self.writer.write(*result);
         }
     }
@@ -283,6 +291,7 @@ impl Driver<'_, '_> {
                 }));
             }
             Action::Ask(id, via, name) => pending.push(self.ask(session, id, via, name)),
+            Action::Connect(id, to, key) => pending.push(self.connect(session, id, to, key)),
             Action::Attach(stream, circuit) => {
                 // Tor takes a lookup on a general circuit alone, and attaches everybody's streams to
                 // those: so it is one for as long as this takes, in which tor does nothing else.
@@ -326,6 +335,26 @@ impl Driver<'_, '_> {
         }
     }
 
+    fn connect(
+        &self,
+        session: &Session,
+        id: ProbeId,
+        to: To,
+        key: String,
+    ) -> Pin<Box<dyn Future<Output = Option<Event>>>> {
+        let socks = session.socks.clone();
+        let limit = self.query_timeout + SOCKET_SLACK;
+        let target = match to {
+            To::Door(address) => TargetAddr::Ip(address),
+            To::Name(port) => TargetAddr::Domain(key.clone().into(), port),
+        };
+        Box::pin(async move {
+            let asking = tokio::time::timeout(limit, ask::connect(&socks, &target, &key));
+            let reply = asking.await.ok()?;
+            Some(Event::Reply(id, key, reply))
+        })
+    }
+
     fn ask(
         &self,
         session: &Session,
@@ -350,6 +379,7 @@ impl Driver<'_, '_> {
                             None => Reply::Failed("tor has no DNSPort".to_owned()),
                         }
                     }
+                    Via::Connect => Reply::Failed("a connection is no lookup".to_owned()),
                 }
             };
             // Bytes from outside are parsed in there: a panic is this attempt's, not the scan's.
@@ -392,6 +422,11 @@ fn lost(session: &mut Session) -> String {
         (None, Some(error)) => error.to_string(),
         (None, None) => "the control connection was closed".to_owned(),
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "an edge: results are stamped from here")]
+fn wall_clock() -> DateTime<Utc> {
+    Utc::now()
 }
 
 #[expect(clippy::disallowed_methods, reason = "an edge: the scan's time comes from here")]

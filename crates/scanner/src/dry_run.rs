@@ -23,7 +23,7 @@ pub fn tell(config: &Config, prepared: &Prepared, own_tor: bool, tor_version: &s
         prepared.selection.exits_in_consensus,
         prepared.valid_after.map_or("unknown time".to_owned(), |time| time.to_string()),
     );
-    for (relay, info) in exits.iter().take(MOST_LISTED) {
+    for (relay, info, _) in exits.iter().take(MOST_LISTED) {
         let _ = writeln!(
             text,
             "  {} {:<19} {:<15} {} {}",

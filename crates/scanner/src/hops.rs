@@ -94,6 +94,7 @@ pub struct FirstHops {
     ties: HashMap<Fingerprint, Ties>,
     cap: u32,
     only: Option<Fingerprint>,
+    some_apart: bool,
 }
 
 #[derive(Debug)]
@@ -126,7 +127,23 @@ impl FirstHops {
             .map(|candidate| Hop { candidate, carries: 0, failing: false })
             .collect();
         let index = (0..).zip(&hops).map(|(i, hop)| (hop.candidate.fingerprint, i)).collect();
-        Self { hops, index, ties, cap, only }
+        let mut hops = Self { hops, index, ties, cap, only, some_apart: false };
+        let all = || hops.hops.iter().map(|hop| hop.candidate.fingerprint);
+        hops.some_apart = only.is_none() && all().any(|a| all().any(|b| hops.apart(&a, &b)));
+        hops
+    }
+
+    /// Whether any two that may be used are known to be apart: see [`FirstHops::apart`].
+    #[must_use]
+    pub const fn some_apart(&self) -> bool {
+        self.some_apart
+    }
+
+    /// Whether two relays are known to be of different operators and places.
+    #[must_use]
+    pub fn apart(&self, a: &Fingerprint, b: &Fingerprint) -> bool {
+        let known = self.ties.contains_key(a) && self.ties.contains_key(b);
+        a != b && known && !self.tied(a, b)
     }
 
     /// How many there are.

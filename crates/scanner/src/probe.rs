@@ -1,11 +1,12 @@
-//! One attempt at one exit: a circuit, one or two queries on it, and the evidence of each. A
-//! state machine that is told what happened and when, and says what to do next; it talks to
-//! nobody and decides no verdict.
+//! One attempt at one exit: a circuit, a few queries on it, and the evidence of each. A state
+//! machine that is told what happened and when, and says what to do next; it talks to nobody and
+//! decides no verdict.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use record::{Circuit, CircuitState, Fingerprint, Millis, Query, Timing, Via};
+use chrono::{DateTime, Utc};
+use record::{Circuit, CircuitState, Fingerprint, Millis, Query, Remap, Timing, Via};
 use tor_control::{CircuitEvent, CircuitId, CircuitStatus, StreamEvent, StreamId, StreamStatus};
 
 /// How long tor may take to show the stream of a lookup, or to send it once it is attached. These
@@ -15,6 +16,13 @@ const LOCAL_LIMIT: Duration = Duration::from_secs(15);
 /// How long the second of two witnesses of one answer (the reply on the socket, and the closing
 /// event on the control port) may come after the first. They leave tor at the same moment.
 const WITNESS_LIMIT: Duration = Duration::from_secs(3);
+
+/// How long an exit may take to say what it makes of a connection. It refuses at once what its
+/// policy does not allow; what it does allow may well lead to an address where nobody answers.
+const DOOR_LIMIT: Duration = Duration::from_secs(3);
+
+/// The port that a connection by name asks for where the exit's policy is not known.
+const ANY_PORT: u16 = 443;
 
 /// Stands for a stream's closing reason where tor would not attach it to the circuit.
 pub const ATTACH_REFUSED: &str = "ATTACH_REFUSED";
@@ -44,12 +52,36 @@ pub enum Reply {
 pub enum Next {
     /// Nothing, until something happens or [`Probe::deadline`] passes.
     Wait,
-    /// A query: see [`Probe::ask`].
+    /// A lookup of a fresh name: see [`Probe::ask`].
     Ask(Via),
+    /// A connection: see [`Probe::connect`].
+    Connect(To),
     /// This stream attached to this circuit.
     Attach(StreamId, CircuitId),
     /// Nothing more: it is over.
     Finish,
+}
+
+/// Where a connection is to lead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum To {
+    /// To an address and port that the exit's policy allows.
+    Door(SocketAddr),
+    /// To this port of a fresh name.
+    Name(u16),
+}
+
+/// What an attempt sets out with.
+#[derive(Debug, Clone, Copy)]
+pub struct Task {
+    /// The circuit's first relay.
+    pub first_hop: Fingerprint,
+    /// How the first lookup goes.
+    pub first_query: Via,
+    /// An address and port that the exit's policy allows; none where that is not known.
+    pub door: Option<SocketAddr>,
+    /// Time limits.
+    pub limits: Limits,
 }
 
 #[derive(Debug)]
@@ -62,15 +94,16 @@ enum Phase {
 /// An attempt under way. Times are offsets from the scan's start.
 #[derive(Debug)]
 pub struct Probe {
-    first_hop: Fingerprint,
-    first_query: Via,
-    limits: Limits,
+    task: Task,
     started: Duration,
+    began: DateTime<Utc>,
     deadline: Duration,
     phase: Phase,
     id: Option<CircuitId>,
     circuit: Circuit,
     circuit_ms: Option<Millis>,
+    /// When the first hop was reached.
+    at_first_hop: Option<Duration>,
     queries: Vec<Asked>,
 }
 
@@ -78,6 +111,8 @@ pub struct Probe {
 #[derive(Debug)]
 struct Asked {
     query: Query,
+    /// By which it is known among others: nobody else has it.
+    key: String,
     asked: Duration,
     sent: Option<Duration>,
     stream: Option<StreamId>,
@@ -90,8 +125,8 @@ struct Asked {
 pub struct Evidence {
     /// The circuit's first relay.
     pub first_hop: Fingerprint,
-    /// When the circuit was asked for.
-    pub started: Duration,
+    /// When the circuit was asked for, by the wall clock.
+    pub began: DateTime<Utc>,
     /// What became of the circuit.
     pub circuit: Circuit,
     /// From asking for it until it was built.
@@ -114,28 +149,34 @@ impl Evidence {
 }
 
 impl Probe {
-    /// An attempt whose circuit through `first_hop` is asked for now, and whose first query goes
-    /// by `first_query`.
+    /// An attempt whose circuit is asked for now: `began`, by the wall clock.
     #[must_use]
-    pub fn new(first_hop: Fingerprint, first_query: Via, limits: Limits, now: Duration) -> Self {
+    pub fn new(task: Task, now: Duration, began: DateTime<Utc>) -> Self {
         Self {
-            first_hop,
-            first_query,
-            limits,
+            task,
             started: now,
-            deadline: now + limits.circuit,
+            began,
+            deadline: now + task.limits.circuit,
             phase: Phase::Building,
             id: None,
             circuit: Circuit {
                 state: CircuitState::Pending,
                 hops: 0,
+                path_ms: None,
                 reason: None,
                 remote_reason: None,
                 refusal: None,
             },
             circuit_ms: None,
+            at_first_hop: None,
             queries: Vec::new(),
         }
+    }
+
+    /// The circuit's first relay.
+    #[must_use]
+    pub const fn first_hop(&self) -> Fingerprint {
+        self.task.first_hop
     }
 
     /// When it must be looked at again, if nothing happens before.
@@ -157,11 +198,11 @@ impl Probe {
         self.queries.last().filter(|asked| !asked.closed)?.stream.as_ref()
     }
 
-    /// The name that has been asked for and whose stream tor has not shown yet.
+    /// The key of the query that has been asked and whose stream tor has not shown yet.
     #[must_use]
-    pub fn name_without_stream(&self) -> Option<&str> {
+    pub fn key_without_stream(&self) -> Option<&str> {
         let asked = self.queries.last().filter(|asked| asked.stream.is_none() && !asked.replied)?;
-        Some(&asked.query.name)
+        Some(&asked.key)
     }
 
     /// Tor has launched the circuit.
@@ -195,9 +236,11 @@ impl Probe {
                     return Next::Wait;
                 }
                 self.circuit.state = CircuitState::Built;
+                self.circuit.path_ms =
+                    self.at_first_hop.map(|reached| now.saturating_sub(reached).into());
                 self.circuit_ms = Some(now.saturating_sub(self.started).into());
                 self.phase = Phase::Asking;
-                Next::Ask(self.first_query)
+                Next::Ask(self.task.first_query)
             }
             CircuitStatus::Failed | CircuitStatus::Closed => {
                 self.circuit.hops = self.circuit.hops.max(hops);
@@ -207,6 +250,9 @@ impl Probe {
             }
             _ => {
                 self.circuit.hops = self.circuit.hops.max(hops);
+                if hops == 1 {
+                    self.at_first_hop.get_or_insert(now);
+                }
                 Next::Wait
             }
         }
@@ -244,8 +290,22 @@ impl Probe {
         }
     }
 
-    /// Starts a query for `name`, as [`Next::Ask`] wanted.
+    /// Starts a lookup of `name`, which nobody has asked for before, as [`Next::Ask`] wanted.
     pub fn ask(&mut self, via: Via, name: String, now: Duration) {
+        self.begin(via, name.clone(), name, now);
+    }
+
+    /// Starts a connection, as [`Next::Connect`] wanted. Tor's events know it by `key`: the user of
+    /// the SOCKS port, or the name that it leads to.
+    pub fn connect(&mut self, to: To, key: String, now: Duration) {
+        let name = match to {
+            To::Door(address) => address.to_string(),
+            To::Name(port) => format!("{key}:{port}"),
+        };
+        self.begin(Via::Connect, key, name, now);
+    }
+
+    fn begin(&mut self, via: Via, key: String, name: String, now: Duration) {
         self.deadline = now + LOCAL_LIMIT;
         self.queries.push(Asked {
             query: Query {
@@ -254,12 +314,14 @@ impl Probe {
                 socks_reply: None,
                 rcode: None,
                 addresses: Vec::new(),
+                remap: None,
                 stream_reason: None,
                 stream_remote_reason: None,
                 local_error: None,
                 attach_ms: None,
                 resolve_ms: None,
             },
+            key,
             asked: now,
             sent: None,
             stream: None,
@@ -268,7 +330,7 @@ impl Probe {
         });
     }
 
-    /// Something happened to a stream whose target is the name of the current query.
+    /// Something happened to a stream that bears the key of the current query.
     pub fn stream_event(&mut self, event: &StreamEvent, now: Duration) -> Next {
         let Some(asked) = self.queries.last_mut().filter(|_| matches!(self.phase, Phase::Asking))
         else {
@@ -288,24 +350,22 @@ impl Probe {
             _ if asked.stream.as_ref() != Some(&event.id) => Next::Wait,
             // Another controller of this tor took it there: what comes is another exit's word.
             _ if event.circuit.is_some() && event.circuit != self.id => {
-                let astray = event.circuit.as_ref().map(ToString::to_string).unwrap_or_default();
-                asked.closed = matches!(event.status, StreamStatus::Closed | StreamStatus::Failed);
-                asked.query.socks_reply = None;
-                asked.query.rcode = None;
-                asked.query.addresses.clear();
-                asked.query.stream_reason = Some(ATTACH_REFUSED.to_owned());
-                asked.query.local_error = Some(format!(
-                    "another controller of this tor attached the lookup to its circuit {astray}"
-                ));
+                asked.astray(event);
                 self.finish()
             }
-            StreamStatus::SentResolve => {
-                asked.sent = Some(now);
-                asked.query.attach_ms = Some(now.saturating_sub(asked.asked).into());
-                self.deadline = now + self.limits.query;
+            StreamStatus::SentResolve | StreamStatus::SentConnect => {
+                // Once, and on our own circuit: anything else is not tor's word on this lookup.
+                if asked.sent.is_none() && event.circuit.is_some() {
+                    self.deadline = now + asked.sent(event, now).unwrap_or(self.task.limits.query);
+                }
                 Next::Wait
             }
             StreamStatus::Remap => {
+                asked.remapped(event, now);
+                Next::Wait
+            }
+            // A connection: it exits.
+            StreamStatus::Succeeded => {
                 asked.answered(now);
                 Next::Wait
             }
@@ -314,11 +374,13 @@ impl Probe {
                 asked.closed = event.status != StreamStatus::Detached;
                 asked.query.stream_reason.clone_from(&event.reason);
                 asked.query.stream_remote_reason.clone_from(&event.remote_reason);
-                match event.status {
-                    // It waits for another circuit now, which it will not get.
-                    StreamStatus::Detached => self.finish(),
-                    _ => self.witnessed(now),
+                if asked.query.via == Via::Connect {
+                    // What the exit makes of it is known, and nothing comes of the rest.
+                    return self.finish();
                 }
+                // A detached one waits for another circuit now, which it will not get; a reply that
+                // comes all the same belies the event.
+                self.witnessed(now)
             }
             _ => Next::Wait,
         }
@@ -341,10 +403,10 @@ impl Probe {
         }
     }
 
-    /// A reply came on the socket of the query for `name`.
-    pub fn reply(&mut self, name: &str, reply: Reply, now: Duration) -> Next {
+    /// A reply came on the socket of the query with this key.
+    pub fn reply(&mut self, key: &str, reply: Reply, now: Duration) -> Next {
         let Some(asked) = self.queries.last_mut().filter(|asked| {
-            matches!(self.phase, Phase::Asking) && asked.query.name == name && !asked.replied
+            matches!(self.phase, Phase::Asking) && asked.key == key && !asked.replied
         }) else {
             return Next::Wait;
         };
@@ -372,16 +434,41 @@ impl Probe {
             self.deadline = now + WITNESS_LIMIT;
             return Next::Wait;
         }
-        // "No address" says nothing more by SOCKS. A second query by DNSPort, with a fresh name on
-        // the same circuit, tells a permanent error from a transient one.
-        let query = &asked.query;
-        let unexplained = query.via == Via::Socks
-            && query.socks_reply == Some(4)
-            && query.stream_reason.as_deref() == Some("DONE");
-        if unexplained && self.circuit.state == CircuitState::Built {
-            return Next::Ask(Via::DnsPortA);
+        match self.next_query() {
+            Some(next) if self.circuit.state == CircuitState::Built => next,
+            _ => self.finish(),
         }
-        self.finish()
+    }
+
+    /// What is still to be asked on the same circuit, once both witnesses of the last query have
+    /// spoken.
+    fn next_query(&self) -> Option<Next> {
+        let query = &self.queries.last()?.query;
+        if query.attach_ms.is_none() {
+            return None;
+        }
+        let door = self.task.door.map(|door| Next::Connect(To::Door(door)));
+        let permanent = query.rcode.as_deref() == Some("NXDOMAIN");
+        match (query.via, query.stream_reason.as_deref()) {
+            (Via::Connect, _) => None,
+            // "No address" says nothing more by SOCKS. A second query by DNSPort, with a fresh name,
+            // tells a permanent error from a transient one.
+            (Via::Socks, Some("DONE")) if query.socks_reply == Some(4) => {
+                Some(Next::Ask(Via::DnsPortA))
+            }
+            // A relay that exits nowhere says the same as a resolver that knows no name; and how
+            // long the path alone takes tells one that failed from one that never answered.
+            (Via::DnsPortA | Via::DnsPortAaaa, Some("DONE")) if query.addresses.is_empty() => {
+                door.filter(|_| permanent || query.rcode.as_deref() == Some("SERVFAIL"))
+            }
+            // A private address, or a cell that tor could not read? An exit tells the address also
+            // where a connection by name comes to nothing for it.
+            (_, Some("TORPROTOCOL")) => {
+                let port = self.task.door.map_or(ANY_PORT, |door| door.port());
+                Some(Next::Connect(To::Name(port)))
+            }
+            _ => None,
+        }
     }
 
     /// The deadline has passed.
@@ -398,8 +485,8 @@ impl Probe {
     #[must_use]
     pub fn into_evidence(self) -> Evidence {
         Evidence {
-            first_hop: self.first_hop,
-            started: self.started,
+            first_hop: self.task.first_hop,
+            began: self.began,
             circuit: self.circuit,
             circuit_ms: self.circuit_ms,
             queries: self.queries.into_iter().map(|asked| asked.query).collect(),
@@ -415,8 +502,48 @@ fn is_ours(purpose: Option<&str>) -> bool {
 }
 
 impl Asked {
-    const fn over(&self) -> bool {
-        self.closed && self.replied
+    fn over(&self) -> bool {
+        // A connection that an exit makes stays open until we close it.
+        let open = self.query.socks_reply == Some(0) || self.query.local_error.is_some();
+        self.replied && (self.closed || (self.query.via == Via::Connect && open))
+    }
+
+    /// Tor has sent it. Gives the time limit of the answer, where it has one of its own.
+    fn sent(&mut self, event: &StreamEvent, now: Duration) -> Option<Duration> {
+        self.sent = Some(now);
+        self.query.attach_ms = Some(now.saturating_sub(self.asked).into());
+        if self.query.via == Via::Connect {
+            return Some(DOOR_LIMIT);
+        }
+        if !event.target.eq_ignore_ascii_case(&self.query.name) {
+            let to = event.target.clone();
+            self.query.remap.get_or_insert(Remap { to, source: None });
+        }
+        None
+    }
+
+    /// Tor put something in the place of the name. What it did itself counts for good.
+    fn remapped(&mut self, event: &StreamEvent, now: Duration) {
+        if event.source.as_deref() == Some("EXIT") {
+            self.answered(now);
+        }
+        if self.query.remap.as_ref().is_none_or(|remap| remap.source.as_deref() == Some("EXIT")) {
+            self.query.remap =
+                Some(Remap { to: event.target.clone(), source: event.source.clone() });
+        }
+    }
+
+    /// Another controller of this tor attached it to a circuit of its own.
+    fn astray(&mut self, event: &StreamEvent) {
+        let circuit = event.circuit.as_ref().map(ToString::to_string).unwrap_or_default();
+        self.closed = matches!(event.status, StreamStatus::Closed | StreamStatus::Failed);
+        self.query.socks_reply = None;
+        self.query.rcode = None;
+        self.query.addresses.clear();
+        self.query.stream_reason = Some(ATTACH_REFUSED.to_owned());
+        self.query.local_error = Some(format!(
+            "another controller of this tor attached the lookup to its circuit {circuit}"
+        ));
     }
 
     fn answered(&mut self, now: Duration) {

@@ -153,7 +153,7 @@ impl<'a> Progress<'a> {
     /// Takes in what the scan reports.
     pub fn report(&mut self, report: &Report) {
         match report {
-            Report::Result(result) if !result.provisional => {
+            Report::Result { result, last: true } => {
                 self.counts.add(result.status);
                 self.bar.set_position(u64::from(self.counts.total()));
                 self.bar.set_message(self.by_status());
@@ -175,7 +175,7 @@ impl<'a> Progress<'a> {
                 tracing::warn!("{what}: pausing until that changes; no relay is blamed for it");
             }
             Report::GoesOn => tracing::info!("the first hop can be reached again; going on"),
-            Report::Result(_) | Report::Attempt(..) => {}
+            Report::Result { .. } | Report::Attempt(..) => {}
         }
         self.line();
     }

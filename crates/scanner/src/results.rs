@@ -334,6 +334,7 @@ mod tests {
                 exits_in_consensus: 1,
                 excluded: Vec::new(),
                 on_request: 0,
+                left_out: std::collections::BTreeMap::new(),
             },
             settings: Settings {
                 build_delay: 1.0,

@@ -7,7 +7,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -15,20 +15,26 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use record::{
-    Attempt, Fingerprint, Kind, Mode, PlannedRelay, RelayInfo, RelayResult, Shard, Status, Via,
+    Attempt, ErrorCode, Fingerprint, Kind, Mode, PlannedRelay, RelayInfo, RelayResult, Shard,
+    Status, Via,
 };
 use tor_control::{CircuitEvent, CircuitId, CircuitMinorEvent, StreamEvent, StreamId};
 
 use crate::classify::{self, Judge, Verdict};
 use crate::hops::FirstHops;
 use crate::names::Domain;
-use crate::probe::{Evidence, Limits, Next, Probe, Reply};
+use crate::probe::{Evidence, Limits, Next, Probe, Reply, Task as Attempting, To};
 use crate::way_out::WayOut;
+use crate::witness::{can_confirm, seen_twice};
 
 /// How many attempts at one relay that never got as far as the relay do not count as tries: those
 /// that fell together with the loss of the local tor, and those that failed at a first hop. Without a
 /// limit, a relay that crashes tor would keep a scan from ending.
 const FREE_ATTEMPTS: u32 = 3;
+
+/// After so many lookups in a row that no exit answered, and not one that an exit did, this tor is of
+/// no use. One alone may be an event that another user of the host made up.
+const USELESS_AFTER: u32 = 3;
 
 /// Pace, caps and tries.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,8 +70,6 @@ pub struct RunContext {
     pub domain: Domain,
     /// What answers are judged against.
     pub judge: Judge,
-    /// The wall clock at offset zero of the scan's time.
-    pub epoch: DateTime<Utc>,
 }
 
 /// A relay to test.
@@ -77,6 +81,8 @@ pub struct Target {
     pub info: RelayInfo,
     /// Attempts of an earlier part of the same run, when it is resumed.
     pub attempts: Vec<Attempt>,
+    /// An address and port that its exit policy allows; none where the policy is not known.
+    pub door: Option<SocketAddr>,
 }
 
 impl Target {
@@ -129,6 +135,8 @@ pub enum Action {
     Launch(ProbeId, [Fingerprint; 2]),
     /// Ask for a name by the given way.
     Ask(ProbeId, Via, String),
+    /// Ask for a connection, by this key: see [`Probe::connect`].
+    Connect(ProbeId, To, String),
     /// Attach a stream to a circuit.
     Attach(StreamId, CircuitId),
     /// Give a stream that is not ours back to tor.
@@ -151,8 +159,13 @@ pub enum Action {
 pub enum Report {
     /// An attempt has ended.
     Attempt(Fingerprint, Box<Attempt>),
-    /// A relay has a result; a provisional one is replaced by a later one.
-    Result(Box<RelayResult>),
+    /// A relay has a result: its last in this scan, or one that a later one replaces.
+    Result {
+        /// The result.
+        result: Box<RelayResult>,
+        /// Whether the relay is done.
+        last: bool,
+    },
     /// So many relays still fail and are confirmed in this round, which starts after a while.
     Round {
         /// The round's number, from 1.
@@ -176,6 +189,8 @@ struct Task {
     free: u32,
     /// Whether an attempt whose silence may have been this host's has been made again.
     doubted: bool,
+    /// Further tries after the last round, for a failure that one attempt alone has seen.
+    more: u32,
     done: bool,
 }
 
@@ -192,9 +207,13 @@ pub struct Scan {
     context: RunContext,
     pace: Pace,
     rng: StdRng,
+    /// The wall clock.
+    wall: DateTime<Utc>,
     hops: FirstHops,
     way_out: WayOut,
     gave_up: bool,
+    /// Lookups in a row that no exit answered.
+    useless: u32,
     tasks: Vec<Task>,
     round: u32,
     /// Relays whose first try of this round is due.
@@ -212,14 +231,14 @@ pub struct Scan {
     next_id: u64,
     probes: HashMap<ProbeId, (usize, Probe)>,
     by_circuit: HashMap<CircuitId, ProbeId>,
-    by_name: HashMap<String, ProbeId>,
+    by_key: HashMap<String, ProbeId>,
     /// From a stream's first event on: later ones name the address instead, once it is known.
     by_stream: HashMap<StreamId, ProbeId>,
     /// Launches that tor has not answered yet: while there are any, an event of an unknown
     /// circuit may be one of ours, read before the answer that names it.
     unanswered: HashSet<ProbeId>,
     early: HashMap<CircuitId, Vec<(Duration, Early)>>,
-    /// Names that were asked for, and whose attempt was over before tor showed a stream.
+    /// Keys of queries that were asked, and whose attempt was over before tor showed a stream.
     abandoned: HashSet<String>,
     actions: Vec<Action>,
 }
@@ -236,7 +255,7 @@ impl Scan {
     ) -> Self {
         let tasks: Vec<Task> = targets
             .into_iter()
-            .map(|target| Task { target, tries: 0, free: 0, doubted: false, done: false })
+            .map(|target| Task { target, tries: 0, free: 0, doubted: false, more: 0, done: false })
             .collect();
         let mut order: Vec<usize> = (0..tasks.len()).collect();
         order.shuffle(&mut rng);
@@ -247,7 +266,9 @@ impl Scan {
             context,
             pace,
             rng,
+            wall: DateTime::UNIX_EPOCH,
             hops,
+            useless: 0,
             tasks,
             round: 0,
             fresh: order.into(),
@@ -260,7 +281,7 @@ impl Scan {
             next_id: 0,
             probes: HashMap::new(),
             by_circuit: HashMap::new(),
-            by_name: HashMap::new(),
+            by_key: HashMap::new(),
             by_stream: HashMap::new(),
             unanswered: HashSet::new(),
             early: HashMap::new(),
@@ -312,6 +333,12 @@ impl Scan {
         }
     }
 
+    /// Tells the time by the wall clock, which results are stamped with: it may jump, and goes on
+    /// while the host sleeps, as the scan's own time does not.
+    pub fn set_wall_clock(&mut self, wall: DateTime<Utc>) {
+        self.wall = wall;
+    }
+
     /// Takes in what happened at `now`, and answers with what to do, in order.
     pub fn step(&mut self, event: Event, now: Duration) -> Vec<Action> {
         match event {
@@ -340,7 +367,7 @@ impl Scan {
                 if let Some((task, probe)) = self.remove(id) {
                     let verdict = Verdict::fault(
                         Status::Exception,
-                        record::ErrorCode::Exception,
+                        ErrorCode::Exception,
                         record::Blame::Scanner,
                         fault,
                     );
@@ -391,7 +418,7 @@ impl Scan {
             if let Some((task, probe)) = self.remove(id) {
                 let verdict = Verdict::fault(
                     Status::Error,
-                    record::ErrorCode::TorLost,
+                    ErrorCode::TorLost,
                     record::Blame::Scanner,
                     "somebody changed the local tor's options in the middle of the attempt"
                         .to_owned(),
@@ -424,7 +451,7 @@ impl Scan {
             let state = &self.tasks[task];
             // Attempts that did not get as far as the relay say nothing about it.
             if !state.done && !state.target.attempts.iter().all(never_reached) {
-                self.tell_result(task, true);
+                self.tell_result(task, false);
             }
         }
         std::mem::take(&mut self.actions)
@@ -487,8 +514,9 @@ impl Scan {
 
     fn stream_event(&mut self, event: &StreamEvent, now: Duration) {
         use tor_control::StreamStatus as S;
-        let name = event.target.to_ascii_lowercase();
-        let named = self.by_name.get(&name).copied();
+        // A lookup is known by its name, a connection to an address by its user.
+        let keys = [Some(event.target.to_ascii_lowercase()), event.socks_username.clone()];
+        let named = keys.iter().flatten().find_map(|key| self.by_key.get(key)).copied();
         if let Some(id) = self.by_stream.get(&event.id).copied().or(named) {
             if matches!(event.status, S::New | S::NewResolve) {
                 self.by_stream.insert(event.id.clone(), id);
@@ -498,7 +526,7 @@ impl Scan {
                 self.heard(id, now);
             }
             self.advance(id, now, |probe| probe.stream_event(event, now));
-        } else if self.abandoned.remove(&name) {
+        } else if keys.iter().flatten().any(|key| self.abandoned.remove(key)) {
             // Given back, it would be asked of some other exit.
             self.actions.push(Action::CloseStream(event.id.clone()));
         } else if waits_for_us(event) {
@@ -516,8 +544,15 @@ impl Scan {
                 let exit = self.tasks[*task].target.relay.fingerprint;
                 let name = self.context.domain.fresh_name(&exit, &mut self.rng);
                 probe.ask(via, name.clone(), now);
-                self.by_name.insert(name.clone(), id);
+                self.by_key.insert(name.clone(), id);
                 self.actions.push(Action::Ask(id, via, name));
+            }
+            Next::Connect(to) => {
+                let exit = self.tasks[*task].target.relay.fingerprint;
+                let key = self.context.domain.fresh_name(&exit, &mut self.rng);
+                probe.connect(to, key.clone(), now);
+                self.by_key.insert(key.clone(), id);
+                self.actions.push(Action::Connect(id, to, key));
             }
             Next::Attach(stream, circuit) => self.actions.push(Action::Attach(stream, circuit)),
             Next::Finish => {
@@ -535,9 +570,9 @@ impl Scan {
             self.actions.extend(probe.stream_to_close().cloned().map(Action::CloseStream));
             self.actions.extend(probe.circuit_to_close().cloned().map(Action::CloseCircuit));
         }
-        self.abandoned.extend(probe.name_without_stream().map(str::to_owned));
+        self.abandoned.extend(probe.key_without_stream().map(str::to_owned));
         self.by_circuit.retain(|_, owner| *owner != id);
-        self.by_name.retain(|_, owner| *owner != id);
+        self.by_key.retain(|_, owner| *owner != id);
         self.by_stream.retain(|_, owner| *owner != id);
         Some((task, probe))
     }
@@ -570,8 +605,8 @@ impl Scan {
             number: u32::try_from(self.tasks[task].target.attempts.len()).unwrap_or(u32::MAX - 1)
                 + 1,
             round: self.round,
-            started: self.context.epoch + evidence.started,
-            ended: self.context.epoch + now,
+            started: evidence.began,
+            ended: self.wall,
             first_hop: evidence.first_hop,
             status: verdict.status,
             error_code,
@@ -584,6 +619,7 @@ impl Scan {
             queries: evidence.queries,
         };
         self.actions.push(Action::Tell(Report::Attempt(exit, Box::new(attempt.clone()))));
+        self.watch_witnesses(&attempt);
         self.count(task, attempt, unheard);
         self.decide(task, now);
     }
@@ -607,24 +643,53 @@ impl Scan {
         state.target.attempts.push(attempt);
     }
 
+    /// Whether what comes is still the answer of exits.
+    fn watch_witnesses(&mut self, attempt: &Attempt) {
+        match attempt.error_code {
+            Some(code @ (ErrorCode::ForeignPort | ErrorCode::AnsweredByTor)) => {
+                self.useless += 1;
+                if self.useless == USELESS_AFTER {
+                    self.actions.push(Action::GiveUp(useless(code).to_owned()));
+                }
+            }
+            _ if attempt.status.tested() => self.useless = 0,
+            _ => {}
+        }
+    }
+
     /// Whether a relay is done, is tried again, or waits for a confirming round.
     fn decide(&mut self, task: usize, now: Duration) {
         let state = &self.tasks[task];
-        let settled = classify::conclude(&state.target.attempts).is_some_and(|conclusion| {
-            let status = state.target.attempts[conclusion.attempt].status;
-            matches!(status, Status::Success | Status::WrongIp)
-        });
+        let status = conclusive(&state.target.attempts);
+        let failed_once = self.failed_once(&state.target);
+        let settled = match status {
+            Some(Status::Success) => true,
+            Some(Status::WrongIp) => !failed_once,
+            _ => false,
+        };
         let tries = if self.round == 0 { self.pace.tries } else { 1 };
+        let may_be_confirmed = failed_once
+            && state.more < FREE_ATTEMPTS
+            && can_confirm(&state.target.attempts, self.round, &self.hops);
         if settled || state.target.attempts.len() >= record::MAX_ATTEMPTS {
-            self.tell_result(task, false);
+            self.tell_result(task, true);
         } else if state.tries < tries {
             self.retries.push(Reverse((now + self.pace.retry_delay, task)));
         } else if self.round < self.pace.confirm_rounds {
             self.failing.push(task);
-            self.tell_result(task, true);
-        } else {
             self.tell_result(task, false);
+        } else if may_be_confirmed {
+            self.tasks[task].more += 1;
+            self.retries.push(Reverse((now + self.pace.retry_delay, task)));
+        } else {
+            self.tell_result(task, true);
         }
+    }
+
+    /// Whether the relay's DNS has failed, and one attempt alone has seen it.
+    fn failed_once(&self, target: &Target) -> bool {
+        conclusive(&target.attempts).is_some_and(Status::counts_against_dns)
+            && !seen_twice(&target.attempts, &self.hops)
     }
 
     /// A deadline has passed: but is it the network that is silent, or our own tor, or were we
@@ -691,7 +756,7 @@ impl Scan {
             let target = &self.tasks[task].target;
             if target.attempts.len() >= record::MAX_ATTEMPTS {
                 // It has been resumed that often.
-                self.tell_result(task, false);
+                self.tell_result(task, true);
                 continue;
             }
             let exit = target.relay.fingerprint;
@@ -709,7 +774,13 @@ impl Scan {
                 // Success is NXDOMAIN here, which SOCKS cannot tell from failure.
                 (Mode::Nxdomain, _) => Via::DnsPortA,
             };
-            let probe = Probe::new(hop, first_query, self.pace.limits, now);
+            let attempting = Attempting {
+                first_hop: hop,
+                first_query,
+                door: self.tasks[task].target.door,
+                limits: self.pace.limits,
+            };
+            let probe = Probe::new(attempting, now, self.wall);
             self.probes.insert(id, (task, probe));
             self.way_out.started(id, now);
             self.unanswered.insert(id);
@@ -727,21 +798,24 @@ impl Scan {
         Duration::from_secs_f64((self.pace.build_delay.as_secs_f64() + drawn).max(0.0))
     }
 
-    fn tell_result(&mut self, task: usize, provisional: bool) {
+    fn tell_result(&mut self, task: usize, last: bool) {
+        let provisional = !last || self.failed_once(&self.tasks[task].target);
         let state = &mut self.tasks[task];
-        state.done |= !provisional;
+        state.done |= last;
         // A final result is the last use of the target's texts and attempts.
-        let target = if provisional {
-            state.target.clone()
-        } else {
+        let target = if last {
             Target {
                 relay: state.target.relay.clone(),
                 info: std::mem::take(&mut state.target.info),
                 attempts: std::mem::take(&mut state.target.attempts),
+                door: None,
             }
+        } else {
+            state.target.clone()
         };
         if let Some(result) = result(&self.context, target, provisional) {
-            self.actions.push(Action::Tell(Report::Result(Box::new(result))));
+            let result = Box::new(result);
+            self.actions.push(Action::Tell(Report::Result { result, last }));
         }
     }
 
@@ -764,14 +838,33 @@ pub fn waits_for_us(event: &StreamEvent) -> bool {
 
 /// Whether an attempt did not get as far as the relay, and says nothing about it.
 fn never_reached(attempt: &Attempt) -> bool {
-    attempt.error_code == Some(record::ErrorCode::TorLost)
+    use ErrorCode::{ClosedLocally, NoDescriptor, TorGaveUp, TorLost};
+    let here = [TorLost, TorGaveUp, ClosedLocally, NoDescriptor];
+    attempt.error_code.is_some_and(|code| here.contains(&code))
         || attempt.blame == Some(record::Blame::FirstHop)
 }
 
 /// Whether an attempt ended because nothing came.
 fn is_silence(attempt: &Attempt) -> bool {
-    attempt.status == Status::Timeout
-        || attempt.error_code == Some(record::ErrorCode::CircuitTimeout)
+    attempt.status == Status::Timeout || attempt.error_code == Some(ErrorCode::CircuitTimeout)
+}
+
+/// Why a scan ends where lookups have this cause.
+const fn useless(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::ForeignPort => {
+            "the SOCKS port or the DNSPort does not belong to this tor: replies come, and the control \
+             port shows nothing of the lookups"
+        }
+        _ => {
+            "this tor answers lookups itself: it maps addresses (MapAddress, AutomapHostsOnResolve)"
+        }
+    }
+}
+
+/// The status that the attempts amount to.
+fn conclusive(attempts: &[Attempt]) -> Option<Status> {
+    classify::conclude(attempts).map(|conclusion| attempts[conclusion.attempt].status)
 }
 
 /// A relay's result from its attempts; none where there was none.

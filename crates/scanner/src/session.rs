@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use record::printable;
 use tokio::time::Instant;
 use tor_control::{
@@ -16,6 +17,7 @@ use crate::claim::Claim;
 use crate::guard::Guard;
 use crate::names::Domain;
 use crate::own_tor::{OwnTor, OwnTorError, OwnTorHome};
+use crate::preflight;
 use crate::schedule::waits_for_us;
 
 /// For connecting and authenticating in all.
@@ -88,6 +90,9 @@ pub enum SessionError {
         /// The torrc's option.
         option: &'static str,
     },
+    /// What it answers would not be the answers of exits.
+    #[error("this tor cannot serve a scan: {0}")]
+    Unfit(String),
     /// Another scan uses it.
     #[error(
         "another scan is using this tor (process {pid}): two would take each other's lookups; wait \
@@ -131,8 +136,9 @@ pub struct Session {
     pub control: Control,
     /// Its events.
     pub events: Events,
-    /// Its SOCKS port.
+    /// Its SOCKS port: the first, until [`Session::begin`] has found one that serves.
     pub socks: SocksAddr,
+    socks_ports: Vec<SocksAddr>,
     /// Its DNSPort; none until the tor is claimed, where it had none.
     pub dns: Option<SocketAddr>,
     /// Its version.
@@ -205,8 +211,8 @@ impl Source {
         let version = String::from_utf8_lossy(&one(&control, "version").await?).into_owned();
         let version = version.split_whitespace().next().unwrap_or("unknown").to_owned();
 
-        let socks = match listener(&control, "net/listeners/socks").await? {
-            Ok(address) => address,
+        let socks_ports = match listeners(&control, "net/listeners/socks").await? {
+            Ok(addresses) => addresses,
             Err(answer) => {
                 return Err(SessionError::NoListener {
                     what: "SOCKS",
@@ -217,7 +223,8 @@ impl Source {
             }
         };
         let dns = tcp_listener(&control, "net/listeners/dns").await?.ok();
-        Ok(Session { control, events, socks, dns, version, own })
+        let socks = socks_ports[0].clone();
+        Ok(Session { control, events, socks, socks_ports, dns, version, own })
     }
 
     /// Puts a running tor's options back by a connection of its own, where the scan's was lost.
@@ -292,10 +299,12 @@ impl Source {
                     tries += 1;
                     let opened = self.open(bootstrap_limit, watch).await;
                     let error = match opened {
-                        Ok(mut session) => match session.begin(self, query_timeout, found).await {
-                            Ok(()) => return Ok(session),
-                            Err(error) => error,
-                        },
+                        Ok(mut session) => {
+                            match session.begin_with(self, query_timeout, found).await {
+                                Ok(()) => return Ok(session),
+                                Err(error) => error,
+                            }
+                        }
                         Err(error) => error,
                     };
                     if tries == OWN_TRIES {
@@ -313,7 +322,7 @@ impl Source {
             tokio::time::sleep(RETURN_PAUSE.min(left)).await;
             let opened = self.open(bootstrap_limit, watch).await;
             let cause = match opened {
-                Ok(mut session) => match session.begin(self, query_timeout, found).await {
+                Ok(mut session) => match session.begin_with(self, query_timeout, found).await {
                     Ok(()) => return Ok(session),
                     Err(error) => error,
                 },
@@ -386,6 +395,34 @@ impl Session {
         found.set(source, &self.control, &options).await?;
         // Streams that came while nobody was told of them.
         Ok(give_back(&self.control, &found.domain).await?)
+    }
+
+    /// The same at the start, with no attempt under way: finds a SOCKS port that serves.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::begin`]; [`SessionError::Unfit`] where none of its ports serves.
+    pub async fn begin_with(
+        &mut self,
+        source: &Source,
+        query_timeout: Duration,
+        found: &mut Found,
+    ) -> Result<(), SessionError> {
+        self.begin(source, query_timeout, found).await?;
+        let (ports, dns) = (&self.socks_ports, self.dns);
+        let serves =
+            preflight::try_ports(&self.control, &mut self.events, ports, dns, &found.domain);
+        self.socks = serves.await?;
+        Ok(())
+    }
+
+    /// Whether its settings allow a scan for names under `domain`.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Unfit`] with the cause; [`SessionError::Control`].
+    pub async fn look(&self, domain: &Domain, wall: DateTime<Utc>) -> Result<(), SessionError> {
+        preflight::look(&self.control, &self.version, domain, self.own.is_some(), wall).await
     }
 
     /// Leaves tor: a running one with its options as they were found and other programs' streams
@@ -618,13 +655,22 @@ fn bootstrap_phase(phase: &str) -> (u8, String) {
     }
 }
 
-/// The first address that tor listens at; its whole answer where there is none.
-async fn listener(control: &Control, key: &str) -> Result<Result<SocksAddr, String>, SessionError> {
+/// The addresses that tor listens at; its whole answer where there is none.
+async fn listeners(
+    control: &Control,
+    key: &str,
+) -> Result<Result<Vec<SocksAddr>, String>, SessionError> {
     let answer = one(control, key).await?;
     let answer = String::from_utf8_lossy(&answer).into_owned();
     // "127.0.0.1:9050" "unix:/run/tor/socks": quoted, separated by blanks.
-    let first = answer.split('"').map(str::trim).find(|part| !part.is_empty());
-    Ok(first.and_then(|text| text.parse().ok()).ok_or(answer))
+    let parts = answer.split('"').map(str::trim).filter(|part| !part.is_empty());
+    let addresses: Vec<SocksAddr> = parts.filter_map(|text| text.parse().ok()).collect();
+    Ok(if addresses.is_empty() { Err(answer) } else { Ok(addresses) })
+}
+
+/// The first of them.
+async fn listener(control: &Control, key: &str) -> Result<Result<SocksAddr, String>, SessionError> {
+    Ok(listeners(control, key).await?.map(|mut addresses| addresses.swap_remove(0)))
 }
 
 /// The TCP or UDP address that tor listens at; its whole answer where there is none.

@@ -62,6 +62,7 @@ const fn way(via: Via) -> &'static str {
         Via::Socks => "by SOCKS RESOLVE",
         Via::DnsPortA => "by DNSPort, type A",
         Via::DnsPortAaaa => "by DNSPort, type AAAA",
+        Via::Connect => "for a connection, by SOCKS CONNECT",
     }
 }
 
@@ -84,7 +85,11 @@ fn came(query: &Query) -> String {
     }
     match query.stream_reason.as_deref() {
         Some("DONE") => parts.push("the exit answered".to_owned()),
-        Some(reason) => parts.push(format!("stream closed by {}", printable(reason))),
+        Some(reason) => {
+            let remote = query.stream_remote_reason.as_deref();
+            let remote = remote.map(|why| format!(" ({})", printable(why))).unwrap_or_default();
+            parts.push(format!("stream closed by {}{remote}", printable(reason)));
+        }
         None => {}
     }
     if let Some(error) = &query.local_error {

@@ -144,6 +144,12 @@ impl Layout {
             "0".to_owned(),
         );
         set(
+            "What it learns of circuits would end ours before the scanner's own limit does.",
+            "LearnCircuitBuildTimeout",
+            "0".to_owned(),
+        );
+        set("As long as the scanner may wait.", "CircuitBuildTimeout", "60".to_owned());
+        set(
             "Days without a scan must not put it to sleep.",
             "DormantCanceledByStartup",
             "1".to_owned(),

@@ -126,6 +126,8 @@ pub struct StreamEvent {
     pub purpose: Option<String>,
     /// `CLIENT_PROTOCOL`, for instance `SOCKS5` or `DNS`.
     pub client_protocol: Option<String>,
+    /// `SOCKS_USERNAME`: what the program that asked gave as its user, if it did.
+    pub socks_username: Option<String>,
 }
 
 /// What became of a stream (control-spec, "StreamStatus").
@@ -413,6 +415,7 @@ fn stream(text: &str) -> Result<Event, String> {
         source_addr: arguments.take("SOURCE_ADDR"),
         purpose: arguments.take("PURPOSE"),
         client_protocol: arguments.take("CLIENT_PROTOCOL"),
+        socks_username: arguments.take("SOCKS_USERNAME"),
     }))
 }
 
@@ -693,6 +696,7 @@ mod tests {
             source_addr: some("127.0.0.1:4242"),
             purpose: some("DNS_REQUEST"),
             client_protocol: some("DNS"),
+            socks_username: None,
         };
         assert_eq!(
             parse(
@@ -713,6 +717,7 @@ mod tests {
                 source_addr: None,
                 purpose: None,
                 client_protocol: None,
+                socks_username: None,
                 ..event.clone()
             })
         );

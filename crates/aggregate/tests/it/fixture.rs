@@ -84,6 +84,7 @@ pub fn scan(run: i32, results: impl IntoIterator<Item = (u32, char)>) -> Scan {
         exits_in_consensus: 3100,
         excluded: Vec::new(),
         on_request: 0,
+        left_out: BTreeMap::new(),
     };
     let plan = Plan {
         format: Kind::Plan.format(),
@@ -172,6 +173,7 @@ pub fn result(plan: &Plan, number: u32, mark: char) -> Option<RelayResult> {
         circuit: Circuit {
             state: if built { CircuitState::Built } else { CircuitState::Failed },
             hops: if built { 2 } else { 1 },
+            path_ms: None,
             reason: (!built).then(|| "DESTROYED".to_owned()),
             remote_reason: (!built).then(|| "CHANNEL_CLOSED".to_owned()),
             refusal: None,
@@ -183,6 +185,7 @@ pub fn result(plan: &Plan, number: u32, mark: char) -> Option<RelayResult> {
                 socks_reply: Some(if resolved_ip.is_some() { 0 } else { 4 }),
                 rcode: None,
                 addresses: resolved_ip.iter().map(|ip| ip.parse().unwrap()).collect(),
+                remap: None,
                 stream_reason: Some("DONE".to_owned()),
                 stream_remote_reason: None,
                 local_error: None,

@@ -26,7 +26,14 @@ fn nxdomain() -> Judge {
 
 fn circuit(state: CircuitState, hops: u8, reason: &str, remote: &str) -> Circuit {
     let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    Circuit { state, hops, reason: some(reason), remote_reason: some(remote), refusal: None }
+    Circuit {
+        state,
+        hops,
+        path_ms: None,
+        reason: some(reason),
+        remote_reason: some(remote),
+        refusal: None,
+    }
 }
 
 fn built() -> Circuit {
@@ -40,6 +47,7 @@ fn query(via: Via, close: &str, resolve_ms: u64) -> Query {
         socks_reply: None,
         rcode: None,
         addresses: Vec::new(),
+        remap: None,
         stream_reason: (!close.is_empty()).then(|| close.to_owned()),
         stream_remote_reason: None,
         local_error: None,
@@ -57,6 +65,22 @@ fn dns(rcode: &str, address: &str, close: &str, resolve_ms: u64) -> Query {
     let addresses = address.parse().into_iter().collect();
     let rcode = Some(rcode.to_owned());
     Query { rcode, addresses, ..query(Via::DnsPortA, close, resolve_ms) }
+}
+
+/// A connection by which the exit was tried: its stream's end.
+fn connect(reason: &str, remote: &str, resolve_ms: u64) -> Query {
+    let remote = (!remote.is_empty()).then(|| remote.to_owned());
+    Query { stream_remote_reason: remote, ..query(Via::Connect, reason, resolve_ms) }
+}
+
+/// The exit let a stream out.
+fn open() -> Query {
+    Query { socks_reply: Some(0), ..connect("", "", 30) }
+}
+
+/// A connection by name that met a private address.
+fn private() -> Query {
+    connect("TORPROTOCOL", "", 9)
 }
 
 fn said(circuit: &Circuit, queries: &[Query], judge: &Judge) -> (Status, String, Option<String>) {
@@ -79,13 +103,13 @@ fn a_lookup_that_was_never_sent_is_not_one_that_nobody_answered() {
 #[test]
 fn where_a_private_address_is_expected_a_withheld_one_is_not_wrong() {
     let judge = Judge { expected: Some("10.0.0.1".parse().unwrap()), ..wildcard() };
-    let (status, fault, _) = said(&built(), &[socks(4, "", "TORPROTOCOL", 9)], &judge);
+    let (status, fault, _) = said(&built(), &[socks(4, "", "TORPROTOCOL", 9), private()], &judge);
     assert_eq!((status, fault.as_str()), (Status::Error, "STREAM_FAILED scanner"));
 }
 
 #[test]
 fn wildcard_mode_reads_the_measured_rows() {
-    use Status::{DnsFail, Success, WrongIp};
+    use Status::{CircuitFail, DnsFail, Error, Success, WrongIp};
     let no = || socks(4, "", "DONE", 20);
     let late = || socks(4, "", "DONE", 2003);
     let rows: Vec<(&str, Vec<Query>, Status, &str)> = vec![
@@ -93,7 +117,7 @@ fn wildcard_mode_reads_the_measured_rows() {
         ("another", vec![socks(0, "192.0.2.9", "DONE", 9)], WrongIp, "UNEXPECTED_ADDRESS resolver"),
         (
             "private, refused",
-            vec![socks(4, "", "TORPROTOCOL", 9)],
+            vec![socks(4, "", "TORPROTOCOL", 9), private()],
             WrongIp,
             "PRIVATE_ADDRESS resolver",
         ),
@@ -103,11 +127,40 @@ fn wildcard_mode_reads_the_measured_rows() {
             WrongIp,
             "PRIVATE_ADDRESS resolver",
         ),
-        ("NXDOMAIN", vec![no(), dns("NXDOMAIN", "", "DONE", 9)], DnsFail, "NXDOMAIN resolver"),
+        (
+            "NXDOMAIN",
+            vec![no(), dns("NXDOMAIN", "", "DONE", 9), open()],
+            DnsFail,
+            "NXDOMAIN resolver",
+        ),
+        (
+            "NXDOMAIN, and a connection that leads nowhere",
+            vec![no(), dns("NXDOMAIN", "", "DONE", 9), connect("END", "TIMEOUT", 9)],
+            DnsFail,
+            "NXDOMAIN resolver",
+        ),
+        (
+            "NXDOMAIN, and nobody knows whether it exits",
+            vec![no(), dns("NXDOMAIN", "", "DONE", 9)],
+            DnsFail,
+            "NXDOMAIN unknown",
+        ),
+        (
+            "exits no longer",
+            vec![no(), dns("NXDOMAIN", "", "DONE", 9), connect("END", "EXITPOLICY", 9)],
+            Error,
+            "NOT_AN_EXIT exit",
+        ),
+        (
+            "hibernates",
+            vec![no(), dns("NXDOMAIN", "", "DONE", 9), connect("END", "HIBERNATING", 9)],
+            CircuitFail,
+            "HIBERNATING exit",
+        ),
         ("SERVFAIL", vec![no(), dns("SERVFAIL", "", "DONE", 9)], DnsFail, "SERVFAIL resolver"),
         (
             "silent",
-            vec![late(), dns("SERVFAIL", "", "DONE", 2001)],
+            vec![late(), dns("SERVFAIL", "", "DONE", 2001), open()],
             DnsFail,
             "RESOLVER_TIMEOUT resolver",
         ),
@@ -127,7 +180,7 @@ fn wildcard_mode_reads_the_measured_rows() {
         ),
         (
             "then private",
-            vec![no(), dns("SERVFAIL", "", "TORPROTOCOL", 9)],
+            vec![no(), dns("SERVFAIL", "", "TORPROTOCOL", 9), private()],
             WrongIp,
             "PRIVATE_ADDRESS resolver",
         ),
@@ -135,13 +188,13 @@ fn wildcard_mode_reads_the_measured_rows() {
             "kind not learned",
             vec![no(), dns("SERVFAIL", "", "DESTROY", 9)],
             DnsFail,
-            "RESOLVE_FAILED resolver",
+            "RESOLVE_FAILED unknown",
         ),
         (
-            "kind not learned, late",
+            "kind not learned, and the path's own time neither",
             vec![late(), dns("SERVFAIL", "", "DESTROY", 9)],
             DnsFail,
-            "RESOLVER_TIMEOUT resolver",
+            "RESOLVE_FAILED unknown",
         ),
     ];
     for (row, queries, status, fault) in rows {
@@ -163,9 +216,7 @@ fn nxdomain_mode_takes_definite_answers_and_nothing_else() {
             "PRIVATE_ADDRESS resolver",
             Some("10.1.1.1"),
         ),
-        (dns("SERVFAIL", "", "TORPROTOCOL", 9), WrongIp, "PRIVATE_ADDRESS resolver", None),
         (dns("SERVFAIL", "", "DONE", 9), DnsFail, "SERVFAIL resolver", None),
-        (dns("SERVFAIL", "", "DONE", 2000), DnsFail, "RESOLVER_TIMEOUT resolver", None),
         // The circuit died: tor shows SERVFAIL here too, and it is nobody's DNS.
         (dns("SERVFAIL", "", "DESTROY", 9), CircuitFail, "CIRCUIT_DESTROYED unknown", None),
     ];
@@ -177,12 +228,62 @@ fn nxdomain_mode_takes_definite_answers_and_nothing_else() {
 }
 
 #[test]
+fn in_nxdomain_mode_too_a_private_address_and_a_relay_that_exits_nowhere_are_told() {
+    let said = |queries: &[Query]| {
+        let (status, why, _) = said(&built(), queries, &nxdomain());
+        (status, why)
+    };
+    let no_name = || dns("NXDOMAIN", "", "DONE", 9);
+    let withheld = dns("SERVFAIL", "", "TORPROTOCOL", 9);
+    let wrong = (Status::WrongIp, "PRIVATE_ADDRESS resolver".to_owned());
+    assert_eq!(said(&[withheld, private()]), wrong);
+    assert_eq!(said(&[no_name(), open()]), (Status::Success, String::new()));
+    let shut = (Status::Error, "NOT_AN_EXIT exit".to_owned());
+    assert_eq!(said(&[no_name(), connect("END", "EXITPOLICY", 9)]), shut);
+}
+
+#[test]
+fn the_paths_own_time_is_not_the_resolvers() {
+    // Milliseconds: the circuit's last step; the two lookups; the connection, if it came back.
+    let on = |step: u64, lookups: [u64; 2], connected: Option<u64>| {
+        let circuit = Circuit { path_ms: Some(Duration::from_millis(step).into()), ..built() };
+        let mut queries =
+            vec![socks(4, "", "DONE", lookups[0]), dns("SERVFAIL", "", "DONE", lookups[1])];
+        queries.extend(connected.map(|time| connect("END", "CONNECTREFUSED", time)));
+        let verdict = classify(&exit(), &circuit, &queries, &wildcard());
+        (verdict.fault.unwrap().0, verdict.error.unwrap())
+    };
+    use ErrorCode::{ResolveFailed, ResolverTimeout, Servfail};
+    // An immediate SERVFAIL over a round trip of 1.95 s, with the link there already and without.
+    assert_eq!(on(1_950, [1_960, 1_955], None).0, Servfail);
+    assert_eq!(on(7_800, [1_960, 1_955], None).0, Servfail);
+    // A silent resolver behind a quick path, and behind a slow one that was measured.
+    assert_eq!(on(20, [2_003, 2_001], None).0, ResolverTimeout);
+    assert_eq!(on(1_000, [3_003, 3_001], None).0, ResolverTimeout);
+    assert_eq!(on(3_000, [3_003, 3_001], Some(1_000)).0, ResolverTimeout);
+    // The last step held the two relays' handshake as well: between the two it cannot be told.
+    let (code, words) = on(3_000, [3_003, 3_001], None);
+    assert_eq!((code, words.contains("cannot be told")), (ResolveFailed, true), "{words}");
+    // One silent name server of two: not "at once".
+    let (code, words) = on(20, [1_800, 1_801], None);
+    assert_eq!((code, words.contains("at once")), (Servfail, false), "{words}");
+    assert!(words.contains("1.8 s"), "{words}");
+    assert!(on(20, [25, 24], None).1.contains("at once"));
+}
+
+#[test]
 fn what_came_of_the_stream_decides_where_no_answer_came() {
     use Status::{CircuitFail, DnsFail, Error, Timeout};
     let quiet = Query { resolve_ms: None, ..query(Via::Socks, "", 0) };
     let unseen = Query { attach_ms: None, ..quiet.clone() };
     let local = Query { local_error: Some("refused".into()), ..unseen.clone() };
     let attach = Query { stream_reason: Some(ATTACH_REFUSED.into()), ..local.clone() };
+    let failed_to_resolve =
+        Query { stream_remote_reason: Some("RESOLVEFAILED".into()), ..socks(4, "", "END", 9) };
+    let end_by = |remote: &str| Query {
+        stream_remote_reason: Some(remote.into()),
+        ..socks(4, "", "END", 9)
+    };
     let mute_dns = Query { via: Via::DnsPortA, ..local.clone() };
     let end =
         Query { stream_remote_reason: Some("RESOURCELIMIT".into()), ..socks(4, "", "END", 9) };
@@ -191,7 +292,12 @@ fn what_came_of_the_stream_decides_where_no_answer_came() {
         (socks(4, "", "TIMEOUT", 9), Timeout, "TIMEOUT unknown"),
         (socks(4, "", "DESTROY", 9), CircuitFail, "CIRCUIT_DESTROYED unknown"),
         (end, DnsFail, "EXIT_ENDED_STREAM exit"),
+        (failed_to_resolve, DnsFail, "EXIT_ENDED_STREAM exit"),
+        (end_by("HIBERNATING"), CircuitFail, "HIBERNATING exit"),
+        (end_by("EXITPOLICY"), Error, "NOT_AN_EXIT exit"),
+        (socks(4, "", "TORPROTOCOL", 9), Error, "STREAM_FAILED unknown"),
         (socks(4, "", "", 9), Error, "SOCKS_HOST_UNREACHABLE scanner"),
+        (socks(0, "64.65.4.1", "", 9), Error, "WITNESSES_DISAGREE scanner"),
         (socks(1, "", "", 9), Error, "SOCKS_GENERAL_FAILURE scanner"),
         (socks(4, "", "MISC", 9), Error, "STREAM_FAILED unknown"),
         (unseen, Error, "STREAM_NOT_SEEN scanner"),
@@ -212,14 +318,13 @@ fn the_circuits_end_tells_who_is_to_blame() {
     let rows = [
         (circuit(Failed, 0, "CHANNEL_CLOSED", ""), "CIRCUIT_FIRST_HOP_FAILED first_hop"),
         (circuit(Failed, 0, "CONNECTFAILED", ""), "CIRCUIT_FIRST_HOP_FAILED first_hop"),
-        (circuit(Failed, 0, "TIMEOUT", ""), "CIRCUIT_FIRST_HOP_FAILED first_hop"),
         (circuit(Failed, 0, "DESTROYED", "RESOURCELIMIT"), "CIRCUIT_FIRST_HOP_FAILED first_hop"),
         (circuit(Failed, 1, "CHANNEL_CLOSED", ""), "CIRCUIT_FIRST_HOP_FAILED first_hop"),
         (circuit(Failed, 1, "DESTROYED", "CHANNEL_CLOSED"), "CIRCUIT_EXIT_UNREACHABLE unknown"),
         (circuit(Failed, 1, "DESTROYED", "CONNECTFAILED"), "CIRCUIT_EXIT_UNREACHABLE unknown"),
         (circuit(Failed, 1, "DESTROYED", "RESOURCELIMIT"), "CIRCUIT_FAILED unknown"),
-        (circuit(Failed, 1, "TIMEOUT", ""), "CIRCUIT_TIMEOUT unknown"),
-        (circuit(Failed, 0, "NOPATH", ""), "CIRCUIT_FAILED unknown"),
+        (circuit(Failed, 1, "DESTROYED", "HIBERNATING"), "HIBERNATING unknown"),
+        (circuit(Failed, 1, "TORPROTOCOL", ""), "CIRCUIT_FAILED unknown"),
         (circuit(Failed, 1, "", ""), "CIRCUIT_FAILED unknown"),
         (circuit(Pending, 0, "", ""), "CIRCUIT_TIMEOUT first_hop"),
         (circuit(Pending, 1, "", ""), "CIRCUIT_TIMEOUT unknown"),
@@ -229,6 +334,23 @@ fn the_circuits_end_tells_who_is_to_blame() {
     for (circuit, fault) in rows {
         let (status, why, _) = said(&circuit, &[], &wildcard());
         assert_eq!((status, why.as_str()), (Status::CircuitFail, fault), "{circuit:?}");
+    }
+    // What this host's own tor did is held against no relay.
+    for (reason, code) in [
+        ("TIMEOUT", "TOR_GAVE_UP"),
+        ("MEASUREMENT_EXPIRED", "TOR_GAVE_UP"),
+        ("PURPOSE_MEASURE_TIMEOUT", "TOR_GAVE_UP"),
+        ("REQUESTED", "CLOSED_LOCALLY"),
+        ("RESOURCELIMIT", "CLOSED_LOCALLY"),
+        ("HIBERNATING", "CLOSED_LOCALLY"),
+        ("FINISHED", "CLOSED_LOCALLY"),
+        ("NOPATH", "CLOSED_LOCALLY"),
+        ("PURPOSE_HS_VANGUARDS", "CLOSED_LOCALLY"),
+    ] {
+        for (state, hops) in [(Failed, 0), (Failed, 1), (Died, 2)] {
+            let (status, why, _) = said(&circuit(state, hops, reason, ""), &[], &wildcard());
+            assert_eq!((status, why), (Status::Error, format!("{code} scanner")), "{reason}");
+        }
     }
     let (status, why, _) = said(&circuit(Lost, 1, "", ""), &[], &wildcard());
     assert_eq!((status, why.as_str()), (Status::Error, "TOR_LOST scanner"));
@@ -245,12 +367,10 @@ fn a_refused_launch_blames_whom_tor_names() {
     };
     let hop = Fingerprint::from_bytes([1; 20]);
     let rows = [
-        (format!("552 No such router \"{}\"", exit()), Status::CircuitFail, "NO_DESCRIPTOR exit"),
-        (
-            format!("552 No descriptor for \"{}\"", exit()),
-            Status::CircuitFail,
-            "NO_DESCRIPTOR exit",
-        ),
+        (format!("552 No such router \"{}\"", exit()), Status::CircuitFail, "LEFT_CONSENSUS exit"),
+        // This tor has not fetched it: the relay may be well.
+        (format!("552 No descriptor for \"{}\"", exit()), Status::Error, "NO_DESCRIPTOR scanner"),
+        (format!("552 No descriptor for \"{hop}\""), Status::Error, "NO_DESCRIPTOR scanner"),
         (
             format!("552 No such router \"{hop}\""),
             Status::CircuitFail,
@@ -351,8 +471,8 @@ fn any_query() -> impl Strategy<Value = Query> {
 }
 
 proptest! {
-    /// Whatever the evidence: no panic, a fault exactly where it is no success, and a wrong
-    /// address is never a success.
+    /// Whatever the evidence: no panic, a fault exactly where it is no success, no success without
+    /// the right address, and no wrong answer without a wrong one.
     #[test]
     fn any_evidence_gets_a_verdict(
         queries in prop::collection::vec(any_query(), 0..3),
@@ -364,7 +484,7 @@ proptest! {
         let (status, ..) = said(&circuit(state, 2, "DESTROYED", ""), &queries, &judge);
         if let Some(expected) = judge.expected {
             let lie = queries.iter().flat_map(|query| &query.addresses).any(|ip| *ip != expected);
-            prop_assert!(!lie || status == Status::WrongIp);
+            prop_assert!(lie || status != Status::WrongIp);
             let truth = queries.iter().any(|query| query.addresses.contains(&expected));
             prop_assert!(status != Status::Success || truth);
         }

@@ -8,7 +8,7 @@ use record::{Blame, ErrorCode};
 use tor_control::{CircuitStatus, StreamStatus};
 
 use super::*;
-use crate::hops::Candidate;
+use crate::hops::{Candidate, Ties};
 
 /// What an exit of the simulated network does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,9 +28,14 @@ enum Exit {
     Gone,
     /// The circuit dies in mid-query.
     BreaksOff,
+    /// Exits nowhere since the consensus.
+    Shut,
+    /// Says once that it cannot resolve, and is unreachable from then on.
+    Vanishes,
 }
 
-const EXITS: [Exit; 10] = [
+/// Those whose verdict does not depend on when tor is lost.
+const EXITS: [Exit; 11] = [
     Exit::Right,
     Exit::Wrong,
     Exit::Nxdomain,
@@ -41,6 +46,7 @@ const EXITS: [Exit; 10] = [
     Exit::Early,
     Exit::Gone,
     Exit::BreaksOff,
+    Exit::Shut,
 ];
 
 fn fingerprint(byte: u8) -> Fingerprint {
@@ -75,8 +81,23 @@ fn context() -> RunContext {
             expected: Some("192.0.2.1".parse().unwrap()),
             exit_dns_limit: ms(2_000),
         },
-        epoch: DateTime::UNIX_EPOCH,
     }
+}
+
+/// First hops each of a network of their own, or all of one.
+fn ties(networks: bool) -> HashMap<Fingerprint, Ties> {
+    let address = |byte| [if networks { byte } else { 1 }, 0, 0, 1].into();
+    let tie = |byte| (fingerprint(byte), Ties::new(address(byte), None, None));
+    (200..206).map(tie).collect()
+}
+
+fn first_hops(networks: bool, only: Option<Fingerprint>) -> FirstHops {
+    let hops = (200..206).map(|byte| Candidate {
+        fingerprint: fingerprint(byte),
+        weight: u64::from(byte),
+        exits: byte == 200,
+    });
+    FirstHops::new(hops, ties(networks), only, if only.is_some() { 9 } else { 2 })
 }
 
 struct Simulation {
@@ -91,6 +112,7 @@ struct Simulation {
     attempts: HashMap<u8, u32>,
     launches: Vec<(Duration, u8, Fingerprint)>,
     results: BTreeMap<u8, Vec<RelayResult>>,
+    finals: BTreeMap<u8, u32>,
     rounds: Vec<usize>,
     closed_streams: u32,
     dead_hops: HashSet<Fingerprint>,
@@ -115,13 +137,9 @@ impl Simulation {
             },
             info: RelayInfo::default(),
             attempts: Vec::new(),
+            door: Some(([192, 0, 2, 1], 443).into()),
         });
-        let hops = (200..206).map(|byte| Candidate {
-            fingerprint: fingerprint(byte),
-            weight: u64::from(byte),
-            exits: byte == 200,
-        });
-        let hops = FirstHops::new(hops, HashMap::new(), only, if only.is_some() { 9 } else { 2 });
+        let hops = first_hops(true, only);
         let rng = StdRng::seed_from_u64(seed);
         Self {
             scan: Scan::new(context(), pace, targets.collect(), hops, rng),
@@ -135,6 +153,7 @@ impl Simulation {
             attempts: HashMap::new(),
             launches: Vec::new(),
             results: BTreeMap::new(),
+            finals: BTreeMap::new(),
             rounds: Vec::new(),
             closed_streams: 0,
             dead_hops: HashSet::new(),
@@ -176,21 +195,63 @@ impl Simulation {
         self.later(after, Event::Circuit(event));
     }
 
-    fn stream(&mut self, after: u64, id: &StreamId, status: StreamStatus, name: &str, why: &str) {
+    /// An event of a stream: on this circuit, where it is not waiting.
+    fn stream(
+        &mut self,
+        after: u64,
+        (id, circuit): (&StreamId, Option<&CircuitId>),
+        status: StreamStatus,
+        name: &str,
+        why: [&str; 2],
+    ) {
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let source = (status == StreamStatus::Remap).then(|| "EXIT".to_owned());
         let event = StreamEvent {
             id: id.clone(),
             status,
-            circuit: None,
+            circuit: circuit.cloned(),
             target: name.to_owned(),
             port: 0,
-            reason: (!why.is_empty()).then(|| why.to_owned()),
-            remote_reason: None,
-            source: None,
+            reason: some(why[0]),
+            remote_reason: some(why[1]),
+            source,
             source_addr: None,
             purpose: None,
             client_protocol: None,
+            socks_username: None,
         };
         self.later(after, Event::Stream(event));
+    }
+
+    /// What an exit makes of a connection.
+    fn connect(&mut self, probe: ProbeId, key: String) {
+        let (exit, circuit) = self.probes[&probe].clone();
+        self.serial += 1;
+        let stream: StreamId = self.serial.to_string().parse().unwrap();
+        let event = |status, circuit: Option<&CircuitId>, why: [Option<&str>; 2]| StreamEvent {
+            id: stream.clone(),
+            status,
+            circuit: circuit.cloned(),
+            target: "192.0.2.1".to_owned(),
+            port: 443,
+            reason: why[0].map(str::to_owned),
+            remote_reason: why[1].map(str::to_owned),
+            source: None,
+            source_addr: None,
+            purpose: Some("USER".to_owned()),
+            client_protocol: None,
+            socks_username: Some(key.clone()),
+        };
+        let none = [None, None];
+        self.later(1, Event::Stream(event(StreamStatus::New, None, none)));
+        self.later(3, Event::Stream(event(StreamStatus::SentConnect, Some(&circuit), none)));
+        if self.exits[usize::from(exit)] == Exit::Shut {
+            let why = [Some("END"), Some("EXITPOLICY")];
+            self.later(20, Event::Stream(event(StreamStatus::Detached, Some(&circuit), why)));
+        } else {
+            self.later(20, Event::Stream(event(StreamStatus::Succeeded, Some(&circuit), none)));
+            self.later(21, Event::Reply(probe, key, Reply::Socks(0, None)));
+        }
     }
 
     fn perform(&mut self, action: Action) {
@@ -200,9 +261,10 @@ impl Simulation {
                 assert!(self.names.insert(name.clone()), "a name is asked for once");
                 self.serial += 1;
                 let stream: StreamId = self.serial.to_string().parse().unwrap();
-                self.stream(1, &stream, StreamStatus::NewResolve, &name, "");
+                self.stream(1, (&stream, None), StreamStatus::NewResolve, &name, ["", ""]);
                 self.answer(probe, via, &stream, &name);
             }
+            Action::Connect(probe, _, key) => self.connect(probe, key),
             Action::Attach(_, circuit) => assert!(self.open.contains_key(&circuit)),
             Action::CloseCircuit(circuit) => {
                 self.open.remove(&circuit).expect("only open circuits are closed");
@@ -213,8 +275,9 @@ impl Simulation {
             Action::Tell(Report::Paused(_)) => self.pauses.push(true),
             Action::Tell(Report::GoesOn) => self.pauses.push(false),
             Action::GiveBack(stream) => panic!("{stream} is ours"),
-            Action::Tell(Report::Result(result)) => {
+            Action::Tell(Report::Result { result, last }) => {
                 let exit = result.exit_fingerprint.as_bytes()[0];
+                *self.finals.entry(exit).or_default() += u32::from(last);
                 self.results.entry(exit).or_default().push(*result);
             }
             Action::Tell(Report::Round { relays, .. }) => self.rounds.push(relays),
@@ -229,7 +292,10 @@ impl Simulation {
         self.launches.push((self.now, exit, path[0]));
         self.serial += 1;
         let id: CircuitId = self.serial.to_string().parse().unwrap();
-        let kind = self.exits[usize::from(exit)];
+        let kind = match self.exits[usize::from(exit)] {
+            Exit::Vanishes if self.attempts.contains_key(&exit) => Exit::Dead,
+            kind => kind,
+        };
         if self.cut {
             self.open.insert(id.clone(), (exit, probe));
             return self.later(1, Event::Launched(probe, id));
@@ -262,16 +328,17 @@ impl Simulation {
         let (exit, circuit) = self.probes[&probe].clone();
         let kind = self.exits[usize::from(exit)];
         let first = !self.attempts.contains_key(&exit);
-        self.stream(3, stream, StreamStatus::SentResolve, name, "");
+        let on = (stream, Some(&circuit));
+        self.stream(3, on, StreamStatus::SentResolve, name, ["", ""]);
         let address = match kind {
             Exit::Mute => return,
             Exit::BreaksOff => {
-                self.stream(20, stream, StreamStatus::Closed, name, "DESTROY");
+                self.stream(20, on, StreamStatus::Closed, name, ["DESTROY", ""]);
                 self.circuit(20, &circuit, CircuitStatus::Closed, &[], ["DESTROYED", ""]);
                 self.later(21, Event::Reply(probe, name.to_owned(), Reply::Socks(4, None)));
                 return;
             }
-            Exit::Nxdomain => None,
+            Exit::Nxdomain | Exit::Shut | Exit::Vanishes => None,
             Exit::Recovers if first => None,
             Exit::Wrong => Some("192.0.2.66".parse().unwrap()),
             _ => Some("192.0.2.1".parse().unwrap()),
@@ -288,9 +355,9 @@ impl Simulation {
         // As tor does it: from the answer on, the events name the address.
         let target = address.map_or(name.to_owned(), |address: IpAddr| address.to_string());
         if address.is_some() {
-            self.stream(29, stream, StreamStatus::Remap, &target, "");
+            self.stream(29, on, StreamStatus::Remap, &target, ["", ""]);
         }
-        self.stream(event, stream, StreamStatus::Closed, &target, "DONE");
+        self.stream(event, on, StreamStatus::Closed, &target, ["DONE", ""]);
     }
 
     /// Forgets circuits that tor has reported gone: nobody has to close those.
@@ -367,11 +434,12 @@ fn expected(exit: Exit) -> (Status, Option<ErrorCode>, Option<Blame>) {
     match exit {
         Exit::Right | Exit::Recovers | Exit::Early => (Success, None, None),
         Exit::Wrong => fault(WrongIp, ErrorCode::UnexpectedAddress, Blame::Resolver),
-        Exit::Nxdomain => fault(DnsFail, ErrorCode::Nxdomain, Blame::Resolver),
+        Exit::Shut => fault(Status::Error, ErrorCode::NotAnExit, Blame::Exit),
+        Exit::Nxdomain | Exit::Vanishes => fault(DnsFail, ErrorCode::Nxdomain, Blame::Resolver),
         Exit::Dead => fault(CircuitFail, ErrorCode::CircuitExitUnreachable, Blame::Exit),
         Exit::Frozen => fault(CircuitFail, ErrorCode::CircuitTimeout, Blame::Exit),
         Exit::Mute => fault(Timeout, ErrorCode::Timeout, Blame::Exit),
-        Exit::Gone => fault(CircuitFail, ErrorCode::NoDescriptor, Blame::Exit),
+        Exit::Gone => fault(CircuitFail, ErrorCode::LeftConsensus, Blame::Exit),
         Exit::BreaksOff => fault(CircuitFail, ErrorCode::CircuitDestroyed, Blame::Exit),
     }
 }
@@ -383,12 +451,12 @@ fn every_kind_of_exit_gets_its_verdict() {
     for (index, exit) in (0..).zip(EXITS) {
         assert_eq!(verdict(simulation.last(index)), expected(exit), "{exit:?}");
     }
-    assert_eq!(simulation.rounds, [6], "what failed is confirmed once");
+    assert_eq!(simulation.rounds, [7], "what failed is confirmed once");
     assert_eq!(simulation.attempts[&0], 1);
     let timing = simulation.last(0).timing;
     assert_eq!(timing.resolve_ms.map(record::Millis::get), Some(26.0), "SENTRESOLVE to REMAP");
     assert_eq!(timing.circuit_ms.map(record::Millis::get), Some(40.0));
-    assert_eq!(simulation.attempts[&1], 1, "a wrong answer needs no confirming");
+    assert_eq!(simulation.attempts[&1], 2, "a wrong answer is seen twice, and then enough");
     assert_eq!(simulation.attempts[&3], 2);
     assert_eq!(simulation.attempts[&4], 3, "two tries, and one to confirm");
 }
@@ -651,6 +719,7 @@ fn other_peoples_streams_are_given_back_and_tors_own_left_alone() {
             source_addr: None,
             purpose: purpose.map(str::to_owned),
             client_protocol: None,
+            socks_username: None,
         };
         let actions = simulation.scan.step(Event::Stream(event), Duration::ZERO);
         actions.iter().any(|action| matches!(action, Action::GiveBack(_)))
@@ -683,10 +752,12 @@ fn a_lookup_that_another_controller_takes_elsewhere_says_nothing_of_the_exit() {
         source_addr: None,
         purpose: None,
         client_protocol: None,
+        socks_username: None,
     };
     for (circuit, status) in [("5", Status::Success), ("6", Status::Error)] {
         let now = Duration::ZERO;
-        let mut probe = Probe::new(hop(1), Via::Socks, limits, now);
+        let task = Attempting { first_hop: hop(1), first_query: Via::Socks, door: None, limits };
+        let mut probe = Probe::new(task, now, DateTime::UNIX_EPOCH);
         probe.launched("5".parse().unwrap());
         let built = CircuitEvent {
             id: "5".parse().unwrap(),
@@ -710,6 +781,269 @@ fn a_lookup_that_another_controller_takes_elsewhere_says_nothing_of_the_exit() {
 }
 
 #[test]
+fn a_failure_that_one_attempt_alone_saw_is_never_confirmed() {
+    let mut simulation = Simulation::new(&[Exit::Vanishes], pace(), 1);
+    simulation.run();
+    assert_eq!(verdict(simulation.last(0)), expected(Exit::Vanishes));
+    assert!(simulation.last(0).provisional, "it may have been a passing fault");
+    assert_eq!(simulation.finals[&0], 1);
+    // Two tries, one to confirm, and three more for a second witness.
+    assert_eq!(simulation.attempts[&0], 6);
+}
+
+#[test]
+fn a_failure_counts_when_two_first_hops_apart_or_two_rounds_have_seen_it() {
+    let scan = |networks, confirm_rounds| {
+        let pace = Pace { tries: 1, confirm_rounds, ..pace() };
+        let mut simulation = Simulation::new(&[Exit::Nxdomain, Exit::Wrong], pace, 1);
+        simulation.scan.hops = first_hops(networks, None);
+        simulation.run();
+        let one = |exit| (simulation.last(exit).provisional, simulation.attempts[&exit]);
+        assert_eq!(simulation.last(1).status, Status::WrongIp, "set by one wrong answer");
+        [one(0), one(1)]
+    };
+    // One more attempt by another network is a second witness.
+    assert_eq!(scan(true, 0), [(false, 2), (false, 2)]);
+    // First hops of one network are one, however many: only another round is.
+    assert_eq!(scan(false, 0), [(true, 1), (true, 1)]);
+    assert_eq!(scan(false, 1), [(false, 2), (false, 2)]);
+}
+
+#[test]
+fn results_bear_the_wall_clocks_times_whatever_it_does() {
+    let mut simulation = Simulation::new(&[Exit::Right], pace(), 1);
+    let before = DateTime::UNIX_EPOCH + Duration::from_secs(1_000);
+    simulation.scan.set_wall_clock(before);
+    simulation.tell(Event::Tick);
+    while simulation.names.is_empty() {
+        simulation.step();
+    }
+    // The host sleeps for an hour: the scan's own time does not go on meanwhile.
+    let after = before + Duration::from_secs(3_600);
+    simulation.scan.set_wall_clock(after);
+    simulation.run();
+    let attempt = &simulation.last(0).attempts[0];
+    assert_eq!((attempt.started, attempt.ended), (before, after));
+    assert_eq!(simulation.last(0).timestamp, after);
+}
+
+/// An attempt whose circuit 5 is built, and that has asked for "name".
+fn asking(first_query: Via) -> Probe {
+    let limits = Limits { circuit: Duration::from_secs(9), query: Duration::from_secs(9) };
+    let first_hop = fingerprint(200);
+    let door = Some(([192, 0, 2, 1], 443).into());
+    let task = Attempting { first_hop, first_query, door, limits };
+    let mut probe = Probe::new(task, Duration::ZERO, DateTime::UNIX_EPOCH);
+    probe.launched("5".parse().unwrap());
+    let built = CircuitEvent {
+        id: "5".parse().unwrap(),
+        status: CircuitStatus::Built,
+        path: Vec::new(),
+        purpose: None,
+        reason: None,
+        remote_reason: None,
+    };
+    assert_eq!(probe.circuit_event(&built, Duration::ZERO), Next::Ask(first_query));
+    probe.ask(first_query, "name".to_owned(), Duration::ZERO);
+    probe
+}
+
+/// A line as the control port sends it: what the parser makes of it is what the attempt is told, if
+/// it is a stream's event at all.
+fn told(line: &str) -> Option<StreamEvent> {
+    use tor_control::line::{Divider, ReplyLine};
+    let line = ReplyLine {
+        code: 650,
+        divider: Divider::End,
+        text: line.as_bytes().to_vec().into(),
+        data: Default::default(),
+    };
+    match tor_control::Event::parse(&[line]) {
+        tor_control::Event::Stream(event) => Some(event),
+        _ => None,
+    }
+}
+
+/// The status and cause after these events and this reply, in wildcard or nxdomain mode.
+fn said(mode: Mode, lines: &[&str], reply: Reply) -> (Status, Option<ErrorCode>, Option<Blame>) {
+    let first_query = if mode == Mode::Wildcard { Via::Socks } else { Via::DnsPortA };
+    let mut probe = asking(first_query);
+    for line in lines {
+        if let Some(event) = told(&format!("STREAM 77 {line}")) {
+            probe.stream_event(&event, Duration::ZERO);
+        }
+    }
+    probe.reply("name", reply, Duration::ZERO);
+    let evidence = probe.into_evidence();
+    let expected = (mode == Mode::Wildcard).then(|| "192.0.2.1".parse().unwrap());
+    let judge = Judge { mode, expected, exit_dns_limit: Duration::from_secs(2) };
+    let exit = fingerprint(1);
+    let verdict = classify::classify(&exit, &evidence.circuit, &evidence.queries, &judge);
+    let (code, blame) = verdict.fault.unzip();
+    (verdict.status, code, blame)
+}
+
+#[test]
+fn one_witness_is_none() {
+    use ErrorCode::{AnsweredByTor, ForeignPort, WitnessesDisagree};
+    let address = |text: &str| Reply::Socks(0, Some(text.parse().unwrap()));
+    let (right, wrong) = (|| address("192.0.2.1"), || address("8.8.8.8"));
+    let nothing = || Reply::Socks(4, None);
+    let no_name = || Reply::Dns("NXDOMAIN".to_owned(), Vec::new());
+    let new = "NEWRESOLVE 0 name:0";
+    let sent = "SENTRESOLVE 5 name:0";
+    let from_exit = "REMAP 5 192.0.2.1:0 SOURCE=EXIT";
+    let from_cache = "REMAP 0 8.8.8.8:0 SOURCE=CACHE";
+    let done = "CLOSED 5 192.0.2.1:0 REASON=DONE";
+    let refused = "CLOSED 5 name:0 REASON=TORPROTOCOL";
+    let good = said(Mode::Wildcard, &[new, sent, from_exit, done], right());
+    assert_eq!(good, (Status::Success, None, None));
+    let good = said(Mode::Nxdomain, &[new, sent, "CLOSED 5 name:0 REASON=DONE"], no_name());
+    assert_eq!(good, (Status::Success, None, None));
+    let rows: Vec<(&str, Mode, Vec<&str>, Reply, ErrorCode)> = vec![
+        // AutomapHostsOnResolve, and MapAddress to an address.
+        (
+            "mapped",
+            Mode::Wildcard,
+            vec![new, "REMAP 0 10.192.0.1:0 SOURCE=CACHE", "CLOSED 0 10.192.0.1:0 REASON=DONE"],
+            address("10.192.0.1"),
+            AnsweredByTor,
+        ),
+        (
+            "mapped to the right address",
+            Mode::Wildcard,
+            vec![new, "CLOSED 0 192.0.2.1:0 REASON=DONE"],
+            right(),
+            AnsweredByTor,
+        ),
+        (
+            "mapped to another name, which the exit was asked for",
+            Mode::Wildcard,
+            vec![new, "SENTRESOLVE 5 other:0", from_exit, done],
+            right(),
+            AnsweredByTor,
+        ),
+        ("another tor's port", Mode::Wildcard, vec![], right(), ForeignPort),
+        ("another tor's port, no", Mode::Wildcard, vec![], nothing(), ForeignPort),
+        ("another's DNSPort", Mode::Nxdomain, vec![], no_name(), ForeignPort),
+        (
+            "an NXDOMAIN that was never asked for",
+            Mode::Nxdomain,
+            vec![new, "CLOSED 0 name:0 REASON=DONE"],
+            no_name(),
+            AnsweredByTor,
+        ),
+        (
+            "another address on the socket than in the event",
+            Mode::Wildcard,
+            vec![new, sent, from_exit, done],
+            wrong(),
+            WitnessesDisagree,
+        ),
+        (
+            "an end that no answer can have, made up",
+            Mode::Wildcard,
+            vec![new, sent, refused],
+            right(),
+            WitnessesDisagree,
+        ),
+        (
+            "the same, with a name that ends the line",
+            Mode::Wildcard,
+            vec![new, sent, "CLOSED 5 name:0 REASON=END REMOTE_REASON=HIBERNATING"],
+            right(),
+            WitnessesDisagree,
+        ),
+        ("no end", Mode::Wildcard, vec![new, sent, from_exit], right(), WitnessesDisagree),
+        (
+            "a map made up",
+            Mode::Wildcard,
+            vec![new, sent, from_cache, done],
+            right(),
+            AnsweredByTor,
+        ),
+        (
+            "an answer made up before there is one",
+            Mode::Wildcard,
+            vec![new, sent, "REMAP 5 8.8.8.8:0 SOURCE=EXIT", "CLOSED 5 8.8.8.8:0 REASON=DONE"],
+            right(),
+            WitnessesDisagree,
+        ),
+    ];
+    for (row, mode, lines, reply, code) in rows {
+        let expected = (Status::Error, Some(code), Some(Blame::Scanner));
+        assert_eq!(said(mode, &lines, reply), expected, "{row}");
+    }
+}
+
+proptest! {
+    /// Whatever events are made up about a lookup, in whatever order: an address that the socket did
+    /// not bring is never held against the exit, and never in its favour.
+    #[test]
+    fn made_up_events_accuse_nobody(
+        lines in prop::collection::vec(
+            (
+                prop::sample::select(vec![
+                    "NEWRESOLVE", "SENTRESOLVE", "REMAP", "CLOSED", "FAILED", "DETACHED", "SUCCEEDED",
+                ]),
+                prop::sample::select(vec!["0", "5", "6"]),
+                prop::sample::select(vec!["name", "192.0.2.1", "8.8.8.8", "10.0.0.1", "\u{1b}x y"]),
+                prop::sample::select(vec![
+                    "", " REASON=DONE", " REASON=TORPROTOCOL", " REASON=DESTROY", " SOURCE=EXIT",
+                    " SOURCE=CACHE", " REASON=END REMOTE_REASON=EXITPOLICY",
+                ]),
+            ),
+            0..8,
+        ),
+    ) {
+        let lines: Vec<String> = lines
+            .into_iter()
+            .map(|(status, circuit, target, rest)| format!("{status} {circuit} {target}:0{rest}"))
+            .collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let right = Reply::Socks(0, Some("192.0.2.1".parse().unwrap()));
+        let (status, _, blame) = said(Mode::Wildcard, &lines, right);
+        prop_assert!(status != Status::WrongIp);
+        prop_assert!(!status.counts_against_dns() || blame != Some(Blame::Resolver));
+        let wrong = Reply::Socks(0, Some("8.8.8.8".parse().unwrap()));
+        prop_assert!(said(Mode::Wildcard, &lines, wrong).0 != Status::Success);
+    }
+}
+
+#[test]
+fn a_tor_that_answers_itself_ends_the_scan() {
+    let mut simulation = Simulation::new(&[Exit::Right; 9], pace(), 1);
+    simulation.tell(Event::Tick);
+    let attempt = |code| Attempt {
+        number: 1,
+        round: 0,
+        started: DateTime::UNIX_EPOCH,
+        ended: DateTime::UNIX_EPOCH,
+        first_hop: fingerprint(200),
+        status: Status::Error,
+        error_code: Some(code),
+        blame: Some(Blame::Scanner),
+        error: None,
+        resolved_ip: None,
+        timing: record::Timing::default(),
+        decided_by: None,
+        circuit: asking(Via::Socks).into_evidence().circuit,
+        queries: Vec::new(),
+    };
+    let foreign = attempt(ErrorCode::ForeignPort);
+    let right = Attempt { status: Status::Success, error_code: None, ..foreign.clone() };
+    let scan = &mut simulation.scan;
+    scan.actions.clear();
+    // One that somebody made up, between answers of exits, ends nothing.
+    for attempt in [&foreign, &foreign, &right, &foreign, &foreign] {
+        scan.watch_witnesses(attempt);
+        assert_eq!(scan.actions, []);
+    }
+    scan.watch_witnesses(&foreign);
+    assert!(matches!(&scan.actions[..], [Action::GiveUp(why)] if why.contains("SOCKS port")));
+}
+
+#[test]
 fn a_circuit_that_tor_takes_for_itself_gets_no_lookup() {
     let mut simulation = Simulation::new(&[Exit::Right], pace(), 1);
     simulation.tell(Event::Tick);
@@ -729,7 +1063,8 @@ fn a_circuit_that_tor_takes_for_itself_gets_no_lookup() {
     simulation.run();
     assert_eq!(simulation.closed_streams, 1);
     let attempts = &simulation.last(0).attempts;
-    assert_eq!(attempts[0].error_code, Some(ErrorCode::CircuitDestroyed));
+    assert_eq!(attempts[0].error_code, Some(ErrorCode::ClosedLocally));
+    assert_eq!(attempts[0].blame, Some(Blame::Scanner));
     assert_eq!(attempts[0].circuit.reason.as_deref(), Some("PURPOSE_HS_VANGUARDS"));
     assert_eq!(simulation.last(0).status, Status::Success);
 }
@@ -765,6 +1100,7 @@ proptest! {
         }
         for (index, &exit) in (0..).zip(&exits) {
             let results = &simulation.results[&index];
+            prop_assert_eq!(simulation.finals[&index], 1);
             prop_assert_eq!(results.iter().filter(|result| !result.provisional).count(), 1);
             prop_assert_eq!(verdict(simulation.last(index)), expected(exit));
         }

@@ -30,7 +30,7 @@ pub const EXITS: &[Key] = &[
         Group::Exits,
         &[Scanner],
         Value("false"),
-        "Whether relays with the BadExit flag are tested too; the network's rates leave them out.",
+        "Whether every running relay that lets anything out is tested, whatever its flags; the network's rates leave out those with BadExit.",
     )
     .of(Kind::Flag)
     .decided_as("true"),
