@@ -444,9 +444,7 @@ impl Probe {
     /// spoken.
     fn next_query(&self) -> Option<Next> {
         let query = &self.queries.last()?.query;
-        if query.attach_ms.is_none() {
-            return None;
-        }
+        query.attach_ms?;
         let door = self.task.door.map(|door| Next::Connect(To::Door(door)));
         let permanent = query.rcode.as_deref() == Some("NXDOMAIN");
         match (query.via, query.stream_reason.as_deref()) {
