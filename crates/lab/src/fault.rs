@@ -27,11 +27,11 @@ pub const STAYS_AWAY: Duration = Duration::from_secs(60);
 
 /// How long a round trip takes to an exit with [`Fault::SlowPath`], beside what the network needs. A
 /// new link takes three of them, which must fit in a scanner's time for a circuit.
-pub const SLOW_ROUND_TRIP: Duration = Duration::from_millis(1_000);
+pub const SLOW_ROUND_TRIP: Duration = Duration::from_millis(800);
 
 /// How long the resolver of such an exit takes to fail. An exit asks it twice: together with the round
 /// trip that is about as long as an exit waits for a silent one.
-pub(crate) const SLOW_FAILURE: Duration = Duration::from_millis(470);
+pub(crate) const SLOW_FAILURE: Duration = Duration::from_millis(570);
 
 /// One exit's fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -18,10 +18,10 @@ pub fn tell(config: &Config, prepared: &Prepared, own_tor: bool, tor_version: &s
     let pace = &config.pace;
     let _ = writeln!(
         text,
-        "Would test {} of {} exits in the consensus of {}:",
+        "Would test {} relays; the consensus of {} has {} exits:",
         exits.len(),
-        prepared.selection.exits_in_consensus,
         prepared.valid_after.map_or("unknown time".to_owned(), |time| time.to_string()),
+        prepared.selection.exits_in_consensus,
     );
     for (relay, info, _) in exits.iter().take(MOST_LISTED) {
         let _ = writeln!(

@@ -14,6 +14,7 @@ mod shared;
 mod support;
 mod tor;
 mod usage;
+mod witness;
 
 use std::process::ExitCode;
 
@@ -71,6 +72,12 @@ fn trials() -> Vec<Trial> {
             a_cookie_that_is_not_its,
             a_password_that_is_wrong_and_one_that_stays_secret,
             a_tor_that_cannot_be_used_is_left_as_it_was,
+        },
+        witness::{
+            a_tor_that_maps_addresses_is_named_and_refused,
+            a_port_that_takes_no_lookups_is_named_and_another_is_taken,
+            a_tor_that_begins_to_map_in_the_middle_ends_the_scan_and_blames_no_exit,
+            a_tor_with_microdescriptors_knows_who_exits,
         },
         others::{
             a_way_out_that_is_closed_for_a_while,

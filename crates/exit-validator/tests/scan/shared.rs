@@ -96,6 +96,7 @@ impl Lab {
             let again = FREEZE_IN_QUERY.max(SEQUENCE_RESTARTS_AFTER) + Duration::from_secs(1);
             std::thread::sleep(again.saturating_sub(used.elapsed()));
         }
+        self.network.begin_anew();
         EveryExit(used)
     }
 
@@ -141,6 +142,7 @@ impl Lab {
             Fault::RightThenWrong,
             Fault::FreezesInQuery,
             Fault::BreaksOff,
+            Fault::Vanishes,
         ];
         let steady = self.network.exits().iter().filter(|exit| !moody.contains(&exit.fault));
         steady.map(|exit| exit.fingerprint).collect()
