@@ -26,7 +26,7 @@ fn refused(lines: &str, words: &[&str]) {
     let state = tor.state();
     let dir = tempfile::tempdir().unwrap();
     let analysis = dir.path().join("analysis");
-    run(scan(&lab, &tor, &analysis)).with(3).saying(words);
+    run(scan(&lab, &tor, &analysis)).with(11).saying(words);
     assert!(!analysis.exists());
     assert_eq!(tor.state(), state);
 }
@@ -73,7 +73,7 @@ pub fn a_tor_that_begins_to_map_in_the_middle_ends_the_scan_and_blames_no_exit()
     let mut running = crate::run::start(command);
     running.until("there are results", || crate::run::results(&analysis) > 2);
     map(&tor, &format!("*.{WILDCARD_DOMAIN}"), "8.8.8.8");
-    let ended = running.end().with(4);
+    let ended = running.end().with(12);
     assert!(ended.out.contains("this tor answers lookups itself"), "{}", ended.out);
     let left = Left::by(&analysis);
     assert!(!left.run().complete);
