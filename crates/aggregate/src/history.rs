@@ -1,6 +1,6 @@
 //! The history: the memory of all verdicts, one row for each relay and run, in an SQLite database.
 //! Owns everything that is read from it or written to it; decides nothing about relays. Its layout
-//! is [`layout`]'s (`docs/formats/history.md`), what a report goes on from [`memory`]'s.
+//! is `layout`'s (`docs/formats/history.md`), what a report goes on from `memory`'s.
 //!
 //! Rows are clustered by run and then relay: a run is added, forgotten and folded as one range. A
 //! run is added in one transaction, with SQLite's rollback journal and full syncing: a kill or a

@@ -79,7 +79,7 @@ pub enum Fault {
     /// SERVFAIL to the first two names asked for, and from then on the links break as with
     /// [`Fault::BreaksOff`]: a failure that is seen once, and never again.
     Vanishes,
-    /// SERVFAIL, by a path whose round trip takes [`SLOW_ROUND_TRIP`].
+    /// SERVFAIL, by a path whose round trip takes `SLOW_ROUND_TRIP`.
     SlowPath,
     /// None, and the exit's policy has nothing but IPv6: it has no Exit flag, and answers lookups.
     Ipv6Policy,

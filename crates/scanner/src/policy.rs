@@ -14,7 +14,7 @@ type Range = (u16, u16);
 /// Ports of one address family that streams may leave to: those that are open to addresses in
 /// general, whatever single networks a relay refuses or allows beside them.
 ///
-/// Many relays have the same ones, which are shared: see [`Known`].
+/// Many relays have the same ones, which are shared: see `Known`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Ports(Arc<[Range]>);
 

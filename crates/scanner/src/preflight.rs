@@ -192,8 +192,15 @@ pub(crate) async fn try_ports(
             return Err(SessionError::Unfit(in_words("DNSPort", &dns.to_string(), &seen)));
         }
     }
+    let lines = control.get_conf(&["SocksPort"]).await?;
+    let lines: Vec<&str> = lines.iter().filter_map(|(_, value)| value.as_deref()).collect();
     let mut causes = Vec::new();
-    for port in ports {
+    for (port, forbids) in ports.iter().zip(forbidding(&lines, ports)) {
+        if let Some(flag) = forbids {
+            let seen = Seen::Closed(flag.to_owned());
+            causes.push(in_words("SOCKS port", &port.to_string(), &seen));
+            continue;
+        }
         let by_socks = async |name: String| ask::socks(port, &name).await;
         let seen = hold_back(control, events, domain, by_socks).await?;
         if seen == Seen::Waits {
@@ -205,6 +212,28 @@ pub(crate) async fn try_ports(
         causes.push(in_words("SOCKS port", &port.to_string(), &seen));
     }
     Err(SessionError::Unfit(causes.join("; ")))
+}
+
+/// Flags of a SOCKS port that forbid our lookups. Tor applies them only when a lookup is attached, so
+/// that one that is held back does not show them (measured).
+const FORBIDDING: [&str; 2] = ["OnionTrafficOnly", "NoDNSRequest"];
+
+/// The flag of each port that forbids our lookups, if one does, by the torrc's lines. A line that names
+/// its port is that port's; the others are those of the rest, in their order.
+fn forbidding(lines: &[&str], ports: &[SocksAddr]) -> Vec<Option<&'static str>> {
+    let place = |line: &str| line.split(' ').next().unwrap_or_default().replace('"', "");
+    let is_of = |line: &str, port: &SocksAddr| {
+        let (place, port) = (place(line), port.to_string());
+        port == place || port.rsplit(':').next() == Some(place.as_str())
+    };
+    let named = |line: &&&str| ports.iter().any(|port| is_of(line, port));
+    let mut others = lines.iter().filter(|line| !named(line) && place(line) != "0");
+    let of = |port: &SocksAddr| {
+        let line = lines.iter().find(|line| is_of(line, port)).or_else(|| others.next())?;
+        let mut flags = line.split(' ').skip(1);
+        flags.find_map(|flag| FORBIDDING.into_iter().find(|known| known.eq_ignore_ascii_case(flag)))
+    };
+    ports.iter().map(of).collect()
 }
 
 fn in_words(kind: &str, port: &str, seen: &Seen) -> String {
@@ -409,6 +438,21 @@ mod tests {
         assert_eq!(after(-1), None);
         assert!(matches!(after(1), Some(Warning(_))));
         assert!(fatal(after(25).as_ref()).unwrap().contains("2026-03-01 12:00:00"));
+    }
+
+    #[test]
+    fn flags_belong_to_their_ports() {
+        let port = |text: &str| text.parse::<SocksAddr>().unwrap();
+        let ports = [port("127.0.0.1:9050"), port("unix:/run/tor/socks"), port("127.0.0.1:41234")];
+        let only = Some("OnionTrafficOnly");
+        let of = |lines: &[&str]| forbidding(lines, &ports);
+        assert_eq!(of(&[]), [None; 3]);
+        assert_eq!(of(&["9050 IPv6Traffic", "unix:/run/tor/socks"]), [None; 3]);
+        assert_eq!(of(&["auto oniontrafficonly", "9050"]), [None, only, None]);
+        assert_eq!(
+            of(&["127.0.0.1:9050 OnionTrafficOnly", "unix:/run/tor/socks", "auto NoDNSRequest"]),
+            [only, None, Some("NoDNSRequest")]
+        );
     }
 
     #[test]

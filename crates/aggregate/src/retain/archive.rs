@@ -135,7 +135,7 @@ pub fn read(file: File, month: DateTime<Utc>) -> Result<Contents, ArchiveError> 
 ///
 /// # Errors
 ///
-/// As [`read`].
+/// As [`read()`].
 pub fn each(
     file: File,
     month: DateTime<Utc>,

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use lab::Fault;
-use lab::zone::{NXDOMAIN_DOMAIN, WILDCARD_DOMAIN};
+use lab::zone::{EXPECTED_ADDRESS, NXDOMAIN_DOMAIN, WILDCARD_DOMAIN};
 use record::{ErrorCode, Fingerprint, Status};
 use rustix::process::Signal;
 use tokio_socks::tcp::Socks5Stream;
@@ -243,9 +243,11 @@ fn watch(tor: &Tor, over: impl Fn() -> bool) -> (usize, usize) {
                         .as_ref()
                         .is_some_and(|circuit| scans.contains(circuit)) =>
                 {
-                    // A scan's names begin with a UUID.
-                    let scans =
-                        stream.target.split('.').next().is_some_and(|uuid| uuid.len() == 36);
+                    // A scan's names begin with a UUID; its connections go to the zone's own address.
+                    let zone = EXPECTED_ADDRESS.to_string();
+                    let host = stream.target.rsplit_once(':').map_or("", |(host, _)| host);
+                    let scans = host == zone
+                        || stream.target.split('.').next().is_some_and(|uuid| uuid.len() == 36);
                     *if scans { &mut ours } else { &mut others } += 1;
                 }
                 _ => {}

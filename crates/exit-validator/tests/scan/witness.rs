@@ -4,14 +4,15 @@
 use lab::Fault;
 use lab::zone::{EXPECTED_ADDRESS, NXDOMAIN_DOMAIN, WILDCARD_DOMAIN};
 
+use crate::network::at_pace;
 use crate::run::{Left, run, scanner};
 use crate::shared::{Lab, lab};
 use crate::tor::Tor;
 
 /// A scan of three exits without fault through this tor.
 fn scan(lab: &Lab, tor: &Tor, analysis: &std::path::Path) -> std::process::Command {
-    let mut command = scanner([&tor.flag()]);
-    command.arg("--analysis-dir").arg(analysis);
+    let mut command = at_pace("--build-delay=0.1", analysis);
+    command.arg(tor.flag());
     for exit in lab.healthy(3) {
         command.args(["-e", &exit.to_string()]);
     }
@@ -65,8 +66,8 @@ pub fn a_tor_that_begins_to_map_in_the_middle_ends_the_scan_and_blames_no_exit()
     let tor = Tor::with_cookie(&lab, "");
     let dir = tempfile::tempdir().unwrap();
     let analysis = dir.path().join("analysis");
-    let mut command = scanner([&tor.flag()]);
-    command.arg("--analysis-dir").arg(&analysis);
+    let mut command = at_pace("--build-delay=0.1", &analysis);
+    command.arg(tor.flag());
     for exit in lab.steady() {
         command.args(["-e", &exit.to_string()]);
     }
@@ -97,8 +98,8 @@ pub fn a_tor_with_microdescriptors_knows_who_exits() {
     for host in [&[][..], &["-H", NXDOMAIN_DOMAIN]] {
         let dir = tempfile::tempdir().unwrap();
         let analysis = dir.path().join("analysis");
-        let mut command = scanner([&tor.flag()]);
-        command.arg("--analysis-dir").arg(&analysis).args(host);
+        let mut command = at_pace("--build-delay=0.1", &analysis);
+        command.arg(tor.flag()).args(host);
         command.args(exits.iter().flat_map(|exit| ["-e".to_owned(), exit.to_string()]));
         run(command).with(0);
         lab.check(&analysis, &exits);
