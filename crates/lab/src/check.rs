@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use record::{Fingerprint, Kind, Mode, RUN_FILE, RelayResult, Run, printable, result_file_name};
+use record::{
+    ErrorCode, Fingerprint, Kind, Mode, RUN_FILE, RelayResult, Run, printable, result_file_name,
+};
 
 use crate::{Error, Manifest, Truth};
 
@@ -43,13 +45,13 @@ impl Row {
     pub fn is_true(&self) -> bool {
         self.found.as_ref().is_some_and(|found| {
             let left_open = self.truth.resolved_ip.is_none();
-            (found.status, found.error_code, found.blame, found.provisional)
-                == (
-                    self.truth.status,
-                    self.truth.error_code,
-                    self.truth.blame,
-                    self.truth.provisional,
-                )
+            // An exit that hangs is given up by whoever waits less: the scanner, or a first hop whose
+            // link to it has been dead for a while (measured after some minutes).
+            let given_up_before = self.truth.error_code == Some(ErrorCode::CircuitTimeout)
+                && found.error_code == Some(ErrorCode::CircuitExitUnreachable);
+            (found.status, found.blame, found.provisional)
+                == (self.truth.status, self.truth.blame, self.truth.provisional)
+                && (given_up_before || found.error_code == self.truth.error_code)
                 && (left_open || found.resolved_ip == self.truth.resolved_ip)
         })
     }
