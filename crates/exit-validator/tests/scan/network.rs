@@ -682,7 +682,7 @@ pub fn a_relay_that_has_left_the_consensus_and_one_with_a_hostile_name() {
     left.accounts_for_everyone();
     let lost = left.of(&gone);
     assert_eq!(lost.status, Status::CircuitFail);
-    assert_eq!(lost.error_code, Some(ErrorCode::NoDescriptor));
+    assert_eq!(lost.error_code, Some(ErrorCode::LeftConsensus));
     assert!(lost.attempts[0].circuit.refusal.as_ref().unwrap().contains("No such router"));
     assert_eq!(left.of(&exits[1]).status, Status::Success);
     assert_eq!(left.of(&exits[1]).exit_nickname, name);
