@@ -11,7 +11,7 @@ const HEAD: &str = "\
 #
 #     exit-validator config check config.env
 #
-# sh, systemd and exit-validator read it alike: NAME=value, one a line, and comments on lines of their
+# sh, systemd and exit-validator read it alike: NAME=value, one a line, comments on lines of their
 # own. A value of letters, digits and _ - . , / : @ % + = stands as it is; any other is written in
 # '...'. There is no export, no $NAME and no ~. docs/configuration.md tells more.
 #

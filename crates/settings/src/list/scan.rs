@@ -30,7 +30,7 @@ pub const EXITS: &[Key] = &[
         Group::Exits,
         &[Scanner],
         Value("false"),
-        "Whether every running relay that lets anything out is tested, whatever its flags; the network's rates leave out those with BadExit.",
+        "Whether every running relay that lets anything out is tested; BadExits are left out of rates.",
     )
     .of(Kind::Flag)
     .decided_as("true"),
