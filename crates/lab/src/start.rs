@@ -318,14 +318,18 @@ async fn start_once(
                 let torrc = files.join(&name).join("torrc");
                 let lines = fs::read_to_string(&torrc).map_err(Error::file("read", &torrc))?;
                 write(&torrc, &lines.replace(torrc::policy(exit.fault), torrc::NO_EXIT))?;
-                handle.run(move |table| table.signal(&name, Signal::HUP)).await?;
                 let log = torrc.with_file_name("log");
-                watch
-                    .until("an exit has read its new policy", async || {
-                        let text = fs::read_to_string(&log).unwrap_or_default();
-                        Ok(text.contains("Received reload signal"))
-                    })
-                    .await?;
+                // Tor says so before it reads. When it says so again, it has read.
+                for times in 1..=2 {
+                    let name = name.clone();
+                    handle.run(move |table| table.signal(&name, Signal::HUP)).await?;
+                    watch
+                        .until("an exit has read its new policy", async || {
+                            let text = fs::read_to_string(&log).unwrap_or_default();
+                            Ok(text.matches("Received reload signal").count() >= times)
+                        })
+                        .await?;
+                }
             }
             _ => {}
         }

@@ -243,10 +243,12 @@ fn watch(tor: &Tor, over: impl Fn() -> bool) -> (usize, usize) {
                         .as_ref()
                         .is_some_and(|circuit| scans.contains(circuit)) =>
                 {
-                    // A scan's names begin with a UUID; its connections go to the zone's own address.
+                    // A scan's names begin with a UUID; its connections go to the zone's own address, or
+                    // where there is none to one where nobody is.
                     let zone = EXPECTED_ADDRESS.to_string();
                     let host = stream.target.rsplit_once(':').map_or("", |(host, _)| host);
                     let scans = host == zone
+                        || host == "192.0.2.1"
                         || stream.target.split('.').next().is_some_and(|uuid| uuid.len() == 36);
                     *if scans { &mut ours } else { &mut others } += 1;
                 }
