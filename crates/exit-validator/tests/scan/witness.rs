@@ -2,7 +2,7 @@
 //! before anything is written, or not in the way.
 
 use lab::Fault;
-use lab::zone::{EXPECTED_ADDRESS, NXDOMAIN_DOMAIN, WILDCARD_DOMAIN};
+use lab::zone::{NXDOMAIN_DOMAIN, WILDCARD_DOMAIN};
 
 use crate::network::at_pace;
 use crate::run::{Left, run, scanner};
@@ -104,6 +104,4 @@ pub fn a_tor_with_microdescriptors_knows_who_exits() {
         run(command).with(0);
         lab.check(&analysis, &exits);
     }
-    let answer = tor.resolve(&format!("after.{WILDCARD_DOMAIN}"));
-    assert_eq!(answer, Ok(EXPECTED_ADDRESS.to_string()));
 }
