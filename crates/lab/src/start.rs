@@ -210,6 +210,18 @@ async fn start_once(
         drop(port);
         run(&handle, place, launch(place)).await?;
     }
+    let watch = Watch {
+        handle: &handle,
+        files: &files,
+        patience: PATIENCE + PER_RELAY * u32::try_from(relays.len()).unwrap_or(u32::MAX),
+    };
+    let mut voters = Vec::new();
+    for place in &authority_places {
+        voters.push(watch.control(place).await?);
+    }
+    // On a busy machine a tor may be seconds late to count its own time; what it has published, it
+    // counts. One second more, as times are rounded.
+    watch.descriptors(&mut voters, guard_ids).await?;
     sleep(Duration::from_secs(1)).await;
     let family: Vec<_> = exit_ids.iter().copied().skip(1).take(FAMILY).collect();
     let mut exits = Vec::new();
@@ -253,16 +265,6 @@ async fn start_once(
         run(&handle, place, launch(place)).await?;
     }
     let resolvers = Resolvers::start(resolvers, &handle)?;
-
-    let watch = Watch {
-        handle: &handle,
-        files: &files,
-        patience: PATIENCE + PER_RELAY * u32::try_from(relays.len()).unwrap_or(u32::MAX),
-    };
-    let mut voters = Vec::new();
-    for place in &authority_places {
-        voters.push(watch.control(place).await?);
-    }
     watch.descriptors(&mut voters, &identities).await?;
     progress(Progress::Vote);
     watch.vote(&mut voters, &identities).await?;
@@ -307,7 +309,7 @@ async fn start_once(
         });
     }
     // Last: a client that chose a dead guard to fetch from would wait ten seconds and try again.
-    for exit in &exits {
+    for (exit, place) in exits.iter().zip(&exit_places) {
         let name = exit.nickname.clone();
         match exit.fault {
             Fault::Frozen => {
@@ -315,21 +317,19 @@ async fn start_once(
             }
             Fault::Dead => handle.run(move |table| table.kill(&name)).await?,
             Fault::ExitsNoLonger => {
-                let torrc = files.join(&name).join("torrc");
+                let torrc = place.dir.join("torrc");
                 let lines = fs::read_to_string(&torrc).map_err(Error::file("read", &torrc))?;
                 write(&torrc, &lines.replace(torrc::policy(exit.fault), torrc::NO_EXIT))?;
-                let log = torrc.with_file_name("log");
-                // Tor says so before it reads. When it says so again, it has read.
-                for times in 1..=2 {
-                    let name = name.clone();
-                    handle.run(move |table| table.signal(&name, Signal::HUP)).await?;
-                    watch
-                        .until("an exit has read its new policy", async || {
-                            let text = fs::read_to_string(&log).unwrap_or_default();
-                            Ok(text.matches("Received reload signal").count() >= times)
-                        })
-                        .await?;
-                }
+                let mut control = watch.control(place).await?;
+                handle.run(move |table| table.signal(&name, Signal::HUP)).await?;
+                // It goes by its descriptor, which it makes anew a while after it has read.
+                watch
+                    .until("an exit has stopped exiting", async || {
+                        let policy = control.command("GETINFO exit-policy/full").await?;
+                        Ok(policy.iter().any(|line| line.ends_with("reject *:*"))
+                            && !policy.iter().any(|line| line.contains("accept")))
+                    })
+                    .await?;
             }
             _ => {}
         }

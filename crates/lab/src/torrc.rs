@@ -136,7 +136,7 @@ pub(crate) fn guard(or_port: u16) -> String {
     )
 }
 
-/// The policy of an exit with this fault.
+/// The policy of an exit with this fault, and what belongs to it.
 pub(crate) const fn policy(fault: Fault) -> &'static str {
     match fault {
         Fault::Ipv6Policy => {
@@ -144,12 +144,18 @@ pub(crate) const fn policy(fault: Fault) -> &'static str {
         }
         // As on the public network: what leads to a private address is refused.
         Fault::PrivateAddress => "ExitPolicy accept *:*\nExitPolicyRejectPrivate 1\n",
+        // Asked whether it has stopped: see `NO_EXIT`.
+        Fault::ExitsNoLonger => {
+            "ExitPolicy accept *:*\nExitPolicyRejectPrivate 0\n\
+             ControlPort auto\nCookieAuthentication 1\n"
+        }
         _ => "ExitPolicy accept *:*\nExitPolicyRejectPrivate 0\n",
     }
 }
 
 /// The policy of an exit that has become none.
-pub(crate) const NO_EXIT: &str = "ExitPolicy reject *:*\n";
+pub(crate) const NO_EXIT: &str =
+    "ExitPolicy reject *:*\nControlPort auto\nCookieAuthentication 1\n";
 
 /// An exit's own lines.
 #[derive(Debug)]

@@ -246,9 +246,7 @@ fn watch(tor: &Tor, over: impl Fn() -> bool) -> (usize, usize) {
                     // A scan's names begin with a UUID; its connections go to the zone's own address, or
                     // where there is none to one where nobody is.
                     let zone = EXPECTED_ADDRESS.to_string();
-                    let host = stream.target.rsplit_once(':').map_or("", |(host, _)| host);
-                    let scans = host == zone
-                        || host == "192.0.2.1"
+                    let scans = [zone.as_str(), "192.0.2.1"].contains(&stream.target.as_str())
                         || stream.target.split('.').next().is_some_and(|uuid| uuid.len() == 36);
                     *if scans { &mut ours } else { &mut others } += 1;
                 }
