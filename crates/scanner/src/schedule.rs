@@ -86,9 +86,10 @@ pub struct Target {
 }
 
 impl Target {
-    /// The first hops that it has been tried through.
+    /// The first hops that it has been tried through, unless this host broke off the attempt.
     fn first_hops(&self) -> HashSet<Fingerprint> {
-        self.attempts.iter().map(|attempt| attempt.first_hop).collect()
+        let tried = self.attempts.iter().filter(|attempt| !broke_off_here(attempt));
+        tried.map(|attempt| attempt.first_hop).collect()
     }
 }
 
@@ -189,7 +190,7 @@ struct Task {
     free: u32,
     /// Whether an attempt whose silence may have been this host's has been made again.
     doubted: bool,
-    /// Further tries after the last round, for a failure that one attempt alone has seen.
+    /// Further tries after the last round, for a failure that was seen by one way alone.
     more: u32,
     done: bool,
 }
@@ -668,7 +669,11 @@ impl Scan {
             _ => false,
         };
         let tries = if self.round == 0 { self.pace.tries } else { 1 };
-        let may_be_confirmed = failed_once
+        // Whose fault it is that a relay cannot be reached shows by a second first hop.
+        let missed_once = status == Some(Status::CircuitFail)
+            && classify::conclude(&state.target.attempts)
+                .is_some_and(|conclusion| conclusion.blame == Some(record::Blame::Unknown));
+        let may_be_confirmed = (failed_once || missed_once)
             && state.more < FREE_ATTEMPTS
             && can_confirm(&state.target.attempts, self.round, &self.hops);
         if settled || state.target.attempts.len() >= record::MAX_ATTEMPTS {
@@ -838,10 +843,14 @@ pub fn waits_for_us(event: &StreamEvent) -> bool {
 
 /// Whether an attempt did not get as far as the relay, and says nothing about it.
 fn never_reached(attempt: &Attempt) -> bool {
+    broke_off_here(attempt) || attempt.blame == Some(record::Blame::FirstHop)
+}
+
+/// Whether an attempt ended by what this host or its tor did.
+fn broke_off_here(attempt: &Attempt) -> bool {
     use ErrorCode::{ClosedLocally, NoDescriptor, TorGaveUp, TorLost};
     let here = [TorLost, TorGaveUp, ClosedLocally, NoDescriptor];
     attempt.error_code.is_some_and(|code| here.contains(&code))
-        || attempt.blame == Some(record::Blame::FirstHop)
 }
 
 /// Whether an attempt ended because nothing came.
