@@ -135,16 +135,18 @@ impl Lab {
         healthy
     }
 
-    /// The exits whose answers do not depend on who else asks.
+    /// The exits whose answers do not depend on who else asks, without the one that keeps a scan
+    /// waiting for its circuits' limit in every try.
     pub fn steady(&self) -> Vec<Fingerprint> {
-        let moody = [
+        let others = [
             Fault::BrokenThenRight,
             Fault::RightThenWrong,
             Fault::FreezesInQuery,
             Fault::BreaksOff,
             Fault::Vanishes,
+            Fault::Frozen,
         ];
-        let steady = self.network.exits().iter().filter(|exit| !moody.contains(&exit.fault));
+        let steady = self.network.exits().iter().filter(|exit| !others.contains(&exit.fault));
         steady.map(|exit| exit.fingerprint).collect()
     }
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::net::TcpStream;
@@ -137,7 +138,18 @@ impl Tor {
             timeout: PATIENCE,
             reply_timeout: PATIENCE,
         };
-        Control::connect(&address, &options).await.unwrap()
+        // On a busy machine, tor was seen to close a connection of ours during the handshake.
+        for _ in 0..2 {
+            if let Ok(connected) = Control::connect(&address, &options).await {
+                return connected;
+            }
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        Control::connect(&address, &options).await.unwrap_or_else(|error| {
+            let log = fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+            let last: Vec<&str> = log.lines().rev().take(12).collect();
+            panic!("{error}; tor's last lines, the newest first: {last:#?}")
+        })
     }
 
     /// What a scan may change in it, as it is.
