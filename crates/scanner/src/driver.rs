@@ -22,7 +22,7 @@ use crate::probe::{Reply, To};
 use crate::progress::{Bootstrap, Progress, Screen};
 use crate::results::{AnalysisDir, ResultsError};
 use crate::schedule::{Action, Event, ProbeId, Report, Scan};
-use crate::session::{Found, Session, SessionError, Source};
+use crate::session::{Found, Session, SessionError, Source, wants_reload};
 use crate::signals::Signals;
 
 /// How often progress is shown while nothing happens.
@@ -96,6 +96,8 @@ enum Turn {
     TorLost,
     /// Somebody changed tor's options.
     OptionsLost(Instant),
+    /// Somebody wants tor to read its configuration again, which the scan has put off.
+    WantsReload(Instant),
 }
 
 impl Driver<'_, '_> {
@@ -130,6 +132,21 @@ impl Driver<'_, '_> {
                     events.push((Event::OptionsLost, at));
                     let beginning = session.begin(self.source, self.query_timeout, self.found);
                     if let Err(error) = beginning.await
+                        && session.events.lost().is_none()
+                    {
+                        break Ended::TorGone(error);
+                    }
+                }
+                Turn::WantsReload(at) => {
+                    tracing::warn!(
+                        "somebody wants tor to read its configuration again: the lookups under way are \
+                         broken off for it, and made again"
+                    );
+                    for action in self.step(Event::OptionsLost, at) {
+                        self.act(action, &session, &pending, &mut follow);
+                    }
+                    let way = session.give_way(self.source, self.query_timeout, self.found);
+                    if let Err(error) = way.await
                         && session.events.lost().is_none()
                     {
                         break Ended::TorGone(error);
@@ -225,6 +242,10 @@ impl Driver<'_, '_> {
                         } else {
                             Turn::Nothing
                         }
+                    }
+                    // A tor that had a DNSPort has done so already, and says what changed.
+                    event if wants_reload(&event) && self.found.puts_off_reload() => {
+                        Turn::WantsReload(stamped.at.into())
                     }
                     other => {
                         tracing::debug!("an event that says nothing about the scan: {other:?}");

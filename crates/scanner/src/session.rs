@@ -8,8 +8,8 @@ use chrono::{DateTime, Utc};
 use record::printable;
 use tokio::time::Instant;
 use tor_control::{
-    BootstrapEvent, Command, ConnectOptions, Control, ControlAddr, Error, ErrorKind, EventKind,
-    Events, Password, Signal, StreamEvent,
+    BootstrapEvent, Command, ConnectOptions, Control, ControlAddr, Error, ErrorKind, Event,
+    EventKind, Events, Password, Signal, StreamEvent,
 };
 
 use crate::ask::SocksAddr;
@@ -38,8 +38,19 @@ const OWN_TRIES: u32 = 3;
 const RETURN_PAUSE: Duration = Duration::from_secs(2);
 
 /// Events that a scan follows.
-const EVENTS: [EventKind; 4] =
-    [EventKind::Circuit, EventKind::CircuitMinor, EventKind::Stream, EventKind::ConfChanged];
+const EVENTS: [EventKind; 5] = [
+    EventKind::Circuit,
+    EventKind::CircuitMinor,
+    EventKind::Stream,
+    EventKind::ConfChanged,
+    EventKind::Signal,
+];
+
+/// Those of them that tell of nothing but circuits and streams.
+const TRAFFIC: [EventKind; 3] = [EventKind::Circuit, EventKind::CircuitMinor, EventKind::Stream];
+
+/// How long a tor may take to read its configuration.
+const RELOAD_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long tor leaves a lookup on a circuit that gives no answer, where its `CircuitStreamTimeout` is
 /// 0, as by default (`compute_retry_timeout`). It counts whole seconds, so that it may be one less.
@@ -51,6 +62,17 @@ pub(crate) type Options = Vec<(String, Option<String>)>;
 
 /// Tor's option that leaves new streams to us.
 const LEAVE_STREAMS: &str = "__LeaveStreamsUnattached";
+
+/// Tor's option by which it answers lookups as a name server.
+const DNS_PORT: &str = "DNSPort";
+
+/// Tor's option by which SIGHUP, as logrotate sends it each day, has it read its configuration again,
+/// and not its log files alone.
+///
+/// A tor that closes a DNSPort while a lookup by it is under way writes the answer to whatever has got
+/// that port's descriptor since, and dies by signal 11 (seen with 0.4.9.11). Reading its configuration
+/// again closes the port that a scan has opened. So it waits until the scan gives way.
+const RELOAD_ON_HUP: &str = "__ReloadTorrcOnSIGHUP";
 
 /// Why there is no tor to scan through.
 #[derive(Debug, thiserror::Error)]
@@ -361,15 +383,15 @@ impl Session {
         self.dns = Some(match tcp_listener(&self.control, "net/listeners/dns").await? {
             Ok(address) => address,
             Err(_) => {
-                found
-                    .set(source, &self.control, &[("DNSPort", "127.0.0.1:auto".to_owned())])
-                    .await?;
+                let opened =
+                    [(RELOAD_ON_HUP, "0".to_owned()), (DNS_PORT, "127.0.0.1:auto".to_owned())];
+                found.set(source, &self.control, &opened).await?;
                 let opened = tcp_listener(&self.control, "net/listeners/dns").await?;
                 opened.map_err(|answer| SessionError::NoListener {
                     what: "DNS",
                     key: "dns",
                     answer,
-                    option: "DNSPort",
+                    option: DNS_PORT,
                 })?
             }
         });
@@ -425,6 +447,41 @@ impl Session {
         preflight::look(&self.control, &self.version, domain, self.own.is_some(), wall).await
     }
 
+    /// Lets a running tor read its configuration again, as somebody wants it to: puts its options
+    /// back, with the scan's own lookups closed, has it read, and begins again with what is set then.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError`], as of [`Session::begin`].
+    pub async fn give_way(
+        &mut self,
+        source: &Source,
+        query_timeout: Duration,
+        found: &mut Found,
+    ) -> Result<(), SessionError> {
+        // What changes now is told to nobody: `begin` notes it anew, and listens again.
+        self.control.set_events(&TRAFFIC).await?;
+        if let Source::Running(address, password) = source {
+            put_back(&self.control, &found.options, &found.domain).await?;
+            found.options.clear();
+            found.set.clear();
+            let (control, mut events) = Control::connect(address, &by(password.as_ref())).await?;
+            control.set_events(&[EventKind::Signal]).await?;
+            control.signal(Signal::Reload).await?;
+            let read = async {
+                while let Some(event) = events.next().await {
+                    if wants_reload(&event.event) {
+                        break;
+                    }
+                }
+            };
+            if tokio::time::timeout(RELOAD_LIMIT, read).await.is_err() {
+                tracing::warn!("tor does not say that it has read its configuration again");
+            }
+        }
+        self.begin(source, query_timeout, found).await
+    }
+
     /// Leaves tor: a running one with its options as they were found and other programs' streams
     /// in its own hands, our own ended.
     ///
@@ -451,15 +508,37 @@ impl Session {
     }
 }
 
-/// Puts options back that a scan has changed, and what it has kept into tor's hands.
+/// Puts options back that a scan has changed, and what it has kept into tor's hands. The DNSPort goes
+/// last, when no lookup of the scan is under way any more: see [`RELOAD_ON_HUP`].
 async fn put_back(control: &Control, options: &Options, domain: &Domain) -> Result<(), Error> {
     if options.is_empty() {
         return Ok(());
     }
-    let entries: Vec<(&str, Option<&str>)> =
-        options.iter().map(|(key, value)| (key.as_str(), value.as_deref())).collect();
-    control.set_conf(&entries).await?;
-    give_back(control, domain).await
+    let last = |(key, _): &&(String, Option<String>)| [DNS_PORT, RELOAD_ON_HUP].contains(&&**key);
+    set(control, options.iter().filter(|option| !last(option))).await?;
+    give_back(control, domain).await?;
+    set(control, options.iter().filter(last)).await
+}
+
+async fn set<'a>(
+    control: &Control,
+    options: impl Iterator<Item = &'a (String, Option<String>)>,
+) -> Result<(), Error> {
+    let entries: Vec<_> = options.map(|(key, value)| (key.as_str(), value.as_deref())).collect();
+    if entries.is_empty() { Ok(()) } else { control.set_conf(&entries).await }
+}
+
+/// Whether an event tells that somebody wants tor to read its configuration again.
+pub(crate) fn wants_reload(event: &Event) -> bool {
+    matches!(event, Event::Other { keyword, text } if keyword == "SIGNAL" && text == "RELOAD")
+}
+
+fn by(password: Option<&Password>) -> ConnectOptions {
+    ConnectOptions {
+        password: password.cloned(),
+        timeout: HANDSHAKE_LIMIT,
+        reply_timeout: REPLY_LIMIT,
+    }
 }
 
 /// [`put_back`] by a connection of its own.
@@ -473,27 +552,22 @@ pub(crate) async fn put_back_at(
     options: &Options,
     domain: &Domain,
 ) -> Result<(), Error> {
-    let how = ConnectOptions {
-        password: password.cloned(),
-        timeout: HANDSHAKE_LIMIT,
-        reply_timeout: REPLY_LIMIT,
-    };
-    let (control, _events) = Control::connect(address, &how).await?;
+    let (control, _events) = Control::connect(address, &by(password)).await?;
     put_back(&control, options, domain).await
 }
 
 /// Gives back the streams that wait for a controller and that no event tells of, or will: tor does
 /// not take them up by itself, and they would wait until it gives them up after two minutes. A
-/// scan's own lookups are closed: nobody waits for them any more.
+/// scan's own lookups are closed, waiting or under way: nobody waits for them any more.
 async fn give_back(control: &Control, domain: &Domain) -> Result<(), Error> {
     let status = one(control, "stream-status").await?;
     let mut replies = Vec::new();
-    for stream in StreamEvent::all(&status).into_iter().filter(waits_for_us) {
-        replies.push(control.submit(if domain.made(&stream.target) {
-            Command::CloseStream(stream.id)
-        } else {
-            Command::AttachStream(stream.id, None)
-        }));
+    for stream in StreamEvent::all(&status) {
+        if domain.made(&stream.target) {
+            replies.push(control.submit(Command::CloseStream(stream.id)));
+        } else if waits_for_us(&stream) {
+            replies.push(control.submit(Command::AttachStream(stream.id, None)));
+        }
     }
     for reply in replies {
         match reply.await {
@@ -510,6 +584,11 @@ impl Found {
     #[must_use]
     pub fn new(domain: Domain) -> Self {
         Self { domain, options: Vec::new(), set: Vec::new(), claim: None, guard: None }
+    }
+
+    /// Whether tor reads its configuration again when the scan gives way, and not before.
+    pub(crate) fn puts_off_reload(&self) -> bool {
+        self.set.iter().any(|(key, _)| key == RELOAD_ON_HUP)
     }
 
     /// Whether an option has been changed by others since it was set: the scan then has to begin

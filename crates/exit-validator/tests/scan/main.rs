@@ -87,6 +87,7 @@ fn trials() -> Vec<Trial> {
             a_scan_that_is_killed_leaves_tor_as_it_was,
             a_scan_that_hangs_keeps_nobody_waiting,
             a_running_tor_that_reads_its_configuration_again,
+            a_lookup_by_dnsport_under_way_does_not_end_tor,
             a_tor_of_its_own_that_reads_its_configuration_again,
             a_first_hop_that_stays_away,
             two_tors_in_containers,

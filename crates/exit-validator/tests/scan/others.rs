@@ -415,7 +415,9 @@ fn blames_nobody(lab: &Lab, analysis: &Path) {
 pub fn a_running_tor_that_reads_its_configuration_again() {
     let lab = lab();
     let _beside = lab.beside_others();
-    for tor in [busy_tor(&lab), shared_tor(&lab)] {
+    // With a DNSPort and without: one that the scan has opened is not to be closed by this.
+    let told = ["somebody changed the options", "somebody wants tor to read its configuration"];
+    for (tor, told) in [busy_tor(&lab), shared_tor(&lab)].into_iter().zip(told) {
         let state = tor.state();
         let (_dir, analysis) = analysis();
         let running = in_the_middle(&lab, &tor, &analysis);
@@ -426,8 +428,47 @@ pub fn a_running_tor_that_reads_its_configuration_again() {
         }
         let answer = resolve(tor.socks(), &format!("reloaded.{WILDCARD_DOMAIN}"));
         assert_eq!(answer, Ok(()));
-        running.end().with(0).saying(&["somebody changed the options"]);
+        running.end().with(0).saying(&[told]);
         blames_nobody(&lab, &analysis);
+        assert_eq!(tor.state(), state);
+    }
+}
+
+/// A tor that closes a DNSPort with a lookup by it under way dies, of which its users know nothing.
+pub fn a_lookup_by_dnsport_under_way_does_not_end_tor() {
+    let lab = lab();
+    let _beside = lab.beside_others();
+    let silent = [Fault::Silent, Fault::WrongId].map(|fault| lab.exit(fault));
+    let asking = |tor: &Tor| tor.info("stream-status").contains(NXDOMAIN_DOMAIN);
+    let scan = |tor: &Tor, analysis: &Path| {
+        let mut command = into(analysis);
+        command.args(named(&silent)).args(["-H", NXDOMAIN_DOMAIN]).arg(tor.flag());
+        start(command)
+    };
+    for turn in 0..2 {
+        let tor = shared_tor(&lab);
+        let state = tor.state();
+        let (_dir, killed) = analysis();
+        let running = scan(&tor, &killed);
+        until("a lookup is under way", || asking(&tor));
+        running.signal(Signal::KILL);
+        until("tor is as it was", || tor.state() == state);
+        running.end();
+
+        let (_dir, reloaded) = analysis();
+        let running = scan(&tor, &reloaded);
+        until("a lookup is under way", || asking(&tor));
+        tor.append(&format!("MaxClientCircuitsPending {}", 40 + turn));
+        block_on(async { tor.control().await.0.signal(tor_control::Signal::Reload).await })
+            .unwrap();
+        until("tor has read it", || {
+            tor.option("MaxClientCircuitsPending") == (40 + turn).to_string()
+        });
+        running.end().with(0).saying(&["somebody wants tor to read its configuration"]);
+        lab.check(&reloaded, &silent);
+        assert_eq!(tor.state(), state);
+        // Late answers had the time to come.
+        std::thread::sleep(Duration::from_secs(3));
         assert_eq!(tor.state(), state);
     }
 }

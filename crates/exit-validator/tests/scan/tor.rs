@@ -17,8 +17,13 @@ use crate::run::{PATIENCE, until};
 use crate::shared::{Lab, block_on, private};
 
 /// What a scan may change in it, and what must be the same afterwards.
-const CHANGED: &[&str] =
-    &["__LeaveStreamsUnattached", "__DisablePredictedCircuits", "CircuitStreamTimeout", "DNSPort"];
+const CHANGED: &[&str] = &[
+    "__LeaveStreamsUnattached",
+    "__DisablePredictedCircuits",
+    "CircuitStreamTimeout",
+    "DNSPort",
+    "__ReloadTorrcOnSIGHUP",
+];
 
 /// A running tor. It ends when this is dropped.
 #[derive(Debug)]
@@ -105,8 +110,26 @@ impl Tor {
     }
 
     fn listener(&self, key: &str) -> SocketAddr {
-        let listener = block_on(async { self.control().await.0.get_info(&[key]).await.unwrap() });
-        String::from_utf8(listener[0].1.clone()).unwrap().trim_matches('"').parse().unwrap()
+        self.info(key).trim_matches('"').parse().unwrap()
+    }
+
+    /// What GETINFO says.
+    pub fn info(&self, key: &str) -> String {
+        let info = block_on(async { self.control().await.0.get_info(&[key]).await.unwrap() });
+        String::from_utf8(info[0].1.clone()).unwrap()
+    }
+
+    /// What GETCONF says.
+    pub fn option(&self, key: &str) -> String {
+        let option = block_on(async { self.control().await.0.get_conf(&[key]).await.unwrap() });
+        option[0].1.clone().unwrap_or_default()
+    }
+
+    /// Adds a line to its torrc.
+    pub fn append(&self, line: &str) {
+        let path = self.dir.path().join("torrc");
+        let lines = fs::read_to_string(&path).unwrap();
+        fs::write(path, format!("{lines}{line}\n")).unwrap();
     }
 
     /// Its cookie.
