@@ -49,6 +49,10 @@ const EVENTS: [EventKind; 5] = [
 /// Those of them that tell of nothing but circuits and streams.
 const TRAFFIC: [EventKind; 3] = [EventKind::Circuit, EventKind::CircuitMinor, EventKind::Stream];
 
+/// How often, and for how long, lookups that were sent to a DNSPort are looked for before it is closed.
+const LAST_LOOKUPS_POLL: Duration = Duration::from_millis(20);
+const LAST_LOOKUPS_LIMIT: Duration = Duration::from_secs(2);
+
 /// How long a tor may take to read its configuration.
 const RELOAD_LIMIT: Duration = Duration::from_secs(10);
 
@@ -416,7 +420,8 @@ impl Session {
         let options = scan_options(self.own.is_some(), query_timeout);
         found.set(source, &self.control, &options).await?;
         // Streams that came while nobody was told of them.
-        Ok(give_back(&self.control, &found.domain).await?)
+        give_back(&self.control, &found.domain).await?;
+        Ok(())
     }
 
     /// The same at the start, with no attempt under way: finds a SOCKS port that serves.
@@ -517,6 +522,15 @@ async fn put_back(control: &Control, options: &Options, domain: &Domain) -> Resu
     let last = |(key, _): &&(String, Option<String>)| [DNS_PORT, RELOAD_ON_HUP].contains(&&**key);
     set(control, options.iter().filter(|option| !last(option))).await?;
     give_back(control, domain).await?;
+    if options.iter().any(|option| last(&option)) {
+        // What was sent to the port just before, tor may still have to read.
+        let end = now() + LAST_LOOKUPS_LIMIT;
+        let mut quiet = 0;
+        while quiet < 3 && now() < end {
+            tokio::time::sleep(LAST_LOOKUPS_POLL).await;
+            quiet = if give_back(control, domain).await? == 0 { quiet + 1 } else { 0 };
+        }
+    }
     set(control, options.iter().filter(last)).await
 }
 
@@ -558,12 +572,15 @@ pub(crate) async fn put_back_at(
 
 /// Gives back the streams that wait for a controller and that no event tells of, or will: tor does
 /// not take them up by itself, and they would wait until it gives them up after two minutes. A
-/// scan's own lookups are closed, waiting or under way: nobody waits for them any more.
-async fn give_back(control: &Control, domain: &Domain) -> Result<(), Error> {
+/// scan's own lookups are closed, waiting or under way: nobody waits for them any more. Answers how many
+/// those were.
+async fn give_back(control: &Control, domain: &Domain) -> Result<usize, Error> {
     let status = one(control, "stream-status").await?;
     let mut replies = Vec::new();
+    let mut closed = 0;
     for stream in StreamEvent::all(&status) {
         if domain.made(&stream.target) {
+            closed += 1;
             replies.push(control.submit(Command::CloseStream(stream.id)));
         } else if waits_for_us(&stream) {
             replies.push(control.submit(Command::AttachStream(stream.id, None)));
@@ -576,7 +593,7 @@ async fn give_back(control: &Control, domain: &Domain) -> Result<(), Error> {
             _ => {}
         }
     }
-    Ok(())
+    Ok(closed)
 }
 
 impl Found {
