@@ -93,6 +93,7 @@ async fn scans(
     for scan in &scans {
         say(&format!("\n== {} ==", scan.heading));
         let dir = results.join(scan.name);
+        network.all_awake().await;
         network.begin_anew();
         let status = Command::new(program)
             .arg("scan")

@@ -7,7 +7,7 @@ use hickory_proto::op::{Message, MessageType, Query, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA};
 use hickory_proto::rr::{DNSClass, RData, Record, RecordType};
 
-use crate::fault::{Fault, SEQUENCE_RESTARTS_AFTER, SLOW_FAILURE, STAYS_AWAY};
+use crate::fault::{FREEZE_IN_QUERY, Fault, SEQUENCE_RESTARTS_AFTER, SLOW_FAILURE, STAYS_AWAY};
 use crate::zone::{EXPECTED_ADDRESS, EXPECTED_ADDRESS_V6, OTHER_ADDRESS, PRIVATE_ADDRESS, exists};
 
 /// Time to live of every answer, in seconds: short, as in a zone where no name is asked for twice.
@@ -57,18 +57,28 @@ pub(crate) struct Script {
     /// The names of the sequence under way, in the order in which they first came. An exit asks
     /// again for the same name when it gets SERVFAIL or nothing, so that questions do not count.
     names: Vec<String>,
+    /// The names of the sequence before: what was not answered is asked for again, seconds later.
+    before: Vec<String>,
     last: Option<Instant>,
+    /// When the exit was last struck.
+    struck: Option<Instant>,
 }
 
 impl Script {
     pub(crate) fn new(fault: Fault) -> Self {
-        Self { fault, names: Vec::new(), last: None }
+        Self { fault, names: Vec::new(), before: Vec::new(), last: None, struck: None }
     }
 
     /// Begins anew, as if nobody had ever asked.
     pub(crate) fn forget(&mut self) {
-        self.names.clear();
+        self.before = std::mem::take(&mut self.names);
         self.last = None;
+    }
+
+    /// Until when the exit is frozen by a question.
+    pub(crate) fn frozen_until(&self) -> Option<Instant> {
+        let struck = self.struck.filter(|_| self.fault == Fault::FreezesInQuery);
+        struck.map(|struck| struck + FREEZE_IN_QUERY)
     }
 
     /// What to do about these bytes; `None` where they are no question.
@@ -85,6 +95,9 @@ impl Script {
             let occasion = self.count(&name, now);
             self.act(&question, query, &name, via, occasion)
         };
+        if action == Action::FreezeExit {
+            self.struck = Some(now);
+        }
         Some(Heard { record_type: query.query_type(), name, action })
     }
 
@@ -97,11 +110,13 @@ impl Script {
         let idle = self.last.is_none_or(|last| now - last >= rest);
         self.last = Some(now);
         // An exit frozen for longer than the sequence lasts asks for the same name once more.
-        if idle && self.names.last().is_none_or(|last| last != name) {
-            self.names.clear();
+        if idle && self.names.last().is_some_and(|last| last != name) {
+            self.before = std::mem::take(&mut self.names);
         }
-        if let Some(at) = self.names.iter().position(|known| known == name) {
-            return Occasion::Again { number: at };
+        for sequence in [&self.names, &self.before] {
+            if let Some(at) = sequence.iter().position(|known| known == name) {
+                return Occasion::Again { number: at };
+            }
         }
         self.names.push(name.to_owned());
         Occasion::New { number: self.names.len() - 1 }
@@ -387,6 +402,12 @@ mod tests {
             assert_eq!(ask(&mut script, NAME, RecordType::A, woken), Action::Ignore);
             assert!(matches!(ask(&mut script, PROBE, RecordType::A, woken), Action::Answer { .. }));
             assert_eq!(ask(&mut script, NO_NAME, RecordType::A, woken), blow);
+            script.forget();
+            assert_eq!(
+                ask(&mut script, NO_NAME, RecordType::A, woken),
+                Action::Ignore,
+                "asked for again after a scan's end"
+            );
         }
     }
 

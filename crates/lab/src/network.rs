@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use record::Fingerprint;
 use rustix::process::Signal;
@@ -143,6 +144,15 @@ impl Network {
     pub fn begin_anew(&self) {
         for exit in &self.exits {
             exit.mind.lock().unwrap_or_else(PoisonError::into_inner).forget();
+        }
+    }
+
+    /// Waits until no exit is frozen by a question of before.
+    pub async fn all_awake(&self) {
+        let until =
+            |exit: &Exit| exit.mind.lock().unwrap_or_else(PoisonError::into_inner).frozen_until();
+        if let Some(until) = self.exits.iter().filter_map(until).max() {
+            tokio::time::sleep_until((until + Duration::from_secs(1)).into()).await;
         }
     }
 
