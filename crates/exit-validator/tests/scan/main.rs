@@ -78,6 +78,7 @@ fn trials() -> Vec<Trial> {
             a_port_that_takes_no_lookups_is_named_and_another_is_taken,
             a_tor_that_begins_to_map_in_the_middle_ends_the_scan_and_blames_no_exit,
             a_tor_with_microdescriptors_knows_who_exits,
+            a_tor_that_has_learned_how_long_circuits_take_is_not_believed,
         },
         others::{
             a_way_out_that_is_closed_for_a_while,

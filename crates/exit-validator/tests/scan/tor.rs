@@ -36,7 +36,14 @@ impl Tor {
     /// A client of the lab, with a control socket, a SOCKS port, and these lines.
     pub fn start(lab: &Lab, lines: &str) -> Self {
         let owner = format!("__OwningControllerProcess {}\n{lines}", std::process::id());
-        Self::by(lab, &owner, &[])
+        Self::by(lab, &owner, "", &[])
+    }
+
+    /// One that has run for a while: with this state file, and cookie authentication.
+    pub fn aged(lab: &Lab, state: &str) -> Self {
+        let owner = std::process::id();
+        let lines = format!("__OwningControllerProcess {owner}\nCookieAuthentication 1");
+        Self::by(lab, &lines, state, &[])
     }
 
     /// One that has process id 1, as in a container; none where this host allows no process
@@ -45,12 +52,18 @@ impl Tor {
         // The tor ends with the program that started it, which ends when this is dropped.
         let by = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"];
         let tried = Command::new(by[0]).args(&by[1..]).arg("true").output().ok()?;
-        tried.status.success().then(|| Self::by(lab, "CookieAuthentication 1", &by))
+        tried.status.success().then(|| Self::by(lab, "CookieAuthentication 1", "", &by))
     }
 
-    fn by(lab: &Lab, lines: &str, by: &[&str]) -> Self {
+    fn by(lab: &Lab, lines: &str, state: &str, by: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         private(dir.path());
+        if !state.is_empty() {
+            let data = dir.path().join("data");
+            fs::create_dir(&data).unwrap();
+            private(&data);
+            fs::write(data.join("state"), state).unwrap();
+        }
         let path = dir.path().display();
         let socks = if lines.contains("SocksPort") { "" } else { "SocksPort auto" };
         let torrc = format!(

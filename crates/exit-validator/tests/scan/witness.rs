@@ -3,6 +3,7 @@
 
 use lab::Fault;
 use lab::zone::{NXDOMAIN_DOMAIN, WILDCARD_DOMAIN};
+use record::{Blame, ErrorCode, Status};
 
 use crate::network::at_pace;
 use crate::run::{Left, run, scanner};
@@ -50,6 +51,35 @@ pub fn a_port_that_takes_no_lookups_is_named_and_another_is_taken() {
     let analysis = dir.path().join("analysis");
     run(scan(&lab, &tor, &analysis)).with(0);
     lab.check(&analysis, &lab.healthy(3));
+}
+
+pub fn a_tor_that_has_learned_how_long_circuits_take_is_not_believed() {
+    let lab = lab();
+    let _beside = lab.beside_others();
+    // What a thousand circuits of 0.3 to 0.4 s leave in tor's state: it gives up at less than a second.
+    let bins: String =
+        (30..40).map(|bin| format!("CircuitBuildTimeBin {} 100\n", bin * 10 + 5)).collect();
+    let tor = Tor::aged(&lab, &format!("TotalBuildTimes 1000\n{bins}"));
+    let dir = tempfile::tempdir().unwrap();
+    let analysis = dir.path().join("analysis");
+    // Its circuits need more than two seconds.
+    let slow = lab.exit(Fault::SlowPath);
+    let mut command = scan(&lab, &tor, &analysis);
+    command.args(["-e", &slow.to_string()]);
+    run(command).with(0);
+    let left = Left::by(&analysis);
+    for exit in lab.healthy(3) {
+        assert_eq!(left.of(&exit).status, Status::Success);
+    }
+    let result = left.of(&slow);
+    // Once its link is open, a circuit to it may be fast enough.
+    let gave_up = |code| code == Some(ErrorCode::TorGaveUp);
+    let given_up = result.attempts.iter().filter(|attempt| gave_up(attempt.error_code));
+    let blames: Vec<_> = given_up.map(|attempt| (attempt.status, attempt.blame)).collect();
+    assert!(!blames.is_empty(), "tor has not given up: {result:#?}");
+    assert!(blames.iter().all(|blame| *blame == (Status::Error, Some(Blame::Scanner))));
+    let is = (result.status, result.error_code);
+    assert!(is.0 == Status::Error || is == (Status::DnsFail, Some(ErrorCode::Servfail)), "{is:?}");
 }
 
 /// Puts a map into a tor that is running.
