@@ -6,9 +6,9 @@ use aggregate::merge;
 use aggregate::previous::{self, Base};
 use aggregate::rejections::Rejections;
 use aggregate::report::{self, Context, Past};
-use record::Report;
+use record::{Report, Status};
 
-use super::fixture::Scan;
+use super::fixture::{Scan, scan};
 
 /// A report of these scans after the previous one, and from a history where there is one.
 pub fn report_of(scans: &[Scan], previous: Option<&[u8]>, history: Option<&History>) -> Report {
@@ -38,4 +38,23 @@ pub fn report_of(scans: &[Scan], previous: Option<&[u8]>, history: Option<&Histo
         files: &[],
     };
     report::build(joined, base, past.as_ref(), Rejections::default(), context)
+}
+
+#[test]
+fn relays_that_no_client_uses_are_tested_and_kept_out_of_the_rates() {
+    let mut scan = scan(1, [(1, 's'), (2, 's'), (3, 's'), (4, 'd'), (5, 'd'), (6, 'c')]);
+    let without = report_of(&[scan.clone()], None, None).metadata;
+    for result in scan.results.iter_mut().filter(|result| result.status != Status::Success).skip(1)
+    {
+        result.relay.flags.push("BadExit".to_owned());
+    }
+    let report = report_of(&[scan], None, None);
+    let metadata = report.metadata;
+    assert_eq!((metadata.total_relays, metadata.bad_exits), (6, 2));
+    assert_eq!(metadata.counts, without.counts, "all are counted");
+    assert_eq!(metadata.dns_success_rate_percent, Some(75.0));
+    assert_eq!(without.dns_success_rate_percent, Some(60.0));
+    assert_eq!(metadata.reachability_rate_percent, Some(100.0));
+    let marked = report.results.iter().filter(|relay| relay.relay.is_bad_exit());
+    assert_eq!(marked.count(), 2);
 }
