@@ -343,13 +343,23 @@ pub fn processes(state: &Path) -> Vec<(Pid, String)> {
     found
 }
 
-/// Kills what is left of a run.
+/// Kills what is left of a run, and waits until it has let go of everything: a process that ends has no
+/// environment any more while it still holds its locks.
 pub fn kill_all(state: &Path) {
+    let mut killed = Vec::new();
     until("what is left of a run is gone", || {
         let left = processes(state);
         for (pid, _) in &left {
             let _ = kill_process(*pid, Signal::KILL);
         }
-        left.is_empty()
+        killed.extend(left.iter().map(|(pid, _)| *pid));
+        left.is_empty() && killed.iter().all(|pid| !holds_anything(*pid))
     });
+}
+
+/// Whether a process is there, and no zombie (proc(5), the state behind the name).
+fn holds_anything(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+    let stat = stat.unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
 }
