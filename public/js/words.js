@@ -65,7 +65,8 @@ export const STATUSES = new Map([
     {
       label: "Local fault",
       kind: "fault",
-      meaning: "The tor on the scanning host failed us, or what came was not the answer of an exit. That says nothing about the relay’s DNS.",
+      meaning:
+        "The tor on the scanning host failed us, or what came was not the answer of an exit. That says nothing about the relay’s DNS.",
     },
   ],
   [
