@@ -201,10 +201,8 @@ describe("sums and shares", () => {
         /** @type {[string[], number[]]} */ ([all, expected]),
       );
       await menu.selectOption("de");
-      assert.match(
-        await page.locator(".relay-count").innerText(),
-        new RegExp(`^${shown(latest, { ...choice, country: "de" }).length} of`),
-      );
+      const counted = shown(latest, { ...choice, country: "de" }).length;
+      await page.locator(".relay-count", { hasText: new RegExp(`^${counted} of`) }).waitFor();
       await menu.selectOption("");
     }
     const statuses = page.getByRole("combobox", { name: "Status", exact: true });
@@ -256,10 +254,8 @@ describe("a mail", () => {
     const link = /https?:\S+/.exec(text)?.[0] ?? "";
     assert.ok(link.includes("report=dns_health_2026-11-23_03-15-30.json"), link);
     await visit(page, new URL(link).hash);
-    assert.match(
-      await page.locator(".relay-count").innerText(),
-      new RegExp(`^${own?.failing.length} of`),
-    );
+    const failing = new RegExp(`^${own?.failing.length} of`);
+    await page.locator(".relay-count", { hasText: failing }).waitFor();
     await page.locator("#banner", { hasText: "the report of 2026-11-23 03:15" }).waitFor();
   });
 
@@ -298,7 +294,7 @@ describe("a mail", () => {
       hash: "#/operators",
     });
     let group = await opens(page, operator);
-    assert.match(await group.innerText(), /nothing to write about yet/);
+    await group.filter({ hasText: /nothing to write about yet/ }).waitFor();
     assert.equal(await group.locator("textarea").count(), 0);
     await opened.again({
       files: damaged((r) => {
@@ -308,7 +304,7 @@ describe("a mail", () => {
       hash: "#/operators",
     });
     group = await opens(page, operator);
-    assert.match(await group.innerText(), /Write to nobody because of it/);
+    await group.filter({ hasText: /Write to nobody because of it/ }).waitFor();
     assert.equal(await group.locator("textarea").count(), 0);
   });
 
@@ -323,13 +319,13 @@ describe("a mail", () => {
     });
     const { page } = await open(t, { files: changed, hash: "#/operators" });
     const group = await opens(page, "contact:us@example.org");
-    assert.match(await group.innerText(), /names no mail address/);
+    await group.filter({ hasText: /names no mail address/ }).waitFor();
     assert.doesNotMatch(await group.innerText(), /To:/);
     const other = latest.failures_by_operator.find(
       (one) => one.operator.startsWith("contact:") && one.operator !== operator,
     );
     const right = await opens(page, other?.operator ?? "");
-    assert.ok((await right.innerText()).includes(`To: ${other?.operator.slice(8)}`));
+    await right.filter({ hasText: `To: ${other?.operator.slice(8)}` }).waitFor();
   });
 });
 
