@@ -99,7 +99,7 @@ describe("keys", () => {
     await page.keyboard.press("Tab");
     assert.match((await page.locator(":focus").textContent()) ?? "", /content/i);
     await page.keyboard.press("Enter");
-    assert.equal(await page.locator("h1").innerText(), "Causes");
+    await page.locator("h1", { hasText: /^Causes$/ }).waitFor();
     await page.keyboard.press("Tab");
     assert.ok(await page.evaluate(() => document.activeElement?.closest("main") !== null));
   });
