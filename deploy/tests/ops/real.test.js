@@ -88,7 +88,7 @@ describe(
   },
 );
 
-test("the exit codes that docs/operations.md explains are the wrapper's", () => {
+test("the exit codes that docs/operations.md explains are the wrapper's", built, () => {
   const { out } = run(String(PROGRAM), ["run", "--help"]);
   const known = new Set([...out.matchAll(/^ {2,4}(\d+) {2}/gm)].map((match) => match[1]));
   const table = readFileSync(join(REPOSITORY, "docs/operations.md"), "utf8").split(
