@@ -249,7 +249,8 @@ async fn start_once(
         let lines = torrc::common(&place.dir, owner)
             + &torrc::relay(&place.name, &no_settings)
             + &network
-            + &lines.lines();
+            + &lines.lines()
+            + if fault == Fault::ExitsNoLonger { torrc::ASKED } else { "" };
         write(&place.dir.join("torrc"), &lines)?;
         exits.push(Exit {
             fingerprint,

@@ -106,9 +106,9 @@ pub(crate) fn authority(me: &Authority, guards: &[Fingerprint], bandwidths: &Pat
         half = VOTE_TAKES / 2
     );
     lines += "AuthoritativeDirectory 1\nV3AuthoritativeDirectory 1\nContactInfo lab@example.org\n\
-              ExitPolicy reject *:*\nControlPort auto\nCookieAuthentication 1\n\
+              ExitPolicy reject *:*\n\
               TestingMinExitFlagThreshold 0\nTestingMinFastFlagThreshold 0\n";
-    lines
+    lines + ASKED
 }
 
 /// When the authorities are to vote, so that the consensus becomes valid at this time: an offset
@@ -132,11 +132,11 @@ pub(crate) fn bandwidths(now: u64, relays: impl Iterator<Item = Fingerprint>) ->
 pub(crate) fn guard(or_port: u16) -> String {
     format!(
         "ORPort 127.0.0.1:{or_port}\nExitPolicy reject *:*\nContactInfo guards@example.org\n\
-         FetchServerDescriptors 0\nControlPort auto\nCookieAuthentication 1\n"
-    )
+         FetchServerDescriptors 0\n"
+    ) + ASKED
 }
 
-/// The policy of an exit with this fault, and what belongs to it.
+/// The policy of an exit with this fault.
 pub(crate) const fn policy(fault: Fault) -> &'static str {
     match fault {
         Fault::Ipv6Policy => {
@@ -144,18 +144,15 @@ pub(crate) const fn policy(fault: Fault) -> &'static str {
         }
         // As on the public network: what leads to a private address is refused.
         Fault::PrivateAddress => "ExitPolicy accept *:*\nExitPolicyRejectPrivate 1\n",
-        // Asked whether it has stopped: see `NO_EXIT`.
-        Fault::ExitsNoLonger => {
-            "ExitPolicy accept *:*\nExitPolicyRejectPrivate 0\n\
-             ControlPort auto\nCookieAuthentication 1\n"
-        }
         _ => "ExitPolicy accept *:*\nExitPolicyRejectPrivate 0\n",
     }
 }
 
 /// The policy of an exit that has become none.
-pub(crate) const NO_EXIT: &str =
-    "ExitPolicy reject *:*\nControlPort auto\nCookieAuthentication 1\n";
+pub(crate) const NO_EXIT: &str = "ExitPolicy reject *:*\n";
+
+/// The lines of a tor that the lab asks questions: see [`CONTROL_PORT_FILE`].
+pub(crate) const ASKED: &str = "ControlPort auto\nCookieAuthentication 1\n";
 
 /// An exit's own lines.
 #[derive(Debug)]

@@ -465,8 +465,8 @@ fn open_results(
 /// What is known before the first circuit.
 #[derive(Debug)]
 pub struct Prepared {
-    /// The exits to test, with what the directory says of each.
-    /// Behind them an address and port that its policy allows, where that is known.
+    /// The exits to test, each with what the directory says of it, and an address and port that its
+    /// policy allows, if that is known.
     pub exits: Vec<(PlannedRelay, RelayInfo, Option<SocketAddr>)>,
     /// Relays that may be first hops.
     pub hops: Vec<Candidate>,

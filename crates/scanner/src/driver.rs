@@ -87,7 +87,8 @@ pub struct Driver<'a, 's> {
     pub progress: &'a mut Progress<'s>,
 }
 
-type Pending = FuturesUnordered<Pin<Box<dyn Future<Output = Option<Event>>>>>;
+type Waited = Pin<Box<dyn Future<Output = Option<Event>>>>;
+type Pending = FuturesUnordered<Waited>;
 
 enum Turn {
     Over(Ended),
@@ -139,8 +140,8 @@ impl Driver<'_, '_> {
                 }
                 Turn::WantsReload(at) => {
                     tracing::warn!(
-                        "somebody wants tor to read its configuration again: the lookups under way are \
-                         broken off for it, and made again"
+                        "tor was asked to read its configuration again; the scan stops its lookups, lets \
+                         tor read it, and continues"
                     );
                     for action in self.step(Event::OptionsLost, at) {
                         self.act(action, &session, &pending, &mut follow);
@@ -356,57 +357,49 @@ impl Driver<'_, '_> {
         }
     }
 
-    fn connect(
-        &self,
-        session: &Session,
-        id: ProbeId,
-        to: To,
-        key: String,
-    ) -> Pin<Box<dyn Future<Output = Option<Event>>>> {
+    fn connect(&self, session: &Session, id: ProbeId, to: To, key: String) -> Waited {
         let socks = session.socks.clone();
-        let limit = self.query_timeout + SOCKET_SLACK;
         let target = match to {
             To::Door(address) => TargetAddr::Ip(address),
             To::Name(port) => TargetAddr::Domain(key.clone().into(), port),
         };
-        Box::pin(async move {
-            let asking = tokio::time::timeout(limit, ask::connect(&socks, &target, &key));
-            let reply = asking.await.ok()?;
-            Some(Event::Reply(id, key, reply))
+        let user = key.clone();
+        self.replied(id, key, async move { ask::connect(&socks, &target, &user).await })
+    }
+
+    fn ask(&self, session: &Session, id: ProbeId, via: Via, name: String) -> Waited {
+        let socks = session.socks.clone();
+        let dns = session.dns;
+        // Any 16 bits of the name's own randomness.
+        let query_id = name.bytes().fold(0_u16, |id, byte| id.rotate_left(5) ^ u16::from(byte));
+        let asked = name.clone();
+        self.replied(id, name, async move {
+            let kind = match via {
+                Via::Socks => return ask::socks(&socks, &asked).await,
+                Via::Connect => return Reply::Failed("a connection is no lookup".to_owned()),
+                Via::DnsPortA => RecordType::A,
+                Via::DnsPortAaaa => RecordType::AAAA,
+            };
+            match dns {
+                Some(dns) => ask::dns_port(dns, &asked, kind, query_id).await,
+                None => Reply::Failed("tor has no DNSPort".to_owned()),
+            }
         })
     }
 
-    fn ask(
+    /// The reply to the query with this key, if it comes in time.
+    fn replied(
         &self,
-        session: &Session,
         id: ProbeId,
-        via: Via,
-        name: String,
-    ) -> Pin<Box<dyn Future<Output = Option<Event>>>> {
-        let socks = session.socks.clone();
-        let dns = session.dns;
+        key: String,
+        reply: impl Future<Output = Reply> + 'static,
+    ) -> Waited {
         let limit = self.query_timeout + SOCKET_SLACK;
-        // Any 16 bits of the name's own randomness.
-        let query_id = name.bytes().fold(0_u16, |id, byte| id.rotate_left(5) ^ u16::from(byte));
         Box::pin(async move {
-            let asking = async {
-                match via {
-                    Via::Socks => ask::socks(&socks, &name).await,
-                    Via::DnsPortA | Via::DnsPortAaaa => {
-                        let kind =
-                            if via == Via::DnsPortA { RecordType::A } else { RecordType::AAAA };
-                        match dns {
-                            Some(dns) => ask::dns_port(dns, &name, kind, query_id).await,
-                            None => Reply::Failed("tor has no DNSPort".to_owned()),
-                        }
-                    }
-                    Via::Connect => Reply::Failed("a connection is no lookup".to_owned()),
-                }
-            };
             // Bytes from outside are parsed in there: a panic is this attempt's, not the scan's.
-            let asking = AssertUnwindSafe(tokio::time::timeout(limit, asking)).catch_unwind();
-            match asking.await {
-                Ok(Ok(reply)) => Some(Event::Reply(id, name, reply)),
+            let reply = AssertUnwindSafe(tokio::time::timeout(limit, reply)).catch_unwind();
+            match reply.await {
+                Ok(Ok(reply)) => Some(Event::Reply(id, key, reply)),
                 Ok(Err(_)) => None,
                 Err(_) => Some(Event::Fault(id, "the scanner failed while asking".to_owned())),
             }
@@ -416,7 +409,7 @@ impl Driver<'_, '_> {
 
 fn ignore(
     reply: impl Future<Output = Result<tor_control::Reply, tor_control::Error>> + 'static,
-) -> Pin<Box<dyn Future<Output = Option<Event>>>> {
+) -> Waited {
     Box::pin(async move {
         if let Err(error) = reply.await {
             tracing::trace!("tor did not close or give back something: {error}");

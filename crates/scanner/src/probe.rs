@@ -73,7 +73,7 @@ pub enum To {
 
 /// What an attempt sets out with.
 #[derive(Debug, Clone, Copy)]
-pub struct Task {
+pub struct Attempting {
     /// The circuit's first relay.
     pub first_hop: Fingerprint,
     /// How the first lookup goes.
@@ -94,7 +94,7 @@ enum Phase {
 /// An attempt under way. Times are offsets from the scan's start.
 #[derive(Debug)]
 pub struct Probe {
-    task: Task,
+    attempting: Attempting,
     started: Duration,
     began: DateTime<Utc>,
     deadline: Duration,
@@ -151,12 +151,12 @@ impl Evidence {
 impl Probe {
     /// An attempt whose circuit is asked for now: `began`, by the wall clock.
     #[must_use]
-    pub fn new(task: Task, now: Duration, began: DateTime<Utc>) -> Self {
+    pub fn new(attempting: Attempting, now: Duration, began: DateTime<Utc>) -> Self {
         Self {
-            task,
+            attempting,
             started: now,
             began,
-            deadline: now + task.limits.circuit,
+            deadline: now + attempting.limits.circuit,
             phase: Phase::Building,
             id: None,
             circuit: Circuit {
@@ -176,7 +176,7 @@ impl Probe {
     /// The circuit's first relay.
     #[must_use]
     pub const fn first_hop(&self) -> Fingerprint {
-        self.task.first_hop
+        self.attempting.first_hop
     }
 
     /// When it must be looked at again, if nothing happens before.
@@ -240,7 +240,7 @@ impl Probe {
                     self.at_first_hop.map(|reached| now.saturating_sub(reached).into());
                 self.circuit_ms = Some(now.saturating_sub(self.started).into());
                 self.phase = Phase::Asking;
-                Next::Ask(self.task.first_query)
+                Next::Ask(self.attempting.first_query)
             }
             CircuitStatus::Failed | CircuitStatus::Closed => {
                 self.circuit.hops = self.circuit.hops.max(hops);
@@ -356,7 +356,8 @@ impl Probe {
             StreamStatus::SentResolve | StreamStatus::SentConnect => {
                 // Once, and on our own circuit: anything else is not tor's word on this lookup.
                 if asked.sent.is_none() && event.circuit.is_some() {
-                    self.deadline = now + asked.sent(event, now).unwrap_or(self.task.limits.query);
+                    self.deadline =
+                        now + asked.sent(event, now).unwrap_or(self.attempting.limits.query);
                 }
                 Next::Wait
             }
@@ -445,7 +446,7 @@ impl Probe {
     fn next_query(&self) -> Option<Next> {
         let query = &self.queries.last()?.query;
         query.attach_ms?;
-        let door = self.task.door.map(|door| Next::Connect(To::Door(door)));
+        let door = self.attempting.door.map(|door| Next::Connect(To::Door(door)));
         let permanent = query.rcode.as_deref() == Some("NXDOMAIN");
         match (query.via, query.stream_reason.as_deref()) {
             (Via::Connect, _) => None,
@@ -462,7 +463,7 @@ impl Probe {
             // A private address, or a cell that tor could not read? An exit tells the address also
             // where a connection by name comes to nothing for it.
             (_, Some("TORPROTOCOL")) => {
-                let port = self.task.door.map_or(ANY_PORT, |door| door.port());
+                let port = self.attempting.door.map_or(ANY_PORT, |door| door.port());
                 Some(Next::Connect(To::Name(port)))
             }
             _ => None,
@@ -483,7 +484,7 @@ impl Probe {
     #[must_use]
     pub fn into_evidence(self) -> Evidence {
         Evidence {
-            first_hop: self.task.first_hop,
+            first_hop: self.attempting.first_hop,
             began: self.began,
             circuit: self.circuit,
             circuit_ms: self.circuit_ms,

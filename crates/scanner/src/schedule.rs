@@ -23,7 +23,7 @@ use tor_control::{CircuitEvent, CircuitId, CircuitMinorEvent, StreamEvent, Strea
 use crate::classify::{self, Judge, Verdict};
 use crate::hops::FirstHops;
 use crate::names::Domain;
-use crate::probe::{Evidence, Limits, Next, Probe, Reply, Task as Attempting, To};
+use crate::probe::{Attempting, Evidence, Limits, Next, Probe, Reply, To};
 use crate::way_out::WayOut;
 use crate::witness::{can_confirm, seen_twice};
 
@@ -661,7 +661,8 @@ impl Scan {
     /// Whether a relay is done, is tried again, or waits for a confirming round.
     fn decide(&mut self, task: usize, now: Duration) {
         let state = &self.tasks[task];
-        let status = conclusive(&state.target.attempts);
+        let conclusion = classify::conclude(&state.target.attempts);
+        let status = conclusion.map(|it| state.target.attempts[it.attempt].status);
         let failed_once = self.failed_once(&state.target);
         let settled = match status {
             Some(Status::Success) => true,
@@ -671,8 +672,7 @@ impl Scan {
         let tries = if self.round == 0 { self.pace.tries } else { 1 };
         // Whose fault it is that a relay cannot be reached shows by a second first hop.
         let missed_once = status == Some(Status::CircuitFail)
-            && classify::conclude(&state.target.attempts)
-                .is_some_and(|conclusion| conclusion.blame == Some(record::Blame::Unknown));
+            && conclusion.is_some_and(|it| it.blame == Some(record::Blame::Unknown));
         let may_be_confirmed = (failed_once || missed_once)
             && state.more < FREE_ATTEMPTS
             && can_confirm(&state.target.attempts, self.round, &self.hops);

@@ -49,8 +49,10 @@ const EVENTS: [EventKind; 5] = [
 /// Those of them that tell of nothing but circuits and streams.
 const TRAFFIC: [EventKind; 3] = [EventKind::Circuit, EventKind::CircuitMinor, EventKind::Stream];
 
-/// How often, and for how long, lookups that were sent to a DNSPort are looked for before it is closed.
+/// Before a DNSPort is closed, lookups that tor has yet to read are looked for this often, until so many
+/// looks in a row find none, or the time is over.
 const LAST_LOOKUPS_POLL: Duration = Duration::from_millis(20);
+const LAST_LOOKUPS_LOOKS: u32 = 3;
 const LAST_LOOKUPS_LIMIT: Duration = Duration::from_secs(2);
 
 /// How long a tor may take to read its configuration.
@@ -226,9 +228,7 @@ impl Source {
                 (Some(own), address, None)
             }
         };
-        let options =
-            ConnectOptions { password, timeout: HANDSHAKE_LIMIT, reply_timeout: REPLY_LIMIT };
-        let (control, events) = Control::connect(&address, &options).await?;
+        let (control, events) = Control::connect(&address, &by(password)).await?;
         let mut own = own;
         if own.is_some() {
             control.take_ownership().await?;
@@ -470,7 +470,7 @@ impl Session {
             put_back(&self.control, &found.options, &found.domain).await?;
             found.options.clear();
             found.set.clear();
-            let (control, mut events) = Control::connect(address, &by(password.as_ref())).await?;
+            let (control, mut events) = Control::connect(address, &by(password.clone())).await?;
             control.set_events(&[EventKind::Signal]).await?;
             control.signal(Signal::Reload).await?;
             let read = async {
@@ -481,7 +481,10 @@ impl Session {
                 }
             };
             if tokio::time::timeout(RELOAD_LIMIT, read).await.is_err() {
-                tracing::warn!("tor does not say that it has read its configuration again");
+                tracing::warn!(
+                    "tor did not confirm within {} s that it has read its configuration again",
+                    RELOAD_LIMIT.as_secs()
+                );
             }
         }
         self.begin(source, query_timeout, found).await
@@ -526,7 +529,7 @@ async fn put_back(control: &Control, options: &Options, domain: &Domain) -> Resu
         // What was sent to the port just before, tor may still have to read.
         let end = now() + LAST_LOOKUPS_LIMIT;
         let mut quiet = 0;
-        while quiet < 3 && now() < end {
+        while quiet < LAST_LOOKUPS_LOOKS && now() < end {
             tokio::time::sleep(LAST_LOOKUPS_POLL).await;
             quiet = if give_back(control, domain).await? == 0 { quiet + 1 } else { 0 };
         }
@@ -547,12 +550,8 @@ pub(crate) fn wants_reload(event: &Event) -> bool {
     matches!(event, Event::Other { keyword, text } if keyword == "SIGNAL" && text == "RELOAD")
 }
 
-fn by(password: Option<&Password>) -> ConnectOptions {
-    ConnectOptions {
-        password: password.cloned(),
-        timeout: HANDSHAKE_LIMIT,
-        reply_timeout: REPLY_LIMIT,
-    }
+fn by(password: Option<Password>) -> ConnectOptions {
+    ConnectOptions { password, timeout: HANDSHAKE_LIMIT, reply_timeout: REPLY_LIMIT }
 }
 
 /// [`put_back`] by a connection of its own.
@@ -566,7 +565,7 @@ pub(crate) async fn put_back_at(
     options: &Options,
     domain: &Domain,
 ) -> Result<(), Error> {
-    let (control, _events) = Control::connect(address, &by(password)).await?;
+    let (control, _events) = Control::connect(address, &by(password.cloned())).await?;
     put_back(&control, options, domain).await
 }
 

@@ -343,8 +343,8 @@ pub fn processes(state: &Path) -> Vec<(Pid, String)> {
     found
 }
 
-/// Kills what is left of a run, and waits until nobody holds its lock. A guard beside a scan through a
-/// running tor does for a moment: it has a task left, and nothing of its environment.
+/// Kills what is left of a run, and waits until nobody holds its lock. The guard of a scan through a
+/// running tor holds it a moment longer, and [`processes`] cannot find it: its environment is empty.
 pub fn kill_all(state: &Path) {
     kill_left(state);
     until("the lock is free", || {

@@ -416,7 +416,7 @@ pub fn a_running_tor_that_reads_its_configuration_again() {
     let lab = lab();
     let _beside = lab.beside_others();
     // With a DNSPort and without: one that the scan has opened is not to be closed by this.
-    let told = ["somebody changed the options", "somebody wants tor to read its configuration"];
+    let told = ["somebody changed the options", "tor was asked to read its configuration again"];
     for (tor, told) in [busy_tor(&lab), shared_tor(&lab)].into_iter().zip(told) {
         let state = tor.state();
         let (_dir, analysis) = analysis();
@@ -464,7 +464,7 @@ pub fn a_lookup_by_dnsport_under_way_does_not_end_tor() {
         until("tor has read it", || {
             tor.option("MaxClientCircuitsPending") == (40 + turn).to_string()
         });
-        running.end().with(0).saying(&["somebody wants tor to read its configuration"]);
+        running.end().with(0).saying(&["tor was asked to read its configuration again"]);
         lab.check(&reloaded, &silent);
         assert_eq!(tor.state(), state);
         // Late answers had the time to come.

@@ -5,7 +5,6 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::net::TcpStream;
@@ -174,13 +173,6 @@ impl Tor {
             timeout: PATIENCE,
             reply_timeout: PATIENCE,
         };
-        // On a busy machine, tor was seen to close a connection of ours during the handshake.
-        for _ in 0..2 {
-            if let Ok(connected) = Control::connect(&address, &options).await {
-                return connected;
-            }
-            tokio::time::sleep(Duration::from_millis(300)).await;
-        }
         Control::connect(&address, &options).await.unwrap_or_else(|error| {
             let log = fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
             let last: Vec<&str> = log.lines().rev().take(12).collect();

@@ -733,51 +733,17 @@ fn other_peoples_streams_are_given_back_and_tors_own_left_alone() {
 
 #[test]
 fn a_lookup_that_another_controller_takes_elsewhere_says_nothing_of_the_exit() {
-    let hop = |byte| Fingerprint::from_bytes([byte; 20]);
-    let limits = Limits { circuit: Duration::from_secs(9), query: Duration::from_secs(9) };
-    let judge = Judge {
-        mode: Mode::Wildcard,
-        expected: Some("192.0.2.1".parse().unwrap()),
-        exit_dns_limit: Duration::from_secs(2),
-    };
-    let event = |status, circuit: &str, reason: Option<&str>| StreamEvent {
-        id: "77".parse().unwrap(),
-        status,
-        circuit: (circuit != "0").then(|| circuit.parse().unwrap()),
-        target: "name".to_owned(),
-        port: 0,
-        reason: reason.map(str::to_owned),
-        remote_reason: None,
-        source: None,
-        source_addr: None,
-        purpose: None,
-        client_protocol: None,
-        socks_username: None,
-    };
-    for (circuit, status) in [("5", Status::Success), ("6", Status::Error)] {
-        let now = Duration::ZERO;
-        let task = Attempting { first_hop: hop(1), first_query: Via::Socks, door: None, limits };
-        let mut probe = Probe::new(task, now, DateTime::UNIX_EPOCH);
-        probe.launched("5".parse().unwrap());
-        let built = CircuitEvent {
-            id: "5".parse().unwrap(),
-            status: CircuitStatus::Built,
-            path: Vec::new(),
-            purpose: None,
-            reason: None,
-            remote_reason: None,
-        };
-        assert_eq!(probe.circuit_event(&built, now), Next::Ask(Via::Socks));
-        probe.ask(Via::Socks, "name".to_owned(), now);
-        probe.stream_event(&event(StreamStatus::NewResolve, "0", None), now);
-        probe.stream_event(&event(StreamStatus::SentResolve, circuit, None), now);
+    let on = |circuit: u32| {
+        let (sent, done) = (
+            format!("SENTRESOLVE {circuit} name:0"),
+            format!("CLOSED {circuit} name:0 REASON=DONE"),
+        );
         let right = Reply::Socks(0, Some("192.0.2.1".parse().unwrap()));
-        probe.reply("name", right, now);
-        probe.stream_event(&event(StreamStatus::Closed, circuit, Some("DONE")), now);
-        let evidence = probe.into_evidence();
-        let verdict = classify::classify(&hop(2), &evidence.circuit, &evidence.queries, &judge);
-        assert_eq!(verdict.status, status, "{verdict:?}");
-    }
+        said(Mode::Wildcard, &["NEWRESOLVE 0 name:0", &sent, &done], right)
+    };
+    assert_eq!(on(5), (Status::Success, None, None));
+    let elsewhere = (Some(ErrorCode::AttachRefused), Some(Blame::Scanner));
+    assert_eq!(on(6), (Status::Error, elsewhere.0, elsewhere.1));
 }
 
 #[test]
