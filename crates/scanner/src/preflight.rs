@@ -32,13 +32,11 @@ const DNS_PORT_IS_SAFE_FROM: [u32; 4] = [0, 4, 9, 9];
 const CONSENSUS_LIVES_ON: chrono::Duration = chrono::Duration::hours(24);
 
 /// Options that tell whether a tor can serve.
-const OPTIONS: [&str; 6] = [
+const OPTIONS: [&str; 4] = [
     "DisableNetwork",
     "AutomapHostsOnResolve",
     "AutomapHostsSuffixes",
-    "ClientDNSRejectInternalAddresses",
     "LearnCircuitBuildTimeout",
-    "CircuitBuildTimeout",
 ];
 
 /// What stands in the way, or will be in it.
@@ -205,7 +203,7 @@ pub(crate) async fn try_ports(
         let seen = hold_back(control, events, domain, by_socks).await?;
         if seen == Seen::Waits {
             for cause in causes {
-                tracing::info!("another SOCKS port is used: {cause}");
+                tracing::info!("{cause}; using {port} instead");
             }
             return Ok(port.clone());
         }
