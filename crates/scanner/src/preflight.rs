@@ -32,12 +32,8 @@ const DNS_PORT_IS_SAFE_FROM: [u32; 4] = [0, 4, 9, 9];
 const CONSENSUS_LIVES_ON: chrono::Duration = chrono::Duration::hours(24);
 
 /// Options that tell whether a tor can serve.
-const OPTIONS: [&str; 4] = [
-    "DisableNetwork",
-    "AutomapHostsOnResolve",
-    "AutomapHostsSuffixes",
-    "LearnCircuitBuildTimeout",
-];
+const OPTIONS: [&str; 4] =
+    ["DisableNetwork", "AutomapHostsOnResolve", "AutomapHostsSuffixes", "LearnCircuitBuildTimeout"];
 
 /// What stands in the way, or will be in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
