@@ -44,12 +44,24 @@ pub struct History {
 /// Why the history could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
-    /// SQLite's error: the disk is full, the file is damaged, another program holds it.
+    /// SQLite's error: the file is damaged, another program holds it.
     #[error(
         "cannot {doing} the history {path:?}: {source}; if it is damaged, move it away and run \
          `exit-validator history rebuild`"
     )]
     Sqlite {
+        /// What was being done.
+        doing: &'static str,
+        /// The database.
+        path: PathBuf,
+        /// SQLite's error.
+        source: rusqlite::Error,
+    },
+    /// The disk took no more. The history itself is sound.
+    #[error(
+        "cannot {doing} the history {path:?}: the disk is full, or a limit of it is reached ({source})"
+    )]
+    Full {
         /// What was being done.
         doing: &'static str,
         /// The database.
@@ -98,6 +110,17 @@ pub enum HistoryError {
         /// What was found.
         what: String,
     },
+}
+
+impl HistoryError {
+    fn sqlite(doing: &'static str, path: PathBuf, source: rusqlite::Error) -> Self {
+        use rusqlite::ffi::{SQLITE_FULL, SQLITE_IOERR_WRITE};
+        let code = source.sqlite_error().map(|error| error.extended_code);
+        match code {
+            Some(SQLITE_FULL | SQLITE_IOERR_WRITE) => Self::Full { doing, path, source },
+            _ => Self::Sqlite { doing, path, source },
+        }
+    }
 }
 
 type Result<T> = std::result::Result<T, HistoryError>;
@@ -262,7 +285,7 @@ impl History {
     }
 
     fn with(path: &Path, flags: OpenFlags) -> Result<Self> {
-        let sqlite = |source| HistoryError::Sqlite { doing: "open", path: path.to_owned(), source };
+        let sqlite = |source| HistoryError::sqlite("open", path.to_owned(), source);
         let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
             .map_err(sqlite)?;
         connection.busy_timeout(std::time::Duration::from_millis(BUSY_MS)).map_err(sqlite)?;
@@ -280,7 +303,7 @@ impl History {
 
     fn sqlite(&self, doing: &'static str) -> impl Fn(rusqlite::Error) -> HistoryError + use<> {
         let path = self.path.clone();
-        move |source| HistoryError::Sqlite { doing, path: path.clone(), source }
+        move |source| HistoryError::sqlite(doing, path.clone(), source)
     }
 
     fn damaged(&self, what: impl Into<String>) -> HistoryError {

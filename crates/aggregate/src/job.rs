@@ -137,14 +137,18 @@ pub enum JobError {
     /// Something cannot be written.
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// The history had no room on the disk. A report without what it says would not be the one that
+    /// the next attempt makes.
+    #[error("{0}; nothing was published: free space on the disk, and run it again")]
+    Full(HistoryError),
 }
 
 /// Does the job: first whatever runs before it have left undone.
 ///
 /// # Errors
 ///
-/// [`JobError`]. A history that cannot be used is none: the report is worth more, and the outcome
-/// says it.
+/// [`JobError`]. A history that cannot be used is none, unless the disk is full: the report is worth
+/// more, and the outcome says it.
 pub fn run(options: &Options, machine: Machine) -> Result<Outcome, JobError> {
     let directories = directories(options)?;
     // Before anything is read: it must not change until this report is there.
@@ -241,7 +245,7 @@ impl Keeper {
             match done {
                 Ok(_) => {}
                 // A full disk is one for the next run too.
-                Err(error @ JobError::Publish(_)) => return Err(error),
+                Err(error @ (JobError::Publish(_) | JobError::Full(_))) => return Err(error),
                 Err(error) => warn!("{set:?} cannot be reported: {error}"),
             }
         }
@@ -337,6 +341,12 @@ fn one(
         let known = !history.is_empty_but_for(&run_ids)?;
         known.then(|| history.look_back(&run_ids, time, &[], output.is_some())).transpose()
     });
+    if output.is_some()
+        && let Some(full) =
+            memory.trouble.take_if(|error| matches!(error, HistoryError::Full { .. }))
+    {
+        return Err(JobError::Full(full));
+    }
     let from_history = known.as_ref().is_some_and(Option::is_some);
     let (base, past) = base(options, prior, known.flatten(), &run_ids, time);
     let past = past.or_else(|| memory.history.is_some().then(Past::default));

@@ -16,6 +16,7 @@ pub mod listing;
 mod log;
 pub mod read;
 mod seconds;
+mod value;
 mod words;
 
 pub use file::parse;
@@ -23,4 +24,5 @@ pub use key::{DefaultValue, Group, Key, Kind, Reader};
 pub use list::{find, keys, of_target};
 pub use log::{LogArgs, LogFormat};
 pub use seconds::Seconds;
+pub use value::value;
 pub use words::{is_target, trimmed, yes_or_no};

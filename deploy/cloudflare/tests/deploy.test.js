@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +10,12 @@ import { after, before, test } from "node:test";
 import { assemble, configuration, isPage } from "../tools/assemble.js";
 import { quiet, ROOT } from "./support/bundle.js";
 import { ACCOUNT, cloudflare, TOKEN } from "./support/cloudflare.js";
+
+/** Where cargo has put the program that says what counts of the settings. */
+const PROGRAMS = ["../../target/debug", "../../target/release"]
+  .map((path) => join(ROOT, path))
+  .find((path) => existsSync(join(path, "exit-validator")));
+const built = { skip: PROGRAMS === undefined && "cargo has not built exit-validator here" };
 
 /** @type {string} */
 let home;
@@ -53,7 +60,7 @@ async function deploy(args, env) {
   const child = spawn(
     join(ROOT, "deploy"),
     ["--public", pages, "--output", output, "--config", config, ...args],
-    { env: { ...quiet(home), ...env }, stdio: ["ignore", "pipe", "pipe"] },
+    { env: { ...quiet(home), PROGRAM_DIR: PROGRAMS, ...env }, stdio: ["ignore", "pipe", "pipe"] },
   );
   let text = "";
   for (const stream of [child.stdout, child.stderr]) {
@@ -65,30 +72,34 @@ async function deploy(args, env) {
   return { code, text };
 }
 
-test("a dry run lays out pages and function, and needs no account", async () => {
+test("a dry run lays out pages and function, and needs no account", built, async () => {
   await writeFile(
     config,
     `# settings
 PAGES_PROJECT="exit-validator"
-export R2_BUCKET='exit-reports'
-DO_ENABLED=true
+R2_ENABLED=True
+R2_BUCKET='exit-reports'
+R2_PREFIX=reports
+DO_ENABLED=yes
+DO_PREFIX=dns
 DO_BUCKET=exit-spaces
 DO_SPACES_REGION=fra1
 DO_SPACES_SECRET=hidden-secret
 CLOUDFLARE_API_TOKEN=hidden-token
 OVERDUE_AFTER_MINUTES=1
-OVERDUE_AFTER_MINUTES=300
-KEY_PREFIX=other/
 `,
+    { mode: 0o600 },
   );
-  const { code, text } = await deploy(["--dry-run"], { KEY_PREFIX: "reports/" });
+  const { code, text } = await deploy(["--dry-run"], { OVERDUE_AFTER_MINUTES: "300" });
   assert.equal(code, 0, text);
   assert.ok(!text.includes("hidden-"), text);
   const wrangler = JSON.parse(await readFile(join(output, "wrangler.json"), "utf8"));
   assert.equal(wrangler.name, "exit-validator");
   assert.deepEqual(wrangler.vars, {
     KEY_PREFIX: "reports/",
-    FALLBACK_URL: "https://exit-spaces.fra1.digitaloceanspaces.com/",
+    FALLBACK_URL: "https://exit-spaces.fra1.digitaloceanspaces.com/dns/",
+    FALLBACK_FORBIDDEN_IS_MISSING: "false",
+    STORE_DEADLINE_MS: "8000",
     OVERDUE_AFTER_MINUTES: "300",
   });
   assert.deepEqual(wrangler.r2_buckets, [{ binding: "REPORTS", bucket_name: "exit-reports" }]);
@@ -107,13 +118,17 @@ KEY_PREFIX=other/
   await writeFile(config, `KEY_PREFIX=$(touch ${home}/executed)\nR2_BUCKET=exit-reports\n`);
   const refused = await deploy(["--dry-run"], { PAGES_PROJECT: "exit-validator" });
   assert.equal(refused.code, 2, refused.text);
-  assert.match(refused.text, /KEY_PREFIX may have/);
+  assert.match(refused.text, /config\.env:1: /);
   assert.ok(!(await readdir(home)).includes("executed"));
 });
 
-test("what is missing or wrong is named", async () => {
+test("what is missing or wrong is named", built, async () => {
   await writeFile(config, "");
-  const good = { PAGES_PROJECT: "exit-validator", R2_BUCKET: "exit-reports" };
+  const good = {
+    PAGES_PROJECT: "exit-validator",
+    R2_ENABLED: "true",
+    R2_BUCKET: "exit-reports",
+  };
   const account = { CLOUDFLARE_API_TOKEN: TOKEN, CLOUDFLARE_ACCOUNT_ID: ACCOUNT };
   for (const [
     args,
@@ -123,12 +138,15 @@ test("what is missing or wrong is named", async () => {
   ] of /** @type {[string[], Record<string, string>, number, RegExp][]} */ ([
     [[], good, 2, /please set CLOUDFLARE_API_TOKEN CLOUDFLARE_ACCOUNT_ID /],
     [[], { ...good, CLOUDFLARE_API_TOKEN: TOKEN }, 2, /please set CLOUDFLARE_ACCOUNT_ID /],
-    [[], { ...account, R2_BUCKET: "exit-reports" }, 2, /PAGES_PROJECT must name/],
-    [["--dry-run"], { PAGES_PROJECT: "exit-validator" }, 2, /nothing to serve from/],
-    [["--dry-run"], { ...good, R2_ENABLED: "false" }, 2, /nothing to serve from/],
+    [[], { ...account, ...good, PAGES_PROJECT: "" }, 2, /PAGES_PROJECT must name/],
+    [["--dry-run"], { PAGES_PROJECT: "exit-validator" }, 2, /no store to serve from/],
+    [["--dry-run"], { ...good, R2_ENABLED: "false" }, 2, /no store to serve from/],
     [["--dry-run"], { ...good, R2_BUCKET: "Not_A_Bucket" }, 2, /R2_BUCKET is not/],
     [["--dry-run"], { ...good, FALLBACK_URL: "http://example.org" }, 2, /FALLBACK_URL is not/],
-    [["--dry-run"], { ...good, OVERDUE_AFTER_MINUTES: "soon" }, 2, /OVERDUE_AFTER_MINUTES is not/],
+    [["--dry-run"], { ...good, OVERDUE_AFTER_MINUTES: "soon" }, 2, /OVERDUE_AFTER_MINUTES in the/],
+    [["--dry-run"], { ...good, R2_ENABLED: "perhaps" }, 2, /R2_ENABLED in the/],
+    [["--dry-run"], { ...good, R2_PREFIX: "a b" }, 2, /KEY_PREFIX may have/],
+    [["--dry-run"], { ...good, PROGRAM_DIR: home }, 3, /no program exit-validator/],
     [["--dry-run"], { ...good, PAGES_BRANCH: "--x" }, 2, /PAGES_BRANCH is not/],
     [["--dry-run", "--public", join(home, "none")], good, 2, /static pages cannot be read/],
     [["--config", join(home, "none")], good, 2, /cannot read/],
@@ -146,12 +164,14 @@ test("what is missing or wrong is named", async () => {
   await rm(join(pages, "_worker.js"));
 });
 
-test("it is deployed", async () => {
-  await writeFile(config, `CLOUDFLARE_API_TOKEN=${TOKEN}\nCF_ACCOUNT_ID=${ACCOUNT}\n`);
+test("it is deployed", built, async () => {
+  const account = `CLOUDFLARE_API_TOKEN=${TOKEN}\nCF_ACCOUNT_ID=${ACCOUNT}\n`;
+  await writeFile(config, account, { mode: 0o600 });
   const api = await cloudflare();
   try {
     const env = {
       PAGES_PROJECT: "exit-validator",
+      R2_ENABLED: "true",
       R2_BUCKET: "exit-reports",
       CLOUDFLARE_API_BASE_URL: api.url,
     };
@@ -200,10 +220,10 @@ test("what is a page", () => {
   assert.deepEqual(Reflect.get(configuration(both), "r2_buckets"), []);
 });
 
-test("a page that is a link is copied, not linked", async () => {
+test("a page that is a link is copied, not linked", built, async () => {
   await writeFile(join(home, "elsewhere.txt"), "text");
   await symlink(join(home, "elsewhere.txt"), join(pages, "linked.txt"));
-  await writeFile(config, "PAGES_PROJECT=exit-validator\nR2_BUCKET=exit-reports\n");
+  await writeFile(config, "PAGES_PROJECT=exit-validator\nR2_ENABLED=1\nR2_BUCKET=exit-reports\n");
   const { code, text } = await deploy(["--dry-run"], {});
   await rm(join(pages, "linked.txt"));
   assert.equal(code, 0, text);

@@ -55,7 +55,9 @@ export function configuration(env) {
     );
   }
   if (bucket === "" && (env.FALLBACK_URL ?? "") === "") {
-    problems.push("R2_BUCKET and FALLBACK_URL are both missing: there is nothing to serve from");
+    problems.push(
+      "there is no store to serve from: set R2_ENABLED=true and R2_BUCKET, or FALLBACK_URL",
+    );
   }
   /** @type {Record<string, string>} */
   const vars = {};

@@ -102,7 +102,7 @@ INSERT INTO flag VALUES ('adopt');
 /// to it as well. One that is only looked at may have an older one.
 pub(super) fn prepare(history: &mut History, flags: OpenFlags) -> Result<()> {
     let path = history.path.clone();
-    let sqlite = |source| HistoryError::Sqlite { doing: "open", path: path.clone(), source };
+    let sqlite = |source| HistoryError::sqlite("open", path.clone(), source);
     let connection = &mut history.connection;
     let may_make = flags.contains(OpenFlags::SQLITE_OPEN_CREATE);
     let found = found(connection).map_err(sqlite)?;

@@ -1,20 +1,23 @@
-//! `exit-validator config`: checks, lists and shows the configuration. Changes nothing.
+//! `exit-validator config`: checks the configuration, lists the settings, says what counts. Changes nothing.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use record::printable;
-use settings::{check, example, listing, read};
+use settings::{Key, check, example, listing, read};
 
+use super::run::ConfigArgs;
 use super::{Call, Verb};
 use crate::exit::Exit;
+use crate::run::settings::Configuration;
 use crate::terminal::{Ended, Failure, print};
 
 const AFTER_HELP: &str = "\
 Examples:
   exit-validator config check config.env                everything that is wrong with it, a line each
   exit-validator config list                            every setting, its default, and who reads it
+  exit-validator config get R2_BUCKET                   the value that counts, for a script
   exit-validator config example > config.env.example    a file to begin with";
 
 pub(crate) const VERB: Verb = Verb {
@@ -50,6 +53,21 @@ enum ConfigCommand {
     List,
     /// Print config.env.example
     Example,
+    /// Print the value that counts of a setting: from the environment, else the file, else its default
+    ///
+    /// Yes and no are printed as true and false. A setting without a value prints nothing. A secret is
+    /// printed too: keep it out of logs and of other programs' arguments.
+    Get {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// The setting's name
+        #[arg(value_name = "KEY", value_parser = setting)]
+        key: &'static Key,
+    },
+}
+
+fn setting(name: &str) -> Result<&'static Key, &'static str> {
+    settings::find(name).ok_or("no such setting: `exit-validator config list` shows all of them")
 }
 
 fn run(call: &Call<'_>) -> Ended {
@@ -57,6 +75,11 @@ fn run(call: &Call<'_>) -> Ended {
         ConfigCommand::Check { file, quiet } => return checked(&file, quiet),
         ConfigCommand::List => print(listing::listing().as_bytes())?,
         ConfigCommand::Example => print(example::example().as_bytes())?,
+        ConfigCommand::Get { config, key } => {
+            if let Some(value) = Configuration::read(&config.called()?)?.value(key)? {
+                print(format!("{value}\n").as_bytes())?;
+            }
+        }
     }
     Ok(Exit::Done)
 }

@@ -96,7 +96,9 @@ pub(crate) const fn exit_of(error: &HistoryError) -> Exit {
         HistoryError::Newer { .. } | HistoryError::Older { .. } | HistoryError::Foreign { .. } => {
             Exit::Input
         }
-        HistoryError::Sqlite { .. } | HistoryError::Damaged { .. } => Exit::History,
+        HistoryError::Sqlite { .. } | HistoryError::Full { .. } | HistoryError::Damaged { .. } => {
+            Exit::History
+        }
     }
 }
 

@@ -62,7 +62,7 @@ pub(crate) fn make(arguments: ReportArgs) -> Ended {
             | JobError::Clash(_)
             | JobError::Previous { .. }
             | JobError::Publish(PublishError::Newer { .. }) => Exit::Input,
-            JobError::Publish(_) => Exit::Report,
+            JobError::Publish(_) | JobError::Full(_) => Exit::Report,
         };
         Failure::new(exit, error)
     })?;

@@ -107,7 +107,33 @@ fn given<'a>(environment: &'a Environment, name: &str) -> Option<&'a OsStr> {
     (!value.to_string_lossy().trim().is_empty()).then_some(value)
 }
 
-/// Reads the configuration's file; every fault of it in one go.
+/// The configuration's file and the environment, before anything is made of them.
+pub(crate) struct Configuration<'a> {
+    environment: &'a Environment,
+    /// The file, where there is one.
+    file: Option<PathBuf>,
+    from_file: BTreeMap<String, Setting>,
+}
+
+impl<'a> Configuration<'a> {
+    /// Reads it; every fault of the file in one go.
+    pub(crate) fn read(called: &'a Called) -> Result<Self, Failure> {
+        let file = find(called)?;
+        let from_file = file.as_deref().map(read_file).transpose()?.unwrap_or_default();
+        Ok(Self { environment: &called.environment, file, from_file })
+    }
+
+    /// What counts for a setting.
+    pub(crate) fn value(&self, key: &Key) -> Result<Option<String>, Failure> {
+        check_environment(self.environment, |asked| asked.name == key.name)?;
+        Ok(settings::value(key, &|name| {
+            let value = given(self.environment, name).map(|value| value.to_string_lossy().into());
+            value.or_else(|| self.from_file.get(name).map(|setting| setting.value.clone()))
+        }))
+    }
+}
+
+/// Reads a configuration's file.
 fn read_file(path: &Path) -> Result<BTreeMap<String, Setting>, Failure> {
     let found = read::read(path).map_err(|error| unreadable(path, &error))?;
     let caller = rustix::process::geteuid().as_raw();
@@ -125,9 +151,9 @@ fn read_file(path: &Path) -> Result<BTreeMap<String, Setting>, Failure> {
 impl Settings {
     /// Reads and checks everything that is the run's own to judge.
     pub(crate) fn read(called: &Called) -> Result<Self, Failure> {
-        let file = find(called)?;
-        let from_file = file.as_deref().map(read_file).transpose()?.unwrap_or_default();
-        check_environment(&called.environment)?;
+        let Configuration { file, from_file, .. } = Configuration::read(called)?;
+        // The other values are their programs' to judge.
+        check_environment(&called.environment, |key| key.readers.contains(&Reader::Wrapper))?;
         // A flag goes before its variable, and a variable before the file; a blank one is none.
         let mut environment = called.environment.clone();
         for (name, setting) in &from_file {
@@ -292,12 +318,13 @@ impl Settings {
     }
 }
 
-/// Checks the values in the environment that are the run's own to judge: those of the file have
-/// been checked with it, and those of the programs are theirs.
-fn check_environment(environment: &Environment) -> Result<(), Failure> {
-    let own = |key: &&Key| key.readers.contains(&Reader::Wrapper);
+/// Checks the values of these settings in the environment: those of the file have been checked with it.
+fn check_environment(
+    environment: &Environment,
+    judged: impl Fn(&Key) -> bool,
+) -> Result<(), Failure> {
     let mut lines = Vec::new();
-    for key in keys().filter(own) {
+    for key in keys().filter(|key| judged(key)) {
         let Some(value) = given(environment, key.name) else { continue };
         let wanted = match value.to_str() {
             Some(value) => check::out_of_range(key, value),

@@ -152,3 +152,33 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     let ended = run(Command::new("bash").args(["-c", list]).arg(program));
     assert_eq!(ended.out.lines().collect::<Vec<_>>(), ["What is asked", "0"]);
 }
+
+#[test]
+fn what_counts_of_a_setting() {
+    let text = b"R2_ENABLED=True\nR2_PREFIX=/dns/\nDO_BUCKET=file\nDO_SPACES_SECRET='a b'\n";
+    let (_dir, path) = file(text, 0o600);
+    let get = |key: &str, environment: &[(&str, &str)]| {
+        let mut command = Command::new(program("exit-validator"));
+        let path = path.to_str().unwrap();
+        command.env_clear().args(["config", "get", "--config", path, key]);
+        run(command.envs(environment.iter().copied()))
+    };
+    for (key, environment, wanted) in [
+        ("R2_ENABLED", &[][..], "true\n"),
+        ("KEY_PREFIX", &[], "dns/\n"),
+        ("PAGES_BRANCH", &[], "main\n"),
+        ("PAGES_PROJECT", &[], ""),
+        ("DO_SPACES_SECRET", &[], "a b\n"),
+        ("DO_BUCKET", &[("DO_BUCKET", "environment")], "environment\n"),
+        ("DO_BUCKET", &[("DO_BUCKET", "")], "file\n"),
+    ] {
+        let ended = get(key, environment);
+        assert_eq!((ended.code, &*ended.out, &*ended.err), (Some(0), wanted, ""), "{key}");
+    }
+    let ended = get("R2_ENABLED", &[("R2_ENABLED", "perhaps")]);
+    assert_eq!(ended.code, Some(3));
+    assert!(ended.err.contains("R2_ENABLED in the environment is \"perhaps\""), "{}", ended.err);
+    let ended = get("R2_ENABLE", &[]);
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.err.contains("config list"), "{}", ended.err);
+}

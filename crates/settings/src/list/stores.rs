@@ -15,13 +15,14 @@ pub const STORES: &[Key] = &[
         .decided(),
     store("DO_BUCKET", None, "The Space's name.").by(BOTH),
     store("DO_SPACES_REGION", None, "The Space's region, for instance fra1.").by(BOTH),
-    store("DO_REGION", None, "The same under another name, where DO_SPACES_REGION is not given."),
+    store("DO_REGION", None, "The same under another name, where DO_SPACES_REGION is not given.")
+        .by(BOTH),
     secret("DO_SPACES_KEY", "The access key's public part; secret too."),
     secret("DO_SPACES_SECRET", "The access key's secret part."),
     secret("DO_SESSION_TOKEN", "The token of a temporary key."),
-    store("DO_PREFIX", None, "What stands before every name in the Space, as reports."),
+    store("DO_PREFIX", None, "What stands before every name in the Space, as reports.").by(BOTH),
     store("DO_ACL", Value("public-read"), "Who may read the published objects."),
-    store("DO_ENDPOINT", Words("by the region"), "Another endpoint, https://HOST."),
+    store("DO_ENDPOINT", Words("by the region"), "Another endpoint, https://HOST.").by(BOTH),
     store(
         "DO_PATH_STYLE",
         Words("true with DO_ENDPOINT, else false"),
@@ -37,7 +38,7 @@ pub const STORES: &[Key] = &[
     secret("R2_ACCESS_KEY_ID", "The API token's access key; secret too."),
     secret("R2_SECRET_ACCESS_KEY", "The API token's secret key."),
     secret("R2_SESSION_TOKEN", "The token of a temporary key."),
-    store("R2_PREFIX", None, "What stands before every name in the bucket, as reports."),
+    store("R2_PREFIX", None, "What stands before every name in the bucket, as reports.").by(BOTH),
     store("R2_REGION", Value("auto"), "The region that requests are signed for."),
     store("R2_ENDPOINT", Words("by the account"), "Another endpoint, for a jurisdiction's own."),
     store("R2_PATH_STYLE", Value("true"), "Whether the bucket is a part of the path.")
@@ -87,7 +88,7 @@ pub const CLOUDFLARE: &[Key] = &[
     pages("PAGES_BRANCH", Value("main"), "The project's production branch; another is a preview."),
     pages(
         "FALLBACK_URL",
-        Words("of DO_BUCKET and DO_SPACES_REGION, where DO_ENABLED"),
+        Words("of DO_BUCKET, DO_SPACES_REGION and DO_PREFIX, where DO_ENABLED"),
         "Where the second store's files are, an HTTPS address.",
     ),
     pages(
@@ -95,8 +96,12 @@ pub const CLOUDFLARE: &[Key] = &[
         Value("false"),
         "true: that store's answer 403 means that there is no such file.",
     )
-    .of(Kind::TrueFalse),
-    pages("KEY_PREFIX", None, "What stands before the names in the R2 bucket, as reports/."),
+    .of(Kind::Flag),
+    pages(
+        "KEY_PREFIX",
+        Words("R2_PREFIX"),
+        "What stands before the names in the R2 bucket, as reports/.",
+    ),
     pages(
         "STORE_DEADLINE_MS",
         Value("8000"),

@@ -153,11 +153,41 @@ fn full_disk(place: &Place, input: &str, blocks: u64) {
         .output()
         .unwrap();
     let code = output.status.code();
+
     assert!(
         matches!(code, Some(0 | 22 | 23 | 25)),
         "{code:?}: {}",
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+/// The reports of earlier runs come first, and one of these runs cannot be entered. That of the run which is asked for
+/// could still be written, but not from what the history says: the next attempt would write another.
+#[test]
+fn a_history_that_cannot_grow_leaves_no_report_that_would_change() {
+    let (hurt, whole) = (Place::new(), Place::new());
+    for run in 0..25 {
+        if run == 9 {
+            // More than a report has, so that the history's next page is what does not fit.
+            let history = rusqlite::Connection::open(hurt.path("analysis/history.sqlite")).unwrap();
+            let padding =
+                "CREATE TABLE padding (bytes); INSERT INTO padding VALUES (zeroblob(1000000))";
+            history.execute_batch(padding).unwrap();
+        }
+        let name = write(&whole, run);
+        write(&hurt, run);
+        let wanted = whole.run("", &arguments(&name)).status.code();
+        assert!(matches!(wanted, Some(0 | 25)), "run {run}: {wanted:?}");
+        if run > 8 && run % 4 != 0 {
+            continue;
+        }
+        if run > 8 {
+            let length = fs::metadata(hurt.path("analysis/history.sqlite")).unwrap().len();
+            full_disk(&hurt, &name, length / 512);
+        }
+        assert_eq!(hurt.run("", &arguments(&name)).status.code(), wanted, "run {run}");
+        assert_alike(&hurt, &whole, &format!("run {run}"));
+    }
 }
 
 #[test]
