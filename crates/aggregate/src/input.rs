@@ -13,25 +13,17 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Duration, Utc};
 use record::{
-    Fingerprint, FormatError, Kind, Mode, PLAN_FILE, Plan, RUN_FILE, RejectReason, RelayResult,
-    Run, Selection, Settings, Shard, result_file_name,
+    Fingerprint, FormatError, Kind, Mode, Plan, RejectReason, RelayResult, Run, Selection,
+    Settings, Shard,
+};
+use shelf::read::{self, ReadError};
+use shelf::run::{
+    PLAN_FILE, PLAN_LIMIT, RESULT_LIMIT, RESULTS_LIMIT, RUN_FILE, relay_of, result_name,
+    seems_result,
 };
 
-use crate::read::{self, ReadError};
 use crate::rejections::{Rejection, Rejections};
 use crate::shards::Found;
-
-/// The largest result file that is read: 1 MiB. A real one has a few kilobytes.
-pub const RESULT_LIMIT: u64 = 1 << 20;
-
-/// The largest plan or run that is read: 64 MiB, which is some 400,000 relays.
-pub const PLAN_LIMIT: u64 = 64 << 20;
-
-/// The most results that are read from one directory: thirty times the exits there are.
-pub const RESULTS_LIMIT: usize = 100_000;
-
-/// How the names of result files begin.
-const RESULT_PREFIX: &str = "dnshealth_";
 
 /// What is known of a scan as a whole.
 #[derive(Debug, Clone, PartialEq)]
@@ -158,7 +150,7 @@ impl Input {
         let relays = input.list(directory).map_err(unlistable)?;
         let window = input.window();
         for relay in relays {
-            let file = result_file_name(&relay);
+            let file = result_name(&relay);
             let result = read::file_in(&fd, OsStr::new(&file), RESULT_LIMIT)
                 .map_err(Rejection::from)
                 .and_then(|bytes| check::result(&bytes, &relay, &input.facts, &window));
@@ -181,7 +173,7 @@ impl Input {
             if name == PLAN_FILE || name == RUN_FILE {
                 continue;
             }
-            if !name.starts_with(RESULT_PREFIX) {
+            if !seems_result(&name) {
                 self.other_files += 1;
                 continue;
             }
@@ -204,7 +196,7 @@ impl Input {
             {
                 let detail = format!("more than {RESULTS_LIMIT} results in one directory");
                 let rejection = Rejection::new(RejectReason::TooMany, detail);
-                self.rejections.add(&self.name, &result_file_name(&last), &rejection);
+                self.rejections.add(&self.name, &result_name(&last), &rejection);
             }
         }
         Ok(relays)
@@ -259,14 +251,6 @@ fn own_name(directory: &Path) -> String {
         directory.canonicalize().ok().and_then(|path| path.file_name().map(OsStr::to_owned))
     });
     name.map_or_else(|| "/".to_owned(), |name| name.to_string_lossy().into_owned())
-}
-
-/// The relay of a result's file name; `None` of another name.
-pub(crate) fn relay_of(name: &str) -> Option<Fingerprint> {
-    let digits = name.strip_prefix(RESULT_PREFIX)?.strip_suffix(".json")?;
-    let relay = digits.parse().ok()?;
-    // Only the one way of writing it: two files of one relay would otherwise both be right.
-    (result_file_name(&relay) == name).then_some(relay)
 }
 
 /// What was wrong with a document of the directory: `None` where it is simply not there.

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use record::{FileEntry, Fingerprint, LATEST_FILE, RejectReason, Report, ZoneCheck};
+use record::{FileEntry, Fingerprint, RejectReason, Report, ZoneCheck};
+use shelf::output::LATEST_FILE;
 use tracing::{info, warn};
 
 use crate::gate::{self, Thresholds};
@@ -382,7 +383,7 @@ fn one(
         }
         (Target::File(path), _) => {
             let bytes = publish::json("the report", &report)?;
-            atomic_file::replace(path, &bytes)
+            shelf::atomic::replace(path, &bytes)
                 .map_err(|source| PublishError::Write { path: path.clone(), source })?;
             Some(path.clone())
         }
@@ -476,7 +477,7 @@ pub fn inputs(root: &Path, of: Option<&Path>) -> Result<Set, JobError> {
     let found = match of {
         Some(path) => {
             let run = input::run_of(path).ok_or_else(|| {
-                none(format!(", nor has {path:?} a {} that can be used", record::RUN_FILE))
+                none(format!(", nor has {path:?} a {} that can be used", shelf::run::RUN_FILE))
             })?;
             Found { path: path.to_owned(), run }
         }

@@ -18,7 +18,6 @@ pub mod merge;
 pub mod operator;
 pub mod previous;
 pub mod publish;
-pub mod read;
 pub mod reconcile;
 pub mod rejections;
 pub mod report;

@@ -128,7 +128,7 @@ pub fn join(mut inputs: Vec<Input>) -> Result<Joined, MergeError> {
             } else {
                 let detail = "another input has this run's result of this relay";
                 let rejection = Rejection::new(RejectReason::Duplicate, detail);
-                let file = record::result_file_name(&relay);
+                let file = shelf::run::result_name(&relay);
                 rejections.add(&inputs[*number].name, &file, &rejection);
             }
             new

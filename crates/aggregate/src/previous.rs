@@ -15,13 +15,11 @@ use record::{
     PreviousSource, RECENT_RUNS, ReportSelection, Status, Streak, of_recent_mark, recent_mark,
 };
 use serde::Deserialize;
+use shelf::output::REPORT_LIMIT;
+use shelf::read::{self, ReadError};
 
 use crate::input::check;
-use crate::read::{self, ReadError};
 use crate::{stats, streak};
-
-/// The largest previous report that is read: 64 MiB, which is some 40,000 relays.
-pub const PREVIOUS_LIMIT: u64 = 64 << 20;
 
 /// A report that a new one can go on from.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,7 +86,7 @@ pub fn read(path: &Path) -> Result<PriorReport, PriorError> {
 ///
 /// [`PriorError`].
 pub fn read_bytes(path: &Path) -> Result<(PriorReport, Vec<u8>), PriorError> {
-    let bytes = read::file(path, PREVIOUS_LIMIT).map_err(|error| {
+    let bytes = read::file(path, REPORT_LIMIT).map_err(|error| {
         if error.is_not_found() { PriorError::Missing } else { PriorError::Read(error) }
     })?;
     Ok((parse(&bytes)?, bytes))

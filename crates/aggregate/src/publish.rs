@@ -3,36 +3,27 @@
 //! a pointer names is there. Decides nothing: whether `latest.json` is replaced is the gate's word.
 
 use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
-use record::{
-    FILES_FILE, FileEntry, FileKind, FileReport, Files, Kind, LATEST_FILE, Report, TRENDS_FILE,
-    TrendEntry, Trends,
-};
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use chrono::{DateTime, Utc};
+use record::{FileEntry, FileKind, FileReport, Files, Kind, Report, TrendEntry, Trends};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use shelf::output::{
+    self, FILES_FILE, FILES_LIMIT, LATEST_FILE, REPORT_LIMIT, TRENDS_FILE, dated_name,
+    of_archive_name, of_dated_name, variant_name,
+};
+use shelf::read;
 
-use crate::previous::PREVIOUS_LIMIT;
-use crate::{read, report};
-
-/// How the names of dated reports and of archives begin.
-const PREFIX: &str = "dns_health_";
-
-/// The date in a report's name.
-const DATE: &str = "%Y-%m-%d_%H-%M-%S";
+use crate::report;
 
 /// How many different reports of one second there can be: the same run aggregated with another
 /// outcome, for instance forced.
 const VARIANTS: u32 = 1000;
-
-/// The largest `files.json` that is read: 64 MiB, some 200,000 reports.
-const FILES_LIMIT: u64 = 64 << 20;
 
 /// An output directory that no other program of ours publishes into while this value lives.
 #[derive(Debug)]
@@ -100,62 +91,6 @@ pub enum PublishError {
     },
 }
 
-/// The name of the dated report of a run that ended at `time`. A later report of the same run
-/// with other content gets `-2` and so on before `.json`.
-#[must_use]
-pub fn dated_name(time: DateTime<Utc>) -> String {
-    format!("{PREFIX}{}.json", time.format(DATE))
-}
-
-fn variant_name(time: DateTime<Utc>, variant: u32) -> String {
-    match variant {
-        0 | 1 => dated_name(time),
-        _ => format!("{PREFIX}{}-{variant}.json", time.format(DATE)),
-    }
-}
-
-/// The time and the variant of a dated report's name; `None` of another name.
-#[must_use]
-pub fn of_dated_name(name: &str) -> Option<(DateTime<Utc>, u32)> {
-    let middle = name.strip_prefix(PREFIX)?.strip_suffix(".json")?;
-    // YYYY-MM-DD_HH-MM-SS has 19 characters.
-    let (date, rest) = middle.split_at_checked(19)?;
-    let time = NaiveDateTime::parse_from_str(date, DATE).ok()?.and_utc();
-    let variant = if rest.is_empty() { 1 } else { rest.strip_prefix('-')?.parse().ok()? };
-    (variant_name(time, variant) == name).then_some((time, variant))
-}
-
-/// The kinds of archives, by the ends of their names.
-const ARCHIVES: [&str; 5] = ["tar", "tar.gz", "tar.xz", "tar.zst", "zip"];
-
-/// The month of an archive's name, `dns_health_YYYY-MM.` and what follows; `None` of another.
-#[must_use]
-pub fn of_archive_name(name: &str) -> Option<DateTime<Utc>> {
-    archive_parts(name).map(|(month, _, _)| month)
-}
-
-/// The month, the variant and the end of an archive's name. A month's archive that holds more than
-/// the one before it is the next variant, as what has been published under a name never changes.
-pub(crate) fn archive_parts(name: &str) -> Option<(DateTime<Utc>, u32, &str)> {
-    let (middle, end) = name.strip_prefix(PREFIX)?.split_once('.')?;
-    // YYYY-MM has 7 characters.
-    let (month, rest) = middle.split_at_checked(7)?;
-    let day = NaiveDate::parse_from_str(&format!("{month}-01"), "%Y-%m-%d").ok()?;
-    let time = day.and_time(NaiveTime::MIN).and_utc();
-    let variant = if rest.is_empty() { 1 } else { rest.strip_prefix('-')?.parse().ok()? };
-    let sound = ARCHIVES.contains(&end) && archive_name(time, variant, end) == name;
-    sound.then_some((time, variant, end))
-}
-
-/// The name of this variant of a month's archive.
-pub(crate) fn archive_name(month: DateTime<Utc>, variant: u32, end: &str) -> String {
-    let month = month.format("%Y-%m");
-    match variant {
-        0 | 1 => format!("{PREFIX}{month}.{end}"),
-        _ => format!("{PREFIX}{month}-{variant}.{end}"),
-    }
-}
-
 /// A document as it is published: JSON on one line.
 ///
 /// # Errors
@@ -175,14 +110,11 @@ impl Output {
     ///
     /// [`PublishError::Directory`] and [`PublishError::Busy`].
     pub fn open(directory: &Path) -> Result<Self, PublishError> {
-        let failed = |source| PublishError::Directory { directory: directory.to_owned(), source };
-        let lock = read::open_directory(directory).map_err(failed)?;
-        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { directory: directory.to_owned(), lock }),
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                Err(PublishError::Busy { directory: directory.to_owned() })
-            }
-            Err(errno) => Err(failed(errno.into())),
+        let directory = directory.to_owned();
+        match output::lock(&directory) {
+            Ok(Some(lock)) => Ok(Self { directory, lock }),
+            Ok(None) => Err(PublishError::Busy { directory }),
+            Err(source) => Err(PublishError::Directory { directory, source }),
         }
     }
 
@@ -198,7 +130,7 @@ impl Output {
         for entry in entries.flatten() {
             let name = entry.file_name();
             let left =
-                name.as_encoded_bytes().starts_with(atomic_file::TEMPORARY_PREFIX.as_bytes())
+                name.as_encoded_bytes().starts_with(shelf::atomic::TEMPORARY_PREFIX.as_bytes())
                     && entry
                         .metadata()
                         .and_then(|metadata| metadata.modified())
@@ -272,12 +204,12 @@ impl Output {
         for variant in 1..=VARIANTS {
             let name = variant_name(time, variant);
             let path = self.directory.join(&name);
-            match atomic_file::create(&path, bytes) {
+            match shelf::atomic::create(&path, bytes) {
                 Ok(()) => return Ok(name),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(source) => return Err(PublishError::Write { path, source }),
             }
-            if read::file_in(&self.lock, OsStr::new(&name), PREVIOUS_LIMIT)
+            if read::file_in(&self.lock, OsStr::new(&name), REPORT_LIMIT)
                 .is_ok_and(|there| there == bytes)
             {
                 return Ok(name);
@@ -299,7 +231,7 @@ impl Output {
     /// Replaces a file.
     pub(crate) fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), PublishError> {
         let path = self.directory.join(name);
-        atomic_file::replace(&path, bytes).map_err(|source| PublishError::Write { path, source })
+        shelf::atomic::replace(&path, bytes).map_err(|source| PublishError::Write { path, source })
     }
 }
 
@@ -339,7 +271,7 @@ pub(crate) fn list(
         let known = known.remove(&name);
         let listed = known
             .filter(|old| metadata.is_file() && old.size == metadata.len() && old.kind == kind);
-        match listed.or_else(|| look_at(fd, entry.file_name(), &name)) {
+        match listed.or_else(|| look_at(fd, &entry.file_name(), &name)) {
             Some(entry) => files.push(entry),
             None => unusable.push(name),
         }
@@ -366,22 +298,17 @@ fn known(directory: &Path, fd: &OwnedFd) -> Result<HashMap<String, FileEntry>, P
 }
 
 /// The entry of a file that is not listed; `None` where it is not what its name says.
-fn look_at(fd: &OwnedFd, file_name: OsString, name: &str) -> Option<FileEntry> {
+fn look_at(fd: &OwnedFd, file_name: &OsStr, name: &str) -> Option<FileEntry> {
     #[derive(Deserialize)]
     struct Published {
         metadata: record::Metadata,
     }
     if let Some(timestamp) = of_archive_name(name) {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = File::from(rustix::fs::openat(fd, file_name, flags, Mode::empty()).ok()?);
-        if !file.metadata().ok()?.is_file() {
-            return None;
-        }
-        let (size, sha256) = digest(file).ok()?;
+        let (size, sha256) = digest(read::open_in(fd, file_name).ok()?).ok()?;
         let (name, kind) = (name.to_owned(), FileKind::Archive);
         return Some(FileEntry { name, kind, size, sha256, timestamp, report: None });
     }
-    let bytes = read::file_in(fd, &file_name, PREVIOUS_LIMIT).ok()?;
+    let bytes = read::file_in(fd, file_name, REPORT_LIMIT).ok()?;
     let Published { metadata } = Kind::Report.parse(&bytes).ok()?;
     let report: FileReport = report::file_report(&metadata);
     Some(FileEntry {
@@ -433,39 +360,6 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names() {
-        let time = "2026-11-23T03:15:30Z".parse().unwrap();
-        assert_eq!(dated_name(time), "dns_health_2026-11-23_03-15-30.json");
-        assert_eq!(of_dated_name("dns_health_2026-11-23_03-15-30.json"), Some((time, 1)));
-        assert_eq!(of_dated_name("dns_health_2026-11-23_03-15-30-12.json"), Some((time, 12)));
-        for name in [
-            "latest.json",
-            "dns_health_.json",
-            "dns_health_2026-11-23_03-15-30-1.json",
-            "dns_health_2026-11-23_03-15-30-02.json",
-            "dns_health_2026-13-23_03-15-30.json",
-            "dns_health_2026-11-23_03-15-3é.json",
-            "dns_health_2026-11-23_03-15-30.json.gz",
-        ] {
-            assert_eq!(of_dated_name(name), None, "{name}");
-        }
-        let month = "2026-11-01T00:00:00Z".parse().unwrap();
-        assert_eq!(of_archive_name("dns_health_2026-11.tar.zst"), Some(month));
-        assert_eq!(archive_parts("dns_health_2026-11-12.zip"), Some((month, 12, "zip")));
-        for name in [
-            "dns_health_2026-11.json",
-            "dns_health_2026-1.tar.gz",
-            "dns_health_x.tar",
-            "dns_health_2026-11-1.tar.gz",
-            "dns_health_2026-11-02.tar.gz",
-            "dns_health_2026-11-.tar.gz",
-            "dns_health_2026-11.tar.gz.1",
-        ] {
-            assert_eq!(of_archive_name(name), None, "{name}");
-        }
-    }
 
     #[test]
     fn what_a_killed_program_left_is_swept_up_once_it_is_old() {

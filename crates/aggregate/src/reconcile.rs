@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use chrono::TimeDelta;
-use record::{FileEntry, FileKind, GateCode, LATEST_FILE, Report};
+use record::{FileEntry, FileKind, GateCode, Report};
+use shelf::output::{LATEST_FILE, REPORT_LIMIT};
+use shelf::read;
 use tracing::{info, warn};
 
 use crate::history::{self, History, HistoryError, Standing};
-use crate::previous::{self, PREVIOUS_LIMIT, PriorReport};
+use crate::previous::{self, PriorReport};
 use crate::publish::{self, Output, PublishError};
-use crate::read;
 
 /// How far back a history that was lost is made again on the way to the next report: as far as its
 /// rates and the relays' last runs look. More takes longer than a report may.
@@ -101,7 +102,7 @@ fn finish(
     let mut accepted = Vec::new();
     if meant == Standing::Published {
         let newer = latest.is_none_or(|latest| latest.report.timestamp < entry.timestamp);
-        let bytes = read::file_in(output.fd(), entry.name.as_ref(), PREVIOUS_LIMIT);
+        let bytes = read::file_in(output.fd(), entry.name.as_ref(), REPORT_LIMIT);
         let document = bytes.ok().and_then(|bytes| {
             let report = record::Kind::Report.parse::<Report>(&bytes).ok()?;
             Some((report, bytes))
@@ -166,7 +167,7 @@ fn take_in(
     }
     for entry in missing {
         let path = directory.join(&entry.name);
-        match read::file(&path, PREVIOUS_LIMIT) {
+        match read::file(&path, REPORT_LIMIT) {
             Ok(bytes) => match take_in_report(history, &bytes)? {
                 Ok(_) => info!("history: {} was missing and is taken in", entry.name),
                 Err(why) => warn!("history: {path:?} cannot be taken in: {why}"),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use record::{FormatError, RejectReason, Rejected, RejectedFile};
 
-use crate::read::ReadError;
+use shelf::read::ReadError;
 
 /// How many files are named; the others are counted.
 pub const NAMED: usize = 100;

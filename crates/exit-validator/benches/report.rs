@@ -169,7 +169,7 @@ fn archive(dir: &Path, reports: u32, relays: u32) {
         // In the April before the fixture's first run.
         let bytes = enter(&mut history, run, 1100, relays);
         let time = fixture::scan(run.cast_signed() - 1100, []).run.unwrap().ended;
-        fs::write(output.join(publish::dated_name(time)), &bytes).unwrap();
+        fs::write(output.join(shelf::output::dated_name(time)), &bytes).unwrap();
         size += bytes.len() as u64;
         previous = Some(bytes);
     }

@@ -21,9 +21,10 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lab::{Fault, Network, Spec};
-use record::{Fingerprint, Kind, RUN_FILE, RelayResult, Run, result_file_name};
+use record::{Fingerprint, Kind, RelayResult, Run};
 use scanner::ask::{SocksAddr, socks};
 use scanner::probe::Reply;
+use shelf::run::{RUN_FILE, result_name};
 use tor_control::{
     CircuitId, CircuitStatus, Command, ConnectOptions, Control, Event, EventKind, Purpose,
     StreamStatus,
@@ -178,7 +179,7 @@ fn scanned(network: &Network, dir: &Path) -> (f64, Vec<RelayResult>) {
     let run: Run = Kind::Run.parse(&std::fs::read(dir.join(RUN_FILE)).unwrap()).unwrap();
     assert_eq!(usize::try_from(run.counts.success).unwrap(), network.exits().len());
     let result = |exit: &lab::Exit| {
-        let bytes = std::fs::read(dir.join(result_file_name(&exit.fingerprint))).unwrap();
+        let bytes = std::fs::read(dir.join(result_name(&exit.fingerprint))).unwrap();
         Kind::Result.parse(&bytes).unwrap()
     };
     (run.probing_seconds, network.exits().iter().map(result).collect())

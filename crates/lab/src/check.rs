@@ -5,9 +5,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use record::{
-    ErrorCode, Fingerprint, Kind, Mode, RUN_FILE, RelayResult, Run, printable, result_file_name,
-};
+use record::{ErrorCode, Fingerprint, Kind, Mode, RelayResult, Run, printable};
+use shelf::run::{RUN_FILE, result_name, seems_result};
 
 use crate::{Error, Manifest, Truth};
 
@@ -211,12 +210,12 @@ fn read_results(
     for entry in fs::read_dir(analysis).map_err(Error::file("read", analysis))? {
         let entry = entry.map_err(Error::file("read", analysis))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if !name.starts_with("dnshealth_") {
+        if !seems_result(&name) {
             continue;
         }
         let bytes = fs::read(entry.path()).map_err(Error::file("read", &entry.path()))?;
         match Kind::Result.parse::<RelayResult>(&bytes) {
-            Ok(result) if result_file_name(&result.exit_fingerprint) == name => {
+            Ok(result) if result_name(&result.exit_fingerprint) == name => {
                 results.insert(result.exit_fingerprint, result);
             }
             Ok(result) => {
@@ -310,7 +309,7 @@ mod tests {
         for result in results {
             let relay: Fingerprint =
                 serde_json::from_value(result["exit_fingerprint"].clone()).unwrap();
-            fs::write(dir.path().join(result_file_name(&relay)), result.to_string()).unwrap();
+            fs::write(dir.path().join(result_name(&relay)), result.to_string()).unwrap();
         }
         fs::write(dir.path().join(RUN_FILE), run(results, complete).to_string()).unwrap();
         check(dir.path(), &manifest()).unwrap()

@@ -265,17 +265,17 @@ impl Manifest {
     ///
     /// [`Error::File`].
     pub fn write_in(&self, dir: &Path, torrc_lines: &str) -> Result<(), Error> {
-        atomic_file::replace(&self.torrc, torrc_lines.as_bytes())
+        shelf::atomic::replace(&self.torrc, torrc_lines.as_bytes())
             .map_err(Error::file("write", &self.torrc))?;
         if let Some(settings) = self.settings() {
             let path = dir.join(SETTINGS_FILE);
-            atomic_file::replace(&path, settings.as_bytes())
+            shelf::atomic::replace(&path, settings.as_bytes())
                 .map_err(Error::file("write", &path))?;
         }
         let path = dir.join(MANIFEST_FILE);
         let written = serde_json::to_vec_pretty(self)
             .map_err(std::io::Error::from)
-            .and_then(|bytes| atomic_file::replace(&path, &bytes));
+            .and_then(|bytes| shelf::atomic::replace(&path, &bytes));
         written.map_err(Error::file("write", &path))
     }
 

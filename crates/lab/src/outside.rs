@@ -115,7 +115,7 @@ impl Offer {
         let path = dir.join(RESOLVERS_FILE);
         serde_json::to_vec_pretty(self)
             .map_err(std::io::Error::from)
-            .and_then(|bytes| atomic_file::replace(&path, &bytes))
+            .and_then(|bytes| shelf::atomic::replace(&path, &bytes))
             .map_err(Error::file("write", &path))
     }
 
@@ -212,7 +212,7 @@ impl Told {
     pub fn write_bandwidths(&self, dir: &Path) -> Result<(), Error> {
         let path = dir.join(BANDWIDTHS_FILE);
         let text = crate::torrc::bandwidths(crate::start::unix_now(), self.relays());
-        atomic_file::replace(&path, text.as_bytes()).map_err(Error::file("write", &path))
+        shelf::atomic::replace(&path, text.as_bytes()).map_err(Error::file("write", &path))
     }
 
     /// Takes one line.

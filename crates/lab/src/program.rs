@@ -402,7 +402,7 @@ async fn store(dir: &Path) -> anyhow::Result<ExitCode> {
     let key = StoreKey { id: "LAB".to_owned(), secret: format!("{:032x}", rand::random::<u128>()) };
     let store = Store::start(dir, &[SPACES_BUCKET, R2_BUCKET], key, true).await?;
     let path = dir.join(SETTINGS_FILE);
-    atomic_file::replace_private(&path, store.settings().as_bytes())
+    shelf::atomic::replace_private(&path, store.settings().as_bytes())
         .with_context(|| format!("cannot write {}", path.display()))?;
     say(&format!("a store on {}; its settings are in {}", store.address(), path.display()));
     told.await;

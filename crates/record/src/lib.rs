@@ -20,23 +20,18 @@ pub use fingerprint::{Fingerprint, InvalidFingerprint};
 pub use format::{Format, FormatError, Kind};
 pub use report::{
     ABSENT_MARK, AbsentRelay, BandwidthShare, Disagreements, Failure, GateCode, GateFinding,
-    KnownGood, LATEST_FILE, Metadata, OperatorFailures, Percentiles, Previous, PreviousReport,
-    PreviousSource, Publish, RECENT_RUNS, RejectReason, Rejected, RejectedFile, Report,
-    ReportInput, ReportSelection, ReportedInfo, ReportedRelay, ShardCoverage, State, Streak,
-    Vantage, ZoneCheck, of_recent_mark, recent_mark,
+    KnownGood, Metadata, OperatorFailures, Percentiles, Previous, PreviousReport, PreviousSource,
+    Publish, RECENT_RUNS, RejectReason, Rejected, RejectedFile, Report, ReportInput,
+    ReportSelection, ReportedInfo, ReportedRelay, ShardCoverage, State, Streak, Vantage, ZoneCheck,
+    of_recent_mark, recent_mark,
 };
 pub use result::{
     Attempt, Bandwidth, Circuit, CircuitState, Ipv6, MAX_ATTEMPTS, Millis, Query, RelayInfo,
-    RelayResult, Remap, Timing, Via, result_file_name,
+    RelayResult, Remap, Timing, Via,
 };
-pub use run::{
-    Counts, Excluded, PLAN_FILE, Plan, PlannedRelay, RESULTS_LOG_FILE, RUN_FILE, Run, Selection,
-    Settings, TorInfo, unreached,
-};
+pub use run::{Counts, Excluded, Plan, PlannedRelay, Run, Selection, Settings, TorInfo, unreached};
 pub use shard::{InvalidShard, Shard};
 pub use text::printable;
-pub use trends::{
-    FILES_FILE, FileEntry, FileKind, FileReport, Files, TRENDS_FILE, TrendEntry, Trends,
-};
+pub use trends::{FileEntry, FileKind, FileReport, Files, TrendEntry, Trends};
 pub use verdict::{Blame, ErrorCode, Mode, Status};
 pub use zone::{DEFAULT_DOMAIN, DEFAULT_EXPECTED};

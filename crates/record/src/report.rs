@@ -12,10 +12,6 @@ use crate::{
     Status, Timing, TorInfo,
 };
 
-/// The report that is published last and read first: a copy of the newest report whose gate was
-/// open.
-pub const LATEST_FILE: &str = "latest.json";
-
 /// A report, as `dns_health_YYYY-MM-DD_HH-MM-SS.json` and `latest.json` hold it. Documented in
 /// `docs/formats/report.md`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

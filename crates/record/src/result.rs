@@ -8,12 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Blame, ErrorCode, Fingerprint, Format, Mode, Shard, Status};
 
-/// The name of a relay's result file in the analysis directory.
-#[must_use]
-pub fn result_file_name(relay: &Fingerprint) -> String {
-    format!("dnshealth_{relay}.json")
-}
-
 /// The most attempts of one result: a reader refuses more. A scan makes a handful, and one that is
 /// resumed again and again stops here.
 pub const MAX_ATTEMPTS: usize = 100;

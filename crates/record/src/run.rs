@@ -8,16 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Fingerprint, Format, Mode, Shard, Status};
 
-/// The plan's file in the analysis directory.
-pub const PLAN_FILE: &str = "plan.json";
-
-/// The run's file in the analysis directory.
-pub const RUN_FILE: &str = "run.json";
-
-/// The log of results that a scan under way keeps in the analysis directory: it has those that the
-/// results' own files may not have on the disk yet. Documented in `docs/formats/run.md`.
-pub const RESULTS_LOG_FILE: &str = "results.log";
-
 /// What a scan set out to do, written before the first circuit, so that an interrupted scan can
 /// be resumed and its results accounted for. Documented in `docs/formats/run.md`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

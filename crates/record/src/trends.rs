@@ -7,12 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Blame, Counts, ErrorCode, Format, GateCode, Percentiles, State};
 
-/// The trends' file in the output directory.
-pub const TRENDS_FILE: &str = "trends.json";
-
-/// The list of what can be fetched, in the output directory.
-pub const FILES_FILE: &str = "files.json";
-
 /// One entry for each run in the history. Documented in `docs/formats/trends.md`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trends {

@@ -9,7 +9,6 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use record::printable;
-use rustix::fs::{FlockOperation, flock};
 use tokio::process::{Child, Command};
 use tor_control::ControlAddr;
 
@@ -125,11 +124,10 @@ impl OwnTorHome {
         make(&layout.data())?;
         let path = layout.dir().join(".lock");
         let lock = File::create(&path).map_err(io_error("create", &path))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { program, layout, extra, _lock: lock }),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(OwnTorError::Busy(layout.dir().to_owned())),
-            Err(error) => Err(io_error("lock", &path)(error.into())),
+        if !shelf::lock::take(&lock).map_err(io_error("lock", &path))? {
+            return Err(OwnTorError::Busy(layout.dir().to_owned()));
         }
+        Ok(Self { program, layout, extra, _lock: lock })
     }
 
     /// Starts tor, and waits until its control port listens, for `limit` at most.

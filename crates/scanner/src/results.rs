@@ -7,16 +7,11 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use record::{
-    Fingerprint, FormatError, Kind, PLAN_FILE, Plan, RESULTS_LOG_FILE, RUN_FILE, RelayResult, Run,
-};
-use rustix::fs::{FlockOperation, flock};
+use record::{Fingerprint, FormatError, Kind, Plan, RelayResult, Run};
 use serde::Serialize;
+use shelf::run::{LOCK_FILE, PLAN_FILE, RESULTS_LOG_FILE, RUN_FILE, seems_result};
 
 use keep::Disk;
-
-/// Held locked while a scan writes, so that two scans cannot mix their results.
-const LOCK_FILE: &str = ".scanner.lock";
 
 /// Why the directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -128,9 +123,7 @@ impl AnalysisDir {
         for entry in fs::read_dir(path).map_err(io_error("list", path))? {
             let name = entry.map_err(io_error("list", path))?.file_name();
             let name = name.to_string_lossy();
-            if [PLAN_FILE, RUN_FILE, RESULTS_LOG_FILE].contains(&&*name)
-                || name.starts_with("dnshealth_")
-            {
+            if [PLAN_FILE, RUN_FILE, RESULTS_LOG_FILE].contains(&&*name) || seems_result(&name) {
                 return Err(ResultsError::Occupied { dir: path.to_owned() });
             }
         }
@@ -165,14 +158,11 @@ impl AnalysisDir {
     fn lock(path: &Path) -> Result<Self, ResultsError> {
         let lock_path = path.join(LOCK_FILE);
         let lock = File::create(&lock_path).map_err(io_error("create", &lock_path))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {
-                let folder = Folder { path: path.to_owned(), log: None };
-                Ok(Self { folder, made: false, _lock: lock })
-            }
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(ResultsError::Busy { dir: path.to_owned() }),
-            Err(error) => Err(io_error("lock", &lock_path)(error.into())),
+        if !shelf::lock::take(&lock).map_err(io_error("lock", &lock_path))? {
+            return Err(ResultsError::Busy { dir: path.to_owned() });
         }
+        let folder = Folder { path: path.to_owned(), log: None };
+        Ok(Self { folder, made: false, _lock: lock })
     }
 
     /// Where it is.
@@ -240,7 +230,7 @@ impl AnalysisDir {
         let mut bytes = serde_json::to_vec_pretty(document)
             .map_err(|error| io_error("write", &path)(error.into()))?;
         bytes.push(b'\n');
-        atomic_file::replace(&path, &bytes).map_err(io_error("write", &path))
+        shelf::atomic::replace(&path, &bytes).map_err(io_error("write", &path))
     }
 }
 
@@ -256,7 +246,7 @@ impl Disk for Folder {
         if self.log.is_none() {
             let log = File::options().append(true).create_new(true).open(&path);
             self.log = Some(log.map_err(io_error("create", &path))?);
-            atomic_file::sync_directory(&self.path).map_err(io_error("sync", &self.path))?;
+            shelf::atomic::sync_directory(&self.path).map_err(io_error("sync", &self.path))?;
         }
         let log = self.log.as_mut();
         log.map_or(Ok(()), |log| log.write_all(lines)).map_err(io_error("write", &path))
@@ -269,18 +259,18 @@ impl Disk for Folder {
             // One that an earlier part of the run left.
             None => File::open(&path)
                 .and_then(|log| log.sync_all())
-                .and_then(|()| atomic_file::sync_directory(&self.path)),
+                .and_then(|()| shelf::atomic::sync_directory(&self.path)),
         };
         synced.map_err(io_error("sync", &path))
     }
 
     fn place(&mut self, name: &str, bytes: &[u8]) -> Result<(), ResultsError> {
         let path = self.path.join(name);
-        atomic_file::place(&path, bytes).map_err(io_error("write", &path))
+        shelf::atomic::place(&path, bytes).map_err(io_error("write", &path))
     }
 
     fn sync_all(&mut self) -> Result<(), ResultsError> {
-        atomic_file::sync_file_system(&self.path).map_err(io_error("sync", &self.path))
+        shelf::atomic::sync_file_system(&self.path).map_err(io_error("sync", &self.path))
     }
 
     fn remove_log(&mut self) -> Result<(), ResultsError> {
@@ -411,7 +401,7 @@ mod tests {
         held.settle().unwrap();
         held.keep(&[result(0, 1), result(1, 2), result(0, 3)]).unwrap();
         held.keep(&[result(2, 4)]).unwrap();
-        let file = |number| record::result_file_name(&relay(number));
+        let file = |number| shelf::run::result_name(&relay(number));
         assert_eq!(
             names(dir.path()),
             [
@@ -489,7 +479,7 @@ mod tests {
             writer.kill().unwrap();
             writer.wait().unwrap();
             fs::remove_file(&up).unwrap();
-            for name in names(&path).iter().filter(|name| name.starts_with("dnshealth_")) {
+            for name in names(&path).iter().filter(|name| seems_result(name)) {
                 let bytes = fs::read(path.join(name)).unwrap();
                 let seen: RelayResult = Kind::Result.parse(&bytes).expect("a file is whole");
                 let latest = shown.entry(seen.exit_fingerprint).or_default();

@@ -2,10 +2,7 @@
 //! change, its type, and how long it may be cached. Pure. The documentation for readers of the
 //! bucket is `docs/formats/store.md`.
 
-use record::{FILES_FILE, LATEST_FILE, TRENDS_FILE};
-
-/// How the names of dated reports and of archives begin; everything under it is immutable.
-pub const IMMUTABLE_PREFIX: &str = "dns_health_";
+use shelf::output::{FILES_FILE, LATEST_FILE, TRENDS_FILE, is_immutable};
 
 /// Under which runs of other hosts lie.
 pub const RUNS_PREFIX: &str = "runs/";
@@ -35,7 +32,7 @@ pub fn class(key: &str) -> Class {
     match key {
         LATEST_FILE => Class::Latest,
         FILES_FILE => Class::Files,
-        _ if key.starts_with(IMMUTABLE_PREFIX) || key.starts_with(RUNS_PREFIX) => Class::Immutable,
+        _ if is_immutable(key) || key.starts_with(RUNS_PREFIX) => Class::Immutable,
         _ => Class::Data,
     }
 }

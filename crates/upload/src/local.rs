@@ -9,16 +9,15 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use md5::{Digest as _, Md5};
-use record::{FILES_FILE, Files, FormatError, Kind, LATEST_FILE};
-use rustix::fs::{Mode, OFlags};
+use record::{Files, FormatError, Kind};
+use rustix::fs::CWD;
 use serde::Deserialize;
+use shelf::output::{FILES_FILE, LATEST_FILE, REPORT_LIMIT};
+use shelf::read;
 
 use crate::digest::{Digest, Hasher};
 use crate::keys;
 use crate::plan::LocalFile;
-
-/// The largest pointer that is read into memory: 64 MiB, as for `aggregate`.
-pub const POINTER_LIMIT: u64 = 64 << 20;
 
 /// How deep directories are looked into.
 const DEPTH: usize = 8;
@@ -203,7 +202,7 @@ pub fn timestamp(report: &[u8]) -> Option<DateTime<Utc>> {
 
 fn pointer(directory: &Path, name: &str) -> Result<Option<Whole>, LocalError> {
     let path = directory.join(name);
-    match whole(&path, POINTER_LIMIT) {
+    match whole(&path, REPORT_LIMIT) {
         Ok(whole) => Ok(Some(whole)),
         Err(LocalError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             Ok(None)
@@ -219,15 +218,9 @@ fn pointer(directory: &Path, name: &str) -> Result<Option<Whole>, LocalError> {
 /// [`LocalError::Read`].
 pub fn open(path: &Path) -> Result<(File, u64), LocalError> {
     let failed = |source| LocalError::Read { path: path.to_owned(), source };
-    // O_NONBLOCK: opening a pipe must not wait for its writer.
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file: File =
-        rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?.into();
-    let metadata = file.metadata().map_err(failed)?;
-    if !metadata.is_file() {
-        return Err(failed(io::Error::other("not a regular file")));
-    }
-    Ok((file, metadata.len()))
+    let file = read::open(path).map_err(|error| failed(error.into()))?;
+    let size = file.metadata().map_err(failed)?.len();
+    Ok((file, size))
 }
 
 /// A file of at most `limit` bytes, whole.
@@ -237,12 +230,8 @@ pub fn open(path: &Path) -> Result<(File, u64), LocalError> {
 /// [`LocalError::Read`].
 pub fn whole(path: &Path, limit: u64) -> Result<Whole, LocalError> {
     let failed = |source| LocalError::Read { path: path.to_owned(), source };
-    let (file, size) = open(path)?;
-    let mut bytes = Vec::with_capacity(usize::try_from(size.min(limit)).unwrap_or(0) + 1);
-    file.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > limit {
-        return Err(failed(io::Error::other(format!("larger than {limit} bytes"))));
-    }
+    let bytes =
+        read::file_in(CWD, path.as_os_str(), limit).map_err(|error| failed(error.into()))?;
     let digest = Digest::of(&bytes);
     Ok(Whole { bytes: bytes.into(), digest })
 }

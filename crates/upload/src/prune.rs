@@ -7,12 +7,12 @@ pub(crate) mod archived;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
-use record::{FILES_FILE, Files, Kind};
+use chrono::{DateTime, TimeDelta, Utc};
+use record::{Files, Kind};
+use shelf::output::{FILES_FILE, FILES_LIMIT, of_archive_name, of_dated_name};
 
 use crate::err::{Cause, StoreError};
-use crate::keys::{IMMUTABLE_PREFIX, RUNS_PREFIX};
-use crate::local::POINTER_LIMIT;
+use crate::keys::RUNS_PREFIX;
 use crate::plan::{self, Listed};
 use crate::runs;
 use crate::store::Store;
@@ -42,22 +42,10 @@ pub struct Chosen {
     pub alone: Vec<String>,
 }
 
-/// The time that a dated report's or an archive's name begins with.
+/// The time of a dated report, or the end of an archive's month.
 fn time_of(key: &str) -> Option<DateTime<Utc>> {
-    let rest = key.strip_prefix(IMMUTABLE_PREFIX)?;
-    let report = rest
-        .get(..19)
-        .and_then(|date| NaiveDateTime::parse_from_str(date, "%Y-%m-%d_%H-%M-%S").ok());
-    if let Some(time) = report {
-        return Some(time.and_utc());
-    }
-    let month = rest.get(..7)?;
-    let first = NaiveDate::parse_from_str(&format!("{month}-01"), "%Y-%m-%d").ok()?;
-    // An archive is of its month's end.
-    first
-        .checked_add_months(chrono::Months::new(1))?
-        .and_hms_opt(0, 0, 0)
-        .map(|time| time.and_utc())
+    let report = of_dated_name(key).map(|(time, _)| time);
+    report.or_else(|| of_archive_name(key)?.checked_add_months(chrono::Months::new(1)))
 }
 
 /// What may be removed.
@@ -123,7 +111,7 @@ pub async fn look(store: &Store, retention: Retention) -> Result<Chosen, StoreEr
                           go by the one before: try again later";
             return Err(refuse(Cause::Changed, detail));
         }
-        let read = store.get(FILES_FILE, POINTER_LIMIT).await?;
+        let read = store.get(FILES_FILE, FILES_LIMIT).await?;
         let files: Option<Files> = read.and_then(|(whole, _)| Kind::Files.parse(&whole.bytes).ok());
         let Some(files) = files else {
             return Err(refuse(Cause::Incomplete, "the store's files.json cannot be read"));

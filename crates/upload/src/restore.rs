@@ -10,19 +10,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use futures_util::{StreamExt as _, stream};
-use record::{FILES_FILE, FileEntry, Files, FormatError, Kind, LATEST_FILE, TRENDS_FILE};
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use record::{FileEntry, Files, FormatError, Kind};
+use shelf::output::{
+    ARCHIVE_LIMIT, FILES_FILE, FILES_LIMIT, LATEST_FILE, REPORT_LIMIT, TRENDS_FILE,
+};
 
 use crate::err::{Cause, StoreError};
-use crate::keys::{self, Class};
-use crate::local::{self, POINTER_LIMIT};
+use crate::keys;
+use crate::local;
 use crate::store::{self, Store};
-
-/// The largest report, as for `aggregate`: 64 MiB.
-const REPORT_LIMIT: u64 = 64 << 20;
-
-/// The largest archive: 16 GiB, a month of reports every ten minutes.
-const ARCHIVE_LIMIT: u64 = 16 << 30;
 
 /// How it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +50,7 @@ pub async fn run(
     options: Options,
 ) -> Result<Restored, StoreError> {
     let _lock = if options.dry_run { None } else { Some(lock(directory)?) };
-    let Some((list, _)) = store.get(FILES_FILE, POINTER_LIMIT).await? else {
+    let Some((list, _)) = store.get(FILES_FILE, FILES_LIMIT).await? else {
         let detail = "the store has no files.json: it is empty, or another bucket";
         return Err(StoreError::new("restore from the store", Cause::Incomplete, detail));
     };
@@ -117,7 +113,7 @@ async fn pointers(
 ) -> Result<(), StoreError> {
     let mut put = |name: &str, bytes: &[u8]| -> Result<(), StoreError> {
         if !options.dry_run {
-            atomic_file::replace(&directory.join(name), bytes)
+            shelf::atomic::replace(&directory.join(name), bytes)
                 .map_err(|error| of_local(name, &error))?;
         }
         restored.fetched.push((name.to_owned(), bytes.len() as u64));
@@ -125,16 +121,16 @@ async fn pointers(
     };
     let is_missing = |name: &str| !directory.join(name).exists();
     if is_missing(TRENDS_FILE)
-        && let Some((trends, _)) = store.get(TRENDS_FILE, POINTER_LIMIT).await?
+        && let Some((trends, _)) = store.get(TRENDS_FILE, FILES_LIMIT).await?
     {
         put(TRENDS_FILE, &trends.bytes)?;
     }
     if is_missing(FILES_FILE) {
         put(FILES_FILE, list)?;
     }
-    if let Some((latest, _)) = store.get(LATEST_FILE, POINTER_LIMIT).await? {
+    if let Some((latest, _)) = store.get(LATEST_FILE, REPORT_LIMIT).await? {
         let theirs = local::timestamp(&latest.bytes);
-        let ours = local::whole(&directory.join(LATEST_FILE), POINTER_LIMIT)
+        let ours = local::whole(&directory.join(LATEST_FILE), REPORT_LIMIT)
             .ok()
             .and_then(|whole| local::timestamp(&whole.bytes));
         if theirs.is_some() && ours < theirs {
@@ -147,10 +143,8 @@ async fn pointers(
 /// Whether a name can be that of a report or an archive: it becomes a file's.
 fn check(entry: &FileEntry) -> Result<(), StoreError> {
     let name = entry.name.as_str();
-    let sound = keys::class(name) == Class::Immutable
-        && name.starts_with(keys::IMMUTABLE_PREFIX)
-        && keys::publishable(name).is_ok()
-        && !name.contains('/');
+    let sound =
+        shelf::output::is_immutable(name) && keys::publishable(name).is_ok() && !name.contains('/');
     if sound {
         return Ok(());
     }
@@ -163,7 +157,7 @@ async fn fetch(store: &Store, directory: &Path, entry: &FileEntry) -> Result<(),
     let name = entry.name.as_str();
     let failed = |error: io::Error| of_local(name, &error);
     let file = tempfile::Builder::new()
-        .prefix(atomic_file::TEMPORARY_PREFIX)
+        .prefix(shelf::atomic::TEMPORARY_PREFIX)
         .tempfile_in(directory)
         .map_err(failed)?;
     let limit = if name.ends_with(".json") { REPORT_LIMIT } else { ARCHIVE_LIMIT };
@@ -200,15 +194,8 @@ fn lock(directory: &Path) -> Result<OwnedFd, StoreError> {
         StoreError::new(format!("open {directory:?}"), Cause::Local, error.to_string())
     };
     std::fs::create_dir_all(directory).map_err(failed)?;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let lock =
-        rustix::fs::open(directory, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?;
-    rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|errno| {
-        if errno == rustix::io::Errno::WOULDBLOCK {
-            let detail = "aggregate is publishing there; try again when it is done";
-            return StoreError::new(format!("restore into {directory:?}"), Cause::Local, detail);
-        }
-        failed(errno.into())
-    })?;
-    Ok(lock)
+    shelf::output::lock(directory).map_err(failed)?.ok_or_else(|| {
+        let detail = "aggregate is publishing there; try again when it is done";
+        StoreError::new(format!("restore into {directory:?}"), Cause::Local, detail)
+    })
 }

@@ -11,7 +11,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
-use record::{Kind, RUN_FILE, Run};
+use record::{Kind, Run};
+use shelf::run::{PLAN_LIMIT, RUN_FILE};
 
 use crate::err::{Cause, StoreError};
 use crate::keys::RUNS_PREFIX;
@@ -24,9 +25,6 @@ pub const RUN_OBJECT: &str = "run.json";
 
 /// The object with a run's other files.
 pub const RESULTS_OBJECT: &str = "results.tar.gz";
-
-/// The largest `run.json`, as for `aggregate`: 64 MiB.
-const RUN_LIMIT: u64 = 64 << 20;
 
 /// The largest packed run: 1 GiB. The whole network's has some 2 MB.
 const RESULTS_LIMIT: u64 = 1 << 30;
@@ -121,7 +119,7 @@ pub enum PackError {
 pub fn pack(directory: &Path) -> Result<Packed, PackError> {
     let path = directory.join(RUN_FILE);
     let unusable = |reason: String| PackError::Run { path: path.clone(), reason };
-    let run = local::whole(&path, RUN_LIMIT).map_err(|error| unusable(error.to_string()))?;
+    let run = local::whole(&path, PLAN_LIMIT).map_err(|error| unusable(error.to_string()))?;
     let read: Run = Kind::Run.parse(&run.bytes).map_err(|error| unusable(error.to_string()))?;
     if started(&read.run_id).is_none() {
         return Err(unusable(format!("{:?} is no run id", record::printable(&read.run_id))));
@@ -198,8 +196,8 @@ pub fn here(root: &Path) -> io::Result<BTreeSet<String>> {
         // Under its own name also where run.json is damaged: it is not to be fetched over it.
         ids.insert(entry.file_name().to_string_lossy().into_owned());
         // A scan that is under way has a plan.json only.
-        for file in [RUN_FILE, record::PLAN_FILE] {
-            let id = local::whole(&entry.path().join(file), RUN_LIMIT)
+        for file in [RUN_FILE, shelf::run::PLAN_FILE] {
+            let id = local::whole(&entry.path().join(file), PLAN_LIMIT)
                 .ok()
                 .and_then(|whole| serde_json::from_slice::<Id>(&whole.bytes).ok());
             if let Some(Id { run_id }) = id {
@@ -274,7 +272,7 @@ pub async fn pull(
 async fn fetch(store: &Store, root: &Path, id: &str) -> Result<Option<String>, StoreError> {
     let doing = || format!("fetch the run {id}");
     let gone = || Ok(Some("it was removed just now".to_owned()));
-    let Some((run, _)) = store.get(&format!("{RUNS_PREFIX}{id}/{RUN_OBJECT}"), RUN_LIMIT).await?
+    let Some((run, _)) = store.get(&format!("{RUNS_PREFIX}{id}/{RUN_OBJECT}"), PLAN_LIMIT).await?
     else {
         return gone();
     };

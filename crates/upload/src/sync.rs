@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt as _, stream};
-use record::{FILES_FILE, Files, FormatError, Kind, LATEST_FILE};
+use record::{Files, FormatError, Kind};
+use shelf::output::{FILES_FILE, FILES_LIMIT, LATEST_FILE};
 
 use crate::digest::Digest;
 use crate::err::{Cause, StoreError};
 use crate::keys::Class;
-use crate::local::{self, POINTER_LIMIT, Snapshot, Whole};
+use crate::local::{self, Snapshot, Whole};
 use crate::plan::{self, Action, Head, Listed, Named, Sameness, Sides, Step};
 use crate::progress::Bar;
 use crate::prune::archived;
@@ -185,7 +186,7 @@ impl Turn<'_> {
 
     async fn pointers(&self, remote: &BTreeMap<String, Listed>) -> Result<Pointers, StoreError> {
         let list = if remote.contains_key(FILES_FILE) {
-            self.store.get(FILES_FILE, POINTER_LIMIT).await?
+            self.store.get(FILES_FILE, FILES_LIMIT).await?
         } else {
             None
         };

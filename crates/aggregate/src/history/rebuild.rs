@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use record::Report;
+use shelf::output::{self, REPORT_LIMIT};
+use shelf::read;
 
 use super::{History, HistoryError, Standing};
-use crate::previous::PREVIOUS_LIMIT;
-use crate::publish::{self, Output, PublishError};
-use crate::read;
+use crate::publish::{Output, PublishError};
 use crate::reconcile;
 use crate::retain::archive;
 use crate::retain::choose::{self, Month};
@@ -133,11 +133,11 @@ impl Rebuild<'_> {
     fn month(&mut self, month: DateTime<Utc>, held: &Month) -> Result<(), RebuildError> {
         let mut seen = BTreeSet::new();
         let mut files: Vec<&String> = held.reports.iter().collect();
-        files.sort_by_key(|name| publish::of_dated_name(name));
+        files.sort_by_key(|name| output::of_dated_name(name));
         // What is older than an archive comes first: the oldest report knows what was before it.
         let first = held.archives.iter().filter_map(|(_, name)| self.first_in(name)).min();
         let later = files.partition_point(|name| {
-            first.is_some_and(|first| publish::of_dated_name(name).is_some_and(|of| of < first))
+            first.is_some_and(|first| output::of_dated_name(name).is_some_and(|of| of < first))
         });
         self.files(&files[..later], &mut seen)?;
         // The newest variant holds all that the older ones do.
@@ -161,7 +161,7 @@ impl Rebuild<'_> {
             if !seen.insert((*name).clone()) {
                 continue;
             }
-            match read::file_in(self.directory, name.as_ref(), PREVIOUS_LIMIT) {
+            match read::file_in(self.directory, name.as_ref(), REPORT_LIMIT) {
                 Ok(bytes) => self.report(name, &bytes)?,
                 Err(error) => self.done.unusable.push(format!("{name}: {error}")),
             }
@@ -188,7 +188,7 @@ impl Rebuild<'_> {
         let mut group: Group = Vec::new();
         let mut failed = Ok(());
         let read = archive::each(file, month, |name, bytes| {
-            let Some((time, variant)) = publish::of_dated_name(&name) else { return true };
+            let Some((time, variant)) = output::of_dated_name(&name) else { return true };
             if group.first().is_some_and(|(of, ..)| *of != time) {
                 failed = self.group(&mut group);
             }

@@ -13,10 +13,10 @@ use flate2::Compression;
 use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
+use shelf::output::{self, REPORT_LIMIT};
+use shelf::read::{self, ReadError};
 
-use crate::previous::PREVIOUS_LIMIT;
-use crate::publish::{self, hex};
-use crate::read::{self, ReadError};
+use crate::publish::hex;
 
 /// How the names of the archives end that this program writes and reads.
 pub const END: &str = "tar.gz";
@@ -159,7 +159,7 @@ pub fn each(
 pub fn first(file: File) -> Option<(DateTime<Utc>, u32)> {
     let mut archive = open(file);
     let entry = archive.entries().ok()?.next()?.ok()?;
-    publish::of_dated_name(&String::from_utf8_lossy(&entry.path_bytes()))
+    output::of_dated_name(&String::from_utf8_lossy(&entry.path_bytes()))
 }
 
 fn walk(
@@ -175,9 +175,9 @@ fn walk(
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let size = entry.size();
         let regular = entry.header().entry_type() == tar::EntryType::Regular;
-        let of_month = publish::of_dated_name(&name)
+        let of_month = output::of_dated_name(&name)
             .is_some_and(|(time, _)| (time.year(), time.month()) == (month.year(), month.month()));
-        if !regular || !of_month || size > PREVIOUS_LIMIT || members.len() == MOST {
+        if !regular || !of_month || size > REPORT_LIMIT || members.len() == MOST {
             return Err(ArchiveError::Damaged(format!("{name:?} is no report of its month")));
         }
         if members.last_key_value().is_some_and(|(last, _)| *last >= name) {
@@ -223,7 +223,7 @@ pub fn write(
     for (name, source) in reports {
         let changed = || ArchiveError::Changed { name: name.clone() };
         let bytes = match source.archive {
-            None => match read::file_in(directory, name.as_ref(), PREVIOUS_LIMIT) {
+            None => match read::file_in(directory, name.as_ref(), REPORT_LIMIT) {
                 Ok(bytes) => bytes,
                 Err(ReadError::Io(error)) => return Err(error.into()),
                 Err(_) => return Err(changed()),
@@ -242,7 +242,7 @@ pub fn write(
         if Member::of(&bytes) != source.member {
             return Err(changed());
         }
-        let time = publish::of_dated_name(name).map_or(0, |(time, _)| time.timestamp());
+        let time = output::of_dated_name(name).map_or(0, |(time, _)| time.timestamp());
         let mut header = tar::Header::new_ustar();
         header.set_size(source.member.size);
         header.set_mode(0o644);

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{
     DateTime, Datelike as _, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc,
 };
-
-use crate::publish;
+use shelf::output;
 
 /// How long an interrupted run that no scanner has ever locked here is left alone: somebody may be
 /// copying it.
@@ -130,9 +129,9 @@ pub fn months<'a>(
 pub fn all_months<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeMap<DateTime<Utc>, Month> {
     let mut months: BTreeMap<DateTime<Utc>, Month> = BTreeMap::new();
     for name in names {
-        if let Some((time, _)) = publish::of_dated_name(name) {
+        if let Some((time, _)) = output::of_dated_name(name) {
             months.entry(start(time)).or_default().reports.push(name.to_owned());
-        } else if let Some((month, variant, super::archive::END)) = publish::archive_parts(name) {
+        } else if let Some((month, variant, super::archive::END)) = output::archive_parts(name) {
             months.entry(month).or_default().archives.push((variant, name.to_owned()));
         }
     }

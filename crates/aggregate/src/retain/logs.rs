@@ -5,7 +5,7 @@ use std::io;
 use rustix::fs::{AtFlags, FileType};
 
 use super::{Done, Next, Options, Part, RetainError, choose, count, shown};
-use crate::read;
+use shelf::read;
 
 pub fn run(options: &Options, doing: &mut Next<'_>) -> Done {
     let mut done = Done::new(Part::Logs);

@@ -14,15 +14,16 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
-use record::{FileEntry, FileKind, LATEST_FILE};
+use record::{FileEntry, FileKind};
 use rustix::fs::AtFlags;
+use shelf::output::{self, LATEST_FILE, REPORT_LIMIT};
+use shelf::read::{self, ReadError};
 
 use super::archive::{self, ArchiveError, Contents, Member, Source};
 use super::choose::{self, Month};
 use super::{Done, Next, Options, Part, RetainError, count, shown};
-use crate::previous::{self, PREVIOUS_LIMIT, PriorError};
+use crate::previous::{self, PriorError};
 use crate::publish::{self, Output, PublishError};
-use crate::read::{self, ReadError};
 
 /// The output directory, as it was when the program began.
 pub struct Public {
@@ -44,7 +45,7 @@ impl Public {
             fd => fd.map_err(failed)?,
         };
         let names = read::names_in(&fd).map_err(failed)?;
-        let newest = names.iter().filter_map(|name| publish::of_dated_name(name)).max();
+        let newest = names.iter().filter_map(|name| output::of_dated_name(name)).max();
         let latest = match previous::read(&directory.join(LATEST_FILE)) {
             Ok(prior) => Ok(Some(prior.report.timestamp)),
             Err(PriorError::Missing) => Ok(None),
@@ -162,7 +163,7 @@ impl Reports<'_> {
         let next = held.archives.last().map_or(1, |(variant, _)| variant.saturating_add(1));
         let name = match whole {
             Some((name, _)) => name.clone(),
-            None => publish::archive_name(month, next, archive::END),
+            None => output::archive_name(month, next, archive::END),
         };
         let superseded: Vec<(&str, u64)> = archives
             .iter()
@@ -287,7 +288,7 @@ impl Reports<'_> {
     }
 
     fn member(&self, name: &str) -> Result<Member, RetainError> {
-        let bytes = read::file_in(&self.public.fd, OsStr::new(name), PREVIOUS_LIMIT);
+        let bytes = read::file_in(&self.public.fd, OsStr::new(name), REPORT_LIMIT);
         Ok(Member::of(&bytes.map_err(|error| self.of_read(name, error))?))
     }
 
@@ -327,7 +328,7 @@ impl Reports<'_> {
         let path = self.path(name);
         let mut written = None;
         doing(&format!("write {name}"));
-        let done = atomic_file::create_with(&path, |file| {
+        let done = shelf::atomic::create_with(&path, |file| {
             archive::write(file, union, &self.public.fd, opened)?;
             doing(&format!("read {name} back"));
             written = Some(archive::verify(file, month, union)?.whole);

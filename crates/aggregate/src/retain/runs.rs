@@ -8,20 +8,18 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use record::{FormatError, Kind, PLAN_FILE, Plan, RESULTS_LOG_FILE, RUN_FILE};
-use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, Stat};
+use record::{FormatError, Kind, Plan};
+use rustix::fs::{AtFlags, FileType, Stat};
 use rustix::io::Errno;
+use shelf::read::{self, ReadError};
+use shelf::run::{self, PLAN_FILE, PLAN_LIMIT, RUN_FILE};
 
 use super::reports::Public;
 use super::{Done, Next, Options, Part, RetainError, choose, count, shown};
-use crate::input::{self, PLAN_LIMIT, check};
-use crate::read::{self, ReadError};
+use crate::input::check;
 
 /// How the names of directories begin that are being removed. Hidden ones are no runs to anybody.
 const REMOVING: &str = ".removing-";
-
-/// What the scanner keeps locked while it writes into a directory.
-const SCANNER_LOCK: &str = ".scanner.lock";
 
 pub fn run(
     options: &Options,
@@ -113,7 +111,7 @@ impl Runs<'_> {
             return true;
         }
         // Fetching does not take a day.
-        name.starts_with(atomic_file::TEMPORARY_PREFIX)
+        name.starts_with(shelf::atomic::TEMPORARY_PREFIX)
             && read::directory_in(root, OsStr::new(name))
                 .and_then(|fd| Ok(rustix::fs::fstat(fd)?))
                 .is_ok_and(|stat| self.now - modified(&stat) > TimeDelta::days(1))
@@ -219,16 +217,11 @@ enum Lock {
 }
 
 fn lock(directory: &OwnedFd) -> io::Result<Lock> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let lock = match rustix::fs::openat(directory, SCANNER_LOCK, flags, Mode::empty()) {
-        Err(Errno::NOENT) => return Ok(Lock::None),
-        lock => lock?,
+    let lock = match read::open_in(directory, OsStr::new(run::LOCK_FILE)) {
+        Err(error) if error.is_not_found() => return Ok(Lock::None),
+        lock => lock?.into(),
     };
-    match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Lock::Ours(lock)),
-        Err(Errno::WOULDBLOCK) => Ok(Lock::Theirs),
-        Err(errno) => Err(errno.into()),
-    }
+    Ok(if shelf::lock::take(&lock)? { Lock::Ours(lock) } else { Lock::Theirs })
 }
 
 fn modified(stat: &Stat) -> DateTime<Utc> {
@@ -257,7 +250,7 @@ fn look(root: &OwnedFd, name: &str) -> io::Result<Seen> {
             Ok(Some(plan)) => (false, Some(plan.started)),
             Err(error) => return Ok(Seen::Unknown(error.to_string())),
             Ok(None) => {
-                if !read::names_in(&fd)?.iter().any(|name| input::relay_of(name).is_some()) {
+                if !read::names_in(&fd)?.iter().any(|name| run::relay_of(name).is_some()) {
                     return Ok(Seen::Other);
                 }
                 (false, None)
@@ -269,7 +262,7 @@ fn look(root: &OwnedFd, name: &str) -> io::Result<Seen> {
         complete,
         time: time.filter(|time| check::is_date(*time)).unwrap_or(modified),
         modified,
-        lockable: rustix::fs::statat(&fd, SCANNER_LOCK, AtFlags::SYMLINK_NOFOLLOW).is_ok(),
+        lockable: rustix::fs::statat(&fd, run::LOCK_FILE, AtFlags::SYMLINK_NOFOLLOW).is_ok(),
     }))
 }
 
@@ -309,7 +302,7 @@ impl Content {
             let stat = rustix::fs::statat(&content.fd, file.as_str(), AtFlags::SYMLINK_NOFOLLOW);
             let regular = stat
                 .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
-            if !regular || !is_ours(&file) {
+            if !regular || !run::is_scans(&file) {
                 content.other.get_or_insert(file);
                 continue;
             }
@@ -317,7 +310,7 @@ impl Content {
             content.files.push(file);
         }
         // The marks of a run last: what is half removed still shows what it was.
-        content.files.sort_by_key(|file| !file.starts_with("dnshealth_"));
+        content.files.sort_by_key(|file| run::relay_of(file).is_none());
         Ok(content)
     }
 
@@ -325,11 +318,4 @@ impl Content {
         let other = self.other.as_deref().unwrap_or_default();
         format!("{} in it is not the scanner's", shown(Path::new(other)))
     }
-}
-
-/// Whether the scanner writes files of this name.
-fn is_ours(name: &str) -> bool {
-    [PLAN_FILE, RUN_FILE, RESULTS_LOG_FILE, SCANNER_LOCK].contains(&name)
-        || name.starts_with(atomic_file::TEMPORARY_PREFIX)
-        || input::relay_of(name).is_some()
 }

@@ -11,9 +11,10 @@ use aggregate::rejections::Rejections;
 use chrono::{DateTime, TimeDelta, Utc};
 use record::{
     Attempt, Bandwidth, Blame, Circuit, CircuitState, Counts, ErrorCode, Fingerprint, Kind, Millis,
-    Mode, PLAN_FILE, Plan, PlannedRelay, Query, RUN_FILE, RelayInfo, RelayResult, Run, Selection,
-    Settings, Shard, Status, Timing, TorInfo, Via, of_recent_mark, result_file_name,
+    Mode, Plan, PlannedRelay, Query, RelayInfo, RelayResult, Run, Selection, Settings, Shard,
+    Status, Timing, TorInfo, Via, of_recent_mark,
 };
+use shelf::run::{PLAN_FILE, RUN_FILE, result_name};
 
 pub const DOMAIN: &str = "tor.exit.validator.example.org";
 pub const EXPECTED: &str = "64.65.4.1";
@@ -312,7 +313,7 @@ impl Scan {
             |path: &str, text: String| fs::write(directory.join(path), text + "\n").unwrap();
         pretty(PLAN_FILE, serde_json::to_string_pretty(&self.plan).unwrap());
         for result in &self.results {
-            let name = result_file_name(&result.exit_fingerprint);
+            let name = result_name(&result.exit_fingerprint);
             pretty(&name, serde_json::to_string_pretty(result).unwrap());
         }
         if let Some(run) = &self.run {

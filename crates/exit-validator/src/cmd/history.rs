@@ -118,7 +118,7 @@ fn export(history: &History, parquet: bool, to: Option<&Path>) -> Result<(), Fai
         Ok::<(), ExportError>(())
     };
     let done = match to {
-        Some(path) => atomic_file::replace_with(path, |file| write(file)),
+        Some(path) => shelf::atomic::replace_with(path, |file| write(file)),
         None => write(&mut io::stdout()),
     };
     match done {

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use aggregate::cli::{ReportArgs, ReportCli, ReportCommand};
 use aggregate::job::{self, JobError, Machine, Outcome, Target};
 use aggregate::publish::{self, Output, PublishError};
-use aggregate::{previous, read, summary};
+use aggregate::summary;
 use anyhow::Context as _;
 use clap::Args;
 use record::{Kind, Report};
+use shelf::output::REPORT_LIMIT;
+use shelf::read;
 
 use super::history::analysis_root;
 use super::{Call, Verb, now, random};
@@ -128,7 +130,7 @@ fn list_files(directory: &Path) -> Ended {
 }
 
 fn summarise(path: &Path) -> Ended {
-    let report: Report = read::file(path, previous::PREVIOUS_LIMIT)
+    let report: Report = read::file(path, REPORT_LIMIT)
         .map_err(anyhow::Error::from)
         .and_then(|bytes| Ok(Kind::Report.parse(&bytes)?))
         .with_context(|| format!("cannot read the report {path:?}"))

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use record::{FileKind, PLAN_FILE, printable};
+use record::{FileKind, printable};
+use shelf::run::PLAN_FILE;
 use tokio::time::Instant;
 
 use crate::exit::Exit;

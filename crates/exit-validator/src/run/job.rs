@@ -350,7 +350,7 @@ impl<'a, H: Host> Job<'a, H> {
             }
         }
         // An incomplete run is reported as well: in a dated report, which the gate holds back.
-        self.host.exists(&directory.join(record::RUN_FILE))
+        self.host.exists(&directory.join(shelf::run::RUN_FILE))
     }
 
     /// Reports the complete runs that no report holds, oldest first: their wrapper died before the

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use chrono::{DateTime, Datelike as _, Utc};
 use record::printable;
-use rustix::fs::{Access, FlockOperation, access, flock, statvfs};
+use rustix::fs::{Access, access, statvfs};
 
 use crate::exit::Exit;
 use crate::terminal::Failure;
@@ -68,9 +68,9 @@ impl Lock {
         let mut file = options
             .open(&path)
             .map_err(|error| failed(&format!("cannot open the lock {path:?}: {error}")))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
+        match shelf::lock::take(&file) {
+            Ok(true) => {}
+            Ok(false) => {
                 let mut holder = String::new();
                 let _ = file.take(200).read_to_string(&mut holder);
                 return Ok(Taken::Theirs(printable(holder.trim_end()).to_string()));
@@ -112,7 +112,7 @@ pub(crate) fn clock_trouble(now: DateTime<Utc>, output_dir: &Path) -> Option<Str
         return Some(format!("it shows {shown}, which is before this program was written"));
     }
     let names = fs::read_dir(output_dir).ok()?.flatten().filter_map(|entry| {
-        aggregate::publish::of_dated_name(entry.file_name().to_str()?).map(|(time, _)| time)
+        shelf::output::of_dated_name(entry.file_name().to_str()?).map(|(time, _)| time)
     });
     let newest = names.max().filter(|newest| *newest > now)?;
     // A clock that is right now may have been wrong then.

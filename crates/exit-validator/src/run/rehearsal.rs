@@ -104,7 +104,7 @@ impl Rehearsal {
         for line in said.lines() {
             machine.say(Level::Info, &format!("truth: {line}"));
         }
-        let read = |directory: &Path| fs::read(directory.join(record::LATEST_FILE));
+        let read = |directory: &Path| fs::read(directory.join(shelf::output::LATEST_FILE));
         let ours = read(&machine.settings.output_dir);
         let mut fail = |text: String| {
             machine.say(Level::Error, &text);

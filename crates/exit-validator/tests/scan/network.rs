@@ -273,7 +273,7 @@ pub fn killed_and_resumed() {
     assert!(results(&analysis) < lab.steady().len());
     // A killed process may leave a file that it was writing; it never passes for a result.
     let unfinished: Vec<_> =
-        left.iter().filter(|name| name.starts_with(atomic_file::TEMPORARY_PREFIX)).collect();
+        left.iter().filter(|name| name.starts_with(shelf::atomic::TEMPORARY_PREFIX)).collect();
     assert!(unfinished.len() <= 1, "{left:?}");
     run(without).with(2).saying(&["already holds the results of a run"]);
     run(again).with(0);

@@ -7,8 +7,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use record::{Fingerprint, Kind, PLAN_FILE, Plan, RESULTS_LOG_FILE, RUN_FILE, RelayResult, Run};
+use record::{Fingerprint, Kind, Plan, RelayResult, Run};
 use rustix::process::{Pid, Signal, kill_process};
+use shelf::run::{PLAN_FILE, RESULTS_LOG_FILE, RUN_FILE};
 
 use crate::support::program;
 
@@ -188,7 +189,7 @@ impl Left {
         for name in names(dir) {
             if name.starts_with("dnshealth_") {
                 let result: RelayResult = read(Kind::Result, &dir.join(&name), "result");
-                assert_eq!(name, record::result_file_name(&result.exit_fingerprint));
+                assert_eq!(name, shelf::run::result_name(&result.exit_fingerprint));
                 results.push(result);
             } else {
                 let others = [PLAN_FILE, RUN_FILE, RESULTS_LOG_FILE, ".scanner.lock"];

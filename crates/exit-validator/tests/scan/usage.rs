@@ -4,9 +4,10 @@ use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
-use record::{Fingerprint, result_file_name};
+use record::Fingerprint;
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, test_kill_process};
+use shelf::run::result_name;
 
 use crate::run::{Ended, names, now, run, scanner, tors_of, until};
 
@@ -117,7 +118,7 @@ pub fn a_directory_with_a_run_needs_resume_and_resume_needs_a_run() {
     assert!(!analysis.exists());
 
     let relay: Fingerprint = RELAY.parse().unwrap();
-    for left in ["plan.json", "run.json", &result_file_name(&relay)] {
+    for left in ["plan.json", "run.json", &result_name(&relay)] {
         let _ = fs::remove_dir_all(&analysis);
         fs::create_dir(&analysis).unwrap();
         fs::write(analysis.join(left), "{}").unwrap();

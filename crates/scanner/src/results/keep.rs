@@ -9,7 +9,8 @@
 
 use std::collections::HashMap;
 
-use record::{Fingerprint, Kind, Plan, RESULTS_LOG_FILE, RelayResult, result_file_name};
+use record::{Fingerprint, Kind, Plan, RelayResult};
+use shelf::run::{RESULTS_LOG_FILE, result_name};
 
 use super::ResultsError;
 
@@ -72,7 +73,7 @@ pub(crate) fn recover(
         settle(disk)?;
     }
     for relay in of_plan.keys().filter(|relay| !results.contains_key(*relay)).collect::<Vec<_>>() {
-        let Ok(Some(bytes)) = disk.read(&result_file_name(relay)) else { continue };
+        let Ok(Some(bytes)) = disk.read(&result_name(relay)) else { continue };
         if let Ok(result) = Kind::Result.parse::<RelayResult>(&bytes)
             && result.run_id == plan.run_id
             && result.exit_fingerprint == *relay
@@ -86,7 +87,7 @@ pub(crate) fn recover(
 fn place(disk: &mut impl Disk, result: &RelayResult) -> Result<(), ResultsError> {
     let mut bytes = serde_json::to_vec_pretty(result).map_err(ResultsError::unwritable)?;
     bytes.push(b'\n');
-    disk.place(&result_file_name(&result.exit_fingerprint), &bytes)
+    disk.place(&result_name(&result.exit_fingerprint), &bytes)
 }
 
 #[cfg(test)]
@@ -239,7 +240,7 @@ mod tests {
                         continue;
                     }
                 };
-                assert_eq!(*name, result_file_name(&seen.exit_fingerprint));
+                assert_eq!(*name, result_name(&seen.exit_fingerprint));
                 let latest = shown.entry(seen.exit_fingerprint).or_default();
                 *latest = version(&seen).max(*latest);
             }
@@ -256,7 +257,7 @@ mod tests {
         }
         // And every file says so again, with nothing left to sync.
         for (relay, result) in &recovered {
-            let file = &disk.on_disk[&result_file_name(relay)];
+            let file = &disk.on_disk[&result_name(relay)];
             assert_eq!(Kind::Result.parse::<RelayResult>(file).unwrap(), *result);
         }
         let log = disk.seen.get(RESULTS_LOG_FILE);

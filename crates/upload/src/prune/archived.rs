@@ -8,21 +8,17 @@ use std::path::Path;
 
 use flate2::bufread::GzDecoder;
 
+use chrono::Datelike as _;
+use shelf::output::{ARCHIVE_LIMIT, REPORT_LIMIT, of_archive_name, of_dated_name};
+
 use crate::digest::Digest;
 use crate::err::{Cause, StoreError};
-use crate::keys::IMMUTABLE_PREFIX;
 use crate::local;
 use crate::plan::Named;
 use crate::store::Store;
 
 /// How the names of the archives end that can be looked into.
 const END: &str = ".tar.gz";
-
-/// The largest archive: 16 GiB, a month of reports every ten minutes.
-const ARCHIVE_LIMIT: u64 = 16 << 30;
-
-/// The largest report, as for `aggregate`: 64 MiB.
-const REPORT_LIMIT: u64 = 64 << 20;
 
 /// Most reports in one archive, as for `aggregate`.
 const MOST: usize = 45_000;
@@ -42,7 +38,7 @@ pub async fn without(
     keys: &[&str],
 ) -> Result<BTreeSet<String>, StoreError> {
     let mut without = BTreeSet::new();
-    let mut month = ("", Reports::new());
+    let mut month = (None, Reports::new());
     for key in keys {
         let of = month_of(key);
         if of != month.0 {
@@ -82,7 +78,7 @@ pub async fn within(
     asked: &BTreeMap<String, Named>,
 ) -> Result<BTreeSet<String>, StoreError> {
     let mut within = BTreeSet::new();
-    let mut month = ("", Reports::new());
+    let mut month = (None, Reports::new());
     for (key, of) in asked {
         let this = month_of(key);
         let archives: Vec<_> = named
@@ -134,16 +130,17 @@ async fn here_or_there(
     Ok(read(store, name, Some(named)).await?.unwrap_or_default())
 }
 
-/// The `YYYY-MM` of a key.
-fn month_of(key: &str) -> &str {
-    key.strip_prefix(IMMUTABLE_PREFIX).and_then(|rest| rest.get(..7)).unwrap_or_default()
+/// The year and the month of a key.
+fn month_of(key: &str) -> Option<(i32, u32)> {
+    let time = of_archive_name(key).or_else(|| of_dated_name(key).map(|(time, _)| time))?;
+    Some((time.year(), time.month()))
 }
 
 /// What the archives of a month hold together.
 async fn named_of(
     store: &Store,
     named: &BTreeMap<String, Named>,
-    month: &str,
+    month: Option<(i32, u32)>,
 ) -> Result<Reports, StoreError> {
     let mut all = Reports::new();
     let archives = named.iter().filter(|(key, _)| key.ends_with(END) && month_of(key) == month);

@@ -9,18 +9,9 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
-use record::{Fingerprint, PLAN_FILE, RUN_FILE, result_file_name};
+use shelf::run::{PLAN_FILE, PLAN_LIMIT, RESULT_LIMIT, RESULTS_LIMIT, RUN_FILE, relay_of};
 
 use crate::local;
-
-/// The largest result, as for `aggregate`: 1 MiB.
-const RESULT_LIMIT: u64 = 1 << 20;
-
-/// The largest plan, as for `aggregate`: 64 MiB.
-const PLAN_LIMIT: u64 = 64 << 20;
-
-/// Most files, as for `aggregate`.
-const MOST: usize = 100_000;
 
 /// The most that an archive may unpack to: 4 GiB.
 const UNPACKED_LIMIT: u64 = 4 << 30;
@@ -30,9 +21,7 @@ fn limit(name: &str) -> Option<u64> {
     if name == PLAN_FILE {
         return Some(PLAN_LIMIT);
     }
-    let digits = name.strip_prefix("dnshealth_")?.strip_suffix(".json")?;
-    let relay: Fingerprint = digits.parse().ok()?;
-    (result_file_name(&relay) == name).then_some(RESULT_LIMIT)
+    relay_of(name).map(|_| RESULT_LIMIT)
 }
 
 /// Writes the archive of a run's directory, without `run.json`.
@@ -84,14 +73,14 @@ pub enum PlaceError {
 pub fn place(root: &Path, id: &str, mut archive: File, run: &[u8]) -> Result<(), PlaceError> {
     archive.rewind()?;
     let unfinished =
-        tempfile::Builder::new().prefix(atomic_file::TEMPORARY_PREFIX).tempdir_in(root)?;
+        tempfile::Builder::new().prefix(shelf::atomic::TEMPORARY_PREFIX).tempdir_in(root)?;
     unpack(archive, unfinished.path())?;
     create(unfinished.path(), RUN_FILE)?.write_all(run)?;
     // Readable as directories that the scanner makes are.
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs::set_permissions(unfinished.path(), mode)?;
     // Once for all of its files.
-    atomic_file::sync_file_system(unfinished.path())?;
+    shelf::atomic::sync_file_system(unfinished.path())?;
     match fs::rename(unfinished.path(), root.join(id)) {
         Ok(()) => {
             // It has another name now: nothing is left to remove.
@@ -101,7 +90,7 @@ pub fn place(root: &Path, id: &str, mut archive: File, run: &[u8]) -> Result<(),
         Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => return Ok(()),
         Err(error) => return Err(error.into()),
     }
-    atomic_file::sync_directory(root)?;
+    shelf::atomic::sync_directory(root)?;
     Ok(())
 }
 
@@ -119,7 +108,7 @@ fn unpack(archive: impl Read, directory: &Path) -> Result<(), PlaceError> {
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let size = entry.size();
         let regular = entry.header().entry_type() == tar::EntryType::Regular;
-        if number > MOST || !regular || limit(&name).is_none_or(|most| size > most) {
+        if number > RESULTS_LIMIT || !regular || limit(&name).is_none_or(|most| size > most) {
             return Err(malformed(format!("{name:?} is no file of a run")));
         }
         let mut file = match create(directory, &name) {

@@ -49,7 +49,7 @@ impl Host for Script {
         };
         // A scan leaves its run's file, unless there is no tor.
         if stage.name == "scan" && ended.status != Status::Code(Exit::NoTor.code()) {
-            self.there.insert(PathBuf::from(&stage.arguments[1]).join(record::RUN_FILE));
+            self.there.insert(PathBuf::from(&stage.arguments[1]).join(shelf::run::RUN_FILE));
         }
         ended
     }

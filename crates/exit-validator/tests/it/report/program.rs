@@ -5,7 +5,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use record::{Files, Kind, Report, Trends, result_file_name};
+use record::{Files, Kind, Report, Trends};
+use shelf::run::result_name;
 
 use super::fixture::{self, relay, scan};
 use super::schema;
@@ -243,7 +244,7 @@ fn a_directory_full_of_traps_is_read_without_harm() {
     trap.results[0].relay.contact = Some("\x1b]0;owned\x07".to_owned());
     let input = place.path("analysis/a");
     trap.write(&input);
-    let file = |number: u32| input.join(result_file_name(&relay(number)));
+    let file = |number: u32| input.join(result_name(&relay(number)));
     let secret = place.path("secret.json");
     fs::copy(file(2), &secret).unwrap();
     fs::remove_file(file(2)).unwrap();

@@ -10,9 +10,10 @@ use std::process::Command;
 
 use aggregate::retain::{self, Options, Part, archive};
 use chrono::{DateTime, Utc};
-use record::{FileKind, Files, Kind, PLAN_FILE, RESULTS_LOG_FILE, RUN_FILE};
+use record::{FileKind, Files, Kind};
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest as _, Sha256};
+use shelf::run::{PLAN_FILE, RESULTS_LOG_FILE, RUN_FILE};
 
 use super::fixture::{self, scan, start_of};
 use super::program::{HEALTHY, Place};
@@ -84,7 +85,7 @@ impl Place {
             let bytes = fs::read(self.path("public").join(&name)).unwrap();
             (name, bytes)
         };
-        let dated = |name: &String| aggregate::publish::of_dated_name(name).is_some();
+        let dated = |name: &String| shelf::output::of_dated_name(name).is_some();
         self.names().into_iter().filter(dated).map(read).collect()
     }
 
@@ -165,7 +166,7 @@ fn unpacked(path: &Path) -> BTreeMap<String, Vec<u8>> {
             let facts = (header.uid().unwrap(), header.gid().unwrap(), header.mode().unwrap());
             assert_eq!(facts, (0, 0, 0o644));
             let name = entry.path().unwrap().to_str().unwrap().to_owned();
-            let (time, _) = aggregate::publish::of_dated_name(&name).unwrap();
+            let (time, _) = shelf::output::of_dated_name(&name).unwrap();
             assert_eq!(entry.header().mtime().unwrap(), u64::try_from(time.timestamp()).unwrap());
             let mut bytes = Vec::new();
             entry.read_to_end(&mut bytes).unwrap();

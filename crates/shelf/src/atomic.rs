@@ -1,9 +1,7 @@
 //! Files that appear whole or not at all.
 //!
-//! Every program of the workspace that writes something another program reads goes through here:
-//! the bytes are written to a file beside the target, synced, and renamed over it, and the
-//! directory is synced, so that a reader sees the old file or the new one and nothing else, even
-//! across a crash. This crate knows nothing of what the files hold.
+//! The bytes are written to a file beside the target, synced, and renamed over it, and the directory is
+//! synced, so that a reader sees the old file or the new one and nothing else, even across a crash.
 
 use std::fs::{File, Permissions};
 use std::io::{self, Write};

@@ -36,6 +36,15 @@ impl From<Errno> for ReadError {
     }
 }
 
+impl From<ReadError> for io::Error {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Io(error) => error,
+            other => Self::other(other),
+        }
+    }
+}
+
 impl ReadError {
     /// Whether there is no such file.
     #[must_use]
@@ -107,14 +116,16 @@ pub fn open_in(directory: impl AsFd, name: &OsStr) -> Result<File, ReadError> {
 ///
 /// [`ReadError`].
 pub fn file_in(directory: impl AsFd, name: &OsStr, limit: u64) -> Result<Vec<u8>, ReadError> {
-    // O_NONBLOCK: opening a pipe must not wait for its writer.
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    match rustix::fs::openat(directory, name, flags, Mode::empty()) {
-        Ok(descriptor) => whole(File::from(descriptor), limit),
-        Err(Errno::LOOP) => Err(ReadError::Link),
-        Err(Errno::NXIO) => Err(ReadError::NotAFile),
-        Err(errno) => Err(errno.into()),
-    }
+    whole(open_in(directory, name)?, limit)
+}
+
+/// Opens the file at `path`, for reading piece by piece; never through a link.
+///
+/// # Errors
+///
+/// [`ReadError`], never [`ReadError::TooLarge`].
+pub fn open(path: &Path) -> Result<File, ReadError> {
+    open_in(CWD, path.as_os_str())
 }
 
 /// The bytes of the file at `path`, at most `limit` of them. `path` may be a link: the operator

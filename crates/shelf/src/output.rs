@@ -1,0 +1,149 @@
+//! The output directory: what is published, by name.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
+
+use crate::{lock, read};
+
+/// The report that is published last and read first: a copy of the newest report whose gate was
+/// open.
+pub const LATEST_FILE: &str = "latest.json";
+
+/// The list of what can be fetched.
+pub const FILES_FILE: &str = "files.json";
+
+/// A line for each run that the history has.
+pub const TRENDS_FILE: &str = "trends.json";
+
+/// The largest report that is read, in bytes: some 40,000 relays.
+pub const REPORT_LIMIT: u64 = 64 << 20;
+
+/// The largest list of files that is read, in bytes: some 200,000 reports.
+pub const FILES_LIMIT: u64 = 64 << 20;
+
+/// The largest archive that is read, in bytes.
+pub const ARCHIVE_LIMIT: u64 = 16 << 30;
+
+/// How the names of dated reports and of archives begin.
+const PREFIX: &str = "dns_health_";
+
+/// The date in a report's name.
+const DATE: &str = "%Y-%m-%d_%H-%M-%S";
+
+/// Whether what has this name is never changed once it is there: a dated report or an archive.
+#[must_use]
+pub fn is_immutable(name: &str) -> bool {
+    name.starts_with(PREFIX)
+}
+
+/// Opens the directory, and takes the lock that everything takes which writes here; `None` where
+/// another process holds it.
+///
+/// # Errors
+///
+/// The system's error.
+pub fn lock(directory: &Path) -> io::Result<Option<OwnedFd>> {
+    let directory = read::open_directory(directory)?;
+    Ok(lock::take(&directory)?.then_some(directory))
+}
+
+/// The name of the dated report of a run that ended at `time`. A later report of the same run
+/// with other content gets `-2` and so on before `.json`.
+#[must_use]
+pub fn dated_name(time: DateTime<Utc>) -> String {
+    format!("{PREFIX}{}.json", time.format(DATE))
+}
+
+/// The name of this variant of a dated report, counted from 1.
+#[must_use]
+pub fn variant_name(time: DateTime<Utc>, variant: u32) -> String {
+    match variant {
+        0 | 1 => dated_name(time),
+        _ => format!("{PREFIX}{}-{variant}.json", time.format(DATE)),
+    }
+}
+
+/// The time and the variant of a dated report's name; `None` of another name.
+#[must_use]
+pub fn of_dated_name(name: &str) -> Option<(DateTime<Utc>, u32)> {
+    let middle = name.strip_prefix(PREFIX)?.strip_suffix(".json")?;
+    // YYYY-MM-DD_HH-MM-SS has 19 characters.
+    let (date, rest) = middle.split_at_checked(19)?;
+    let time = NaiveDateTime::parse_from_str(date, DATE).ok()?.and_utc();
+    let variant = if rest.is_empty() { 1 } else { rest.strip_prefix('-')?.parse().ok()? };
+    (variant_name(time, variant) == name).then_some((time, variant))
+}
+
+/// The kinds of archives, by the ends of their names.
+const ARCHIVES: [&str; 5] = ["tar", "tar.gz", "tar.xz", "tar.zst", "zip"];
+
+/// The month of an archive's name, `dns_health_YYYY-MM.` and what follows; `None` of another.
+#[must_use]
+pub fn of_archive_name(name: &str) -> Option<DateTime<Utc>> {
+    archive_parts(name).map(|(month, _, _)| month)
+}
+
+/// The month, the variant and the end of an archive's name. A month's archive that holds more than
+/// the one before it is the next variant, as what has been published under a name never changes.
+#[must_use]
+pub fn archive_parts(name: &str) -> Option<(DateTime<Utc>, u32, &str)> {
+    let (middle, end) = name.strip_prefix(PREFIX)?.split_once('.')?;
+    // YYYY-MM has 7 characters.
+    let (month, rest) = middle.split_at_checked(7)?;
+    let day = NaiveDate::parse_from_str(&format!("{month}-01"), "%Y-%m-%d").ok()?;
+    let time = day.and_time(NaiveTime::MIN).and_utc();
+    let variant = if rest.is_empty() { 1 } else { rest.strip_prefix('-')?.parse().ok()? };
+    let sound = ARCHIVES.contains(&end) && archive_name(time, variant, end) == name;
+    sound.then_some((time, variant, end))
+}
+
+/// The name of this variant of a month's archive, counted from 1.
+#[must_use]
+pub fn archive_name(month: DateTime<Utc>, variant: u32, end: &str) -> String {
+    let month = month.format("%Y-%m");
+    match variant {
+        0 | 1 => format!("{PREFIX}{month}.{end}"),
+        _ => format!("{PREFIX}{month}-{variant}.{end}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        let time = "2026-11-23T03:15:30Z".parse().unwrap();
+        assert_eq!(dated_name(time), "dns_health_2026-11-23_03-15-30.json");
+        assert_eq!(of_dated_name("dns_health_2026-11-23_03-15-30.json"), Some((time, 1)));
+        assert_eq!(of_dated_name("dns_health_2026-11-23_03-15-30-12.json"), Some((time, 12)));
+        for name in [
+            "latest.json",
+            "dns_health_.json",
+            "dns_health_2026-11-23_03-15-30-1.json",
+            "dns_health_2026-11-23_03-15-30-02.json",
+            "dns_health_2026-13-23_03-15-30.json",
+            "dns_health_2026-11-23_03-15-3é.json",
+            "dns_health_2026-11-23_03-15-30.json.gz",
+        ] {
+            assert_eq!(of_dated_name(name), None, "{name}");
+        }
+        let month = "2026-11-01T00:00:00Z".parse().unwrap();
+        assert_eq!(of_archive_name("dns_health_2026-11.tar.zst"), Some(month));
+        assert_eq!(archive_parts("dns_health_2026-11-12.zip"), Some((month, 12, "zip")));
+        for name in [
+            "dns_health_2026-11.json",
+            "dns_health_2026-1.tar.gz",
+            "dns_health_x.tar",
+            "dns_health_2026-11-1.tar.gz",
+            "dns_health_2026-11-02.tar.gz",
+            "dns_health_2026-11-.tar.gz",
+            "dns_health_2026-11.tar.gz.1",
+        ] {
+            assert_eq!(of_archive_name(name), None, "{name}");
+        }
+    }
+}
