@@ -493,11 +493,11 @@ impl Writer {
     /// # Errors
     ///
     /// Why a result could not be written.
-    pub fn finish(mut self) -> Result<AnalysisDir, (Option<AnalysisDir>, ResultsError)> {
+    pub fn finish(mut self) -> Result<AnalysisDir, ResultsError> {
         drop(self.results.take());
         let dir = self.thread.take().and_then(|thread| thread.join().ok());
         match (self.failed.try_recv(), dir) {
-            (Ok(error), dir) => Err((dir, error)),
+            (Ok(error), _) => Err(error),
             (Err(_), Some(dir)) => Ok(dir),
             (Err(_), None) => unreachable!("the writing thread does not panic"),
         }

@@ -2,26 +2,27 @@
 
 use std::fmt::Write;
 
-use record::printable;
+use record::{Mode, printable};
 
-use crate::app::{Prepared, expected_duration, mode_in_words};
 use crate::cli::Config;
+use crate::prepare::Basis;
+use crate::summary::spoken;
 
 /// Most exits that are listed.
 const MOST_LISTED: usize = 50;
 
 /// Which exits would be tested, through what, at what pace and for how long.
 #[must_use]
-pub fn tell(config: &Config, prepared: &Prepared, own_tor: bool, tor_version: &str) -> String {
+pub fn tell(config: &Config, basis: &Basis, own_tor: bool, tor_version: &str) -> String {
     let mut text = String::new();
-    let exits = &prepared.exits;
+    let exits = &basis.exits;
     let pace = &config.pace;
     let _ = writeln!(
         text,
         "Would test {} relays; the consensus of {} has {} exits:",
         exits.len(),
-        prepared.valid_after.map_or("unknown time".to_owned(), |time| time.to_string()),
-        prepared.selection.exits_in_consensus,
+        basis.valid_after.map_or("unknown time".to_owned(), |time| time.to_string()),
+        basis.selection.exits_in_consensus,
     );
     for (relay, info, _) in exits.iter().take(MOST_LISTED) {
         let _ = writeln!(
@@ -40,7 +41,7 @@ pub fn tell(config: &Config, prepared: &Prepared, own_tor: bool, tor_version: &s
     let whose = if own_tor { "a tor of its own" } else { "the running tor" };
     let through = match config.first_hop {
         Some(hop) => format!("the first hop {hop}"),
-        None => format!("{} first hops at random", prepared.hops.len()),
+        None => format!("{} first hops at random", basis.hops.len()),
     };
     let _ = writeln!(text, "Through {whose} ({}) and {through}.", printable(tor_version));
     let _ = writeln!(
@@ -67,4 +68,18 @@ pub fn tell(config: &Config, prepared: &Prepared, own_tor: bool, tor_version: &s
         expected_duration(config, exits.len())
     );
     text
+}
+
+/// How long a scan of `exits` takes at this pace if nothing fails.
+fn expected_duration(config: &Config, exits: usize) -> String {
+    let exits = u32::try_from(exits).unwrap_or(u32::MAX);
+    spoken(config.pace.build_delay.saturating_mul(exits))
+}
+
+/// The mode in words.
+const fn mode_in_words(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Wildcard => "every name must resolve to the expected address",
+        Mode::Nxdomain => "no name exists; any definite answer is a success",
+    }
 }

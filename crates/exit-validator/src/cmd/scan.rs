@@ -1,9 +1,9 @@
 //! `exit-validator scan`: asks the exits.
 
 use clap::Args;
-use scanner::app::{self, Failure as ScanFailure};
 use scanner::cli::Cli;
 use scanner::progress::Screen;
+use scanner::{ScanError, app};
 
 use super::{Call, Verb, runtime};
 use crate::exit::Exit;
@@ -30,14 +30,14 @@ fn run(call: &Call<'_>) -> Ended {
     Ok(Exit::Done)
 }
 
-fn failure(failure: &ScanFailure) -> Failure {
-    let exit = match failure {
-        ScanFailure::Usage(_) => Exit::Usage,
-        ScanFailure::Tor(_) => Exit::NoTor,
-        ScanFailure::Write(_) => Exit::Results,
-        ScanFailure::Internal(_) => Exit::Internal,
+fn failure(error: &ScanError) -> Failure {
+    let exit = match error {
+        ScanError::Usage(_) => Exit::Usage,
+        ScanError::Tor(_) => Exit::NoTor,
+        ScanError::Write(_) => Exit::Results,
+        ScanError::Internal(_) => Exit::Internal,
         // The summary has said it, with its reason.
-        ScanFailure::Incomplete => return Failure::explained(Exit::Incomplete),
+        ScanError::Incomplete => return Failure::explained(Exit::Incomplete),
     };
-    Failure::saying(exit, &failure.to_string())
+    Failure::saying(exit, &error.to_string())
 }

@@ -24,7 +24,7 @@ fn every_variable_is_a_setting() {
         command.get_arguments().filter_map(|arg| arg.get_env()?.to_str()).collect();
     // Not flags of the scan: one is a secret, the others belong to the log.
     read.extend([
-        crate::app::PASSWORD_VARIABLE,
+        crate::PASSWORD_VARIABLE,
         "LOG_FORMAT",
         tracing_subscriber::EnvFilter::DEFAULT_ENV,
     ]);
