@@ -15,7 +15,7 @@ use crate::err::{Cause, StoreError};
 use crate::local::Snapshot;
 use crate::progress::Screen;
 use crate::store::{Manner, Store};
-use crate::{check, prune, restore, runs, sync};
+use crate::{check, prune, restore, runs, sync, words};
 
 /// What the program takes from the machine.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +30,7 @@ pub struct Machine {
 
 /// Why nothing was done at all.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum UploadError {
     /// Something on this host.
     #[error("{0}")]
     Local(String),
@@ -53,13 +53,13 @@ enum Prepared {
 ///
 /// # Errors
 ///
-/// [`Failure`], where nothing was begun. What goes wrong with a store is in the log as well.
+/// [`UploadError`], where nothing was begun. What goes wrong with a store is in the log as well.
 pub async fn run(
     config: Config,
     targets: Vec<Target>,
     machine: Machine,
     screen: &Screen,
-) -> Result<Vec<Cause>, Failure> {
+) -> Result<Vec<Cause>, UploadError> {
     let prepared = prepare(config.task, machine)?;
     let manner = Manner {
         policy: config.policy,
@@ -67,8 +67,8 @@ pub async fn run(
         chance: machine.chance,
         now: machine.now,
     };
-    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Internal)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Internal)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(UploadError::Internal)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(UploadError::Internal)?;
     for target in &targets {
         warn_of_plain_http(target);
     }
@@ -116,11 +116,11 @@ fn warn_of_plain_http(target: &Target) {
     }
 }
 
-fn prepare(task: Task, machine: Machine) -> Result<Prepared, Failure> {
+fn prepare(task: Task, machine: Machine) -> Result<Prepared, UploadError> {
     Ok(match task {
         Task::Push { dir, options } => {
             let snapshot =
-                Snapshot::take(&dir).map_err(|error| Failure::Local(error.to_string()))?;
+                Snapshot::take(&dir).map_err(|error| UploadError::Local(error.to_string()))?;
             for (key, why) in &snapshot.skipped {
                 tracing::debug!("{} is not published: {why}", record::printable(key));
             }
@@ -131,7 +131,10 @@ fn prepare(task: Task, machine: Machine) -> Result<Prepared, Failure> {
         Task::PushRun { runs, dry_run } => {
             let packed =
                 runs.iter().map(|directory| runs::pack(directory)).collect::<Result<_, _>>();
-            Prepared::PushRun(packed.map_err(|error| Failure::Local(error.to_string()))?, dry_run)
+            Prepared::PushRun(
+                packed.map_err(|error| UploadError::Local(error.to_string()))?,
+                dry_run,
+            )
         }
         Task::Pull { root, days, dry_run } => Prepared::Pull(root, days, dry_run),
         Task::Restore { dir, options } => Prepared::Restore(dir, options),
@@ -172,123 +175,37 @@ async fn turn(
 /// Does the task with one store; gives back what to print.
 async fn with(store: &Store, prepared: &Prepared, screen: &Screen) -> Result<String, StoreError> {
     let name = &store.target().name;
-    let mut said = String::new();
-    match prepared {
+    Ok(match prepared {
         Prepared::Push(snapshot, options) => {
             let outcome = sync::run(store, snapshot, *options, &screen.bar(name)).await?;
-            for (key, size) in &outcome.written {
-                if options.dry_run {
-                    said.push_str(&format!("{name}: would write {key} ({})\n", bytes(*size)));
-                } else {
-                    tracing::debug!("{name}: {key} is written ({})", bytes(*size));
-                }
-            }
-            said.push_str(&format!(
-                "{name}: {} {} ({}), {} there already; {} requests\n",
-                outcome.written.len(),
-                if options.dry_run { "would be written" } else { "written" },
-                bytes(outcome.bytes()),
-                outcome.kept,
-                store.requests(),
-            ));
+            words::pushed(name, &outcome, options.dry_run, store.requests())
         }
-        Prepared::Check(random) => {
-            let checked = check::run(store, *random).await?;
-            let conditional = if checked.conditional {
-                "it refuses to overwrite where asked to"
-            } else {
-                "it does not know conditional writes, so objects are looked up first"
-            };
-            let removed = if checked.removed {
-                ""
-            } else {
-                "; upload-check.txt stays, as the key may not remove objects (only prune needs that)"
-            };
-            said = format!("{name}: writes, reads and lists; {conditional}{removed}\n");
-        }
+        Prepared::Check(random) => words::checked(name, check::run(store, *random).await?),
         Prepared::Prune(retention, yes) => {
             let chosen = prune::look(store, *retention).await?;
             if *yes {
                 prune::remove(store, &chosen).await?;
             }
-            let done = if *yes { "removed" } else { "would remove" };
-            for (key, size) in &chosen.remove {
-                let key = record::printable(key);
-                said.push_str(&format!("{name}: {done} {key} ({})\n", bytes(*size)));
-            }
-            let sum = chosen.remove.iter().map(|(_, size)| size).sum();
-            let count = chosen.remove.len();
-            said.push_str(&format!("{name}: {done} {count} objects ({})", bytes(sum)));
-            if chosen.listed > 0 {
-                said.push_str(&format!(
-                    "; {} more are as old, and stay because files.json names them",
-                    chosen.listed
-                ));
-            }
-            if !chosen.alone.is_empty() {
-                for key in &chosen.alone {
-                    tracing::debug!("{name}: {} stays", record::printable(key));
-                }
-                said.push_str(&format!(
-                    "; {} more are as old, and stay because no archive that files.json names holds them",
-                    chosen.alone.len()
-                ));
-            }
-            said.push_str(if *yes || count == 0 { "\n" } else { "; --yes removes them\n" });
+            words::pruned(name, &chosen, *yes)
         }
         Prepared::PushRun(packed, dry_run) => {
+            let mut said = String::new();
             for packed in packed {
-                let done = match (runs::push(store, packed, *dry_run).await?, dry_run) {
-                    (true, true) => "would be pushed",
-                    (true, false) => "is pushed",
-                    (false, _) => "is there already",
-                };
-                said.push_str(&format!("{name}: run {} {done}\n", packed.id));
+                let new = runs::push(store, packed, *dry_run).await?;
+                said.push_str(&words::pushed_run(name, &packed.id, new, *dry_run));
             }
+            said
         }
         Prepared::Restore(dir, options) => {
             let restored = restore::run(store, dir, *options).await?;
-            let done = if options.dry_run { "would be fetched" } else { "fetched" };
-            for (key, size) in &restored.fetched {
-                if options.dry_run {
-                    said.push_str(&format!("{name}: {key} {done} ({})\n", bytes(*size)));
-                } else {
-                    tracing::debug!("{name}: {key} is {done} ({})", bytes(*size));
-                }
-            }
-            let sum = restored.fetched.iter().map(|(_, size)| size).sum();
-            let (count, kept) = (restored.fetched.len(), restored.kept);
-            said.push_str(&format!(
-                "{name}: {count} files {done} ({}), {kept} here already\n",
-                bytes(sum)
-            ));
-            if count > 0 && !options.dry_run {
-                said.push_str("the history is not in the store; make it of the reports with: ");
-                said.push_str("exit-validator history rebuild\n");
-            }
+            words::restored(name, &restored, options.dry_run)
         }
         Prepared::Pull(root, days, dry_run) => {
             let pulled = runs::pull(store, root, *days, *dry_run).await?;
             for (id, why) in &pulled.refused {
                 tracing::warn!("{name}: run {id} is not used: {why}");
             }
-            let done = if *dry_run { "would be fetched" } else { "is fetched" };
-            for id in &pulled.runs {
-                said.push_str(&format!("{name}: run {id} {done}\n"));
-            }
-            if pulled.runs.is_empty() {
-                said.push_str(&format!("{name}: no new run\n"));
-            }
+            words::pulled(name, &pulled.runs, *dry_run)
         }
-    }
-    Ok(said)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
-fn bytes(count: u64) -> String {
-    match count {
-        0..1_000 => format!("{count} bytes"),
-        1_000..1_000_000 => format!("{:.1} kB", count as f64 / 1e3),
-        _ => format!("{:.1} MB", count as f64 / 1e6),
-    }
+    })
 }

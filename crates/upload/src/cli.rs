@@ -279,71 +279,14 @@ impl Cli {
                     .to_owned(),
             ));
         }
-        let set = |name: &str| {
-            debug_assert!(settings::find(name).is_some(), "{name} is not in the list of settings");
-            environment.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
-        };
-        let seconds = |flag: Option<Seconds>, name: &str, default: f64| match (flag, set(name)) {
-            (Some(Seconds(time)), _) => Ok(time),
-            (None, Some(text)) => match text.parse() {
-                Ok(Seconds(time)) => Ok(time),
-                Err(error) => Err(Usage(format!("{name} is {text:?}: {error}"))),
-            },
-            (None, None) => Ok(Duration::from_secs_f64(default)),
-        };
-        let path = |flag: Option<PathBuf>, name: &str, default: &str| {
-            flag.unwrap_or_else(|| PathBuf::from(set(name).unwrap_or(default)))
-        };
-        let days = |flag: Option<u32>, name: &str| match (flag, set(name)) {
-            (Some(days), _) => Ok(Some(days)),
-            (None, None) => Ok(None),
-            (None, Some(text)) => match text.parse() {
-                Ok(days @ 0..=36_500) => Ok(Some(days).filter(|days| *days > 0)),
-                _ => Err(Usage(format!("{name} is {text:?}: expected days, from 0 to 36500"))),
-            },
-        };
-        let timeout = seconds(shared.timeout, "UPLOAD_TIMEOUT", 60.0)?;
-        let deadline = seconds(shared.deadline, "UPLOAD_DEADLINE", 1800.0)?;
+        let given = Given(environment);
+        let timeout = given.seconds(shared.timeout, "UPLOAD_TIMEOUT", 60.0)?;
+        let deadline = given.seconds(shared.deadline, "UPLOAD_DEADLINE", 1800.0)?;
         if timeout.is_zero() || deadline.is_zero() {
             return Err(Usage("a timeout or deadline of 0 would fail everything".to_owned()));
         }
-        let task = match command {
-            None if push.check => Task::Check,
-            None => Task::Push {
-                dir: path(push.dir, "OUTPUT_DIR", "public"),
-                options: crate::sync::Options {
-                    dry_run: push.dry_run,
-                    verify: push.verify,
-                    allow_older: push.allow_older,
-                    parallel: usize::try_from(shared.parallel).unwrap_or(1),
-                },
-            },
-            Some(Command::Prune { keep_days, keep_run_days, yes }) => {
-                let retention = Retention {
-                    reports: days(keep_days, "STORE_KEEP_DAYS")?,
-                    runs: days(keep_run_days, "STORE_KEEP_RUN_DAYS")?,
-                };
-                if retention == (Retention { reports: None, runs: None }) {
-                    return Err(Usage(
-                        "say what is to be kept: --keep-days, --keep-run-days, or both; or set \
-                         STORE_KEEP_DAYS or STORE_KEEP_RUN_DAYS"
-                            .to_owned(),
-                    ));
-                }
-                Task::Prune { retention, yes }
-            }
-            Some(Command::Restore { dir, dry_run }) => Task::Restore {
-                dir: path(dir, "OUTPUT_DIR", "public"),
-                options: crate::restore::Options {
-                    dry_run,
-                    parallel: usize::try_from(shared.parallel).unwrap_or(1),
-                },
-            },
-            Some(Command::PushRun { runs, dry_run }) => Task::PushRun { runs, dry_run },
-            Some(Command::Pull { analysis_root, days, dry_run }) => {
-                Task::Pull { root: path(analysis_root, "ANALYSIS_ROOT", "analysis"), days, dry_run }
-            }
-        };
+        let parallel = usize::try_from(shared.parallel).unwrap_or(1);
+        let task = task(command, push, parallel, &given)?;
         let default = Policy::default();
         let base = shared.retry_delay.map_or(default.base, |Seconds(time)| time);
         Ok(Config {
@@ -355,6 +298,87 @@ impl Cli {
             quiet: shared.quiet,
         })
     }
+}
+
+/// What the variables say, where no flag does.
+struct Given<'a>(&'a Environment);
+
+impl Given<'_> {
+    fn set(&self, name: &str) -> Option<&str> {
+        debug_assert!(settings::find(name).is_some(), "{name} is not in the list of settings");
+        self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    fn seconds(&self, flag: Option<Seconds>, name: &str, default: f64) -> Result<Duration, Usage> {
+        match (flag, self.set(name)) {
+            (Some(Seconds(time)), _) => Ok(time),
+            (None, Some(text)) => match text.parse() {
+                Ok(Seconds(time)) => Ok(time),
+                Err(error) => Err(Usage(format!("{name} is {text:?}: {error}"))),
+            },
+            (None, None) => Ok(Duration::from_secs_f64(default)),
+        }
+    }
+
+    fn path(&self, flag: Option<PathBuf>, name: &str, default: &str) -> PathBuf {
+        flag.unwrap_or_else(|| PathBuf::from(self.set(name).unwrap_or(default)))
+    }
+
+    fn days(&self, flag: Option<u32>, name: &str) -> Result<Option<u32>, Usage> {
+        match (flag, self.set(name)) {
+            (Some(days), _) => Ok(Some(days)),
+            (None, None) => Ok(None),
+            (None, Some(text)) => match text.parse() {
+                Ok(days @ 0..=36_500) => Ok(Some(days).filter(|days| *days > 0)),
+                _ => Err(Usage(format!("{name} is {text:?}: expected days, from 0 to 36500"))),
+            },
+        }
+    }
+}
+
+/// What is asked for.
+fn task(
+    command: Option<Command>,
+    push: Push,
+    parallel: usize,
+    given: &Given<'_>,
+) -> Result<Task, Usage> {
+    Ok(match command {
+        None if push.check => Task::Check,
+        None => Task::Push {
+            dir: given.path(push.dir, "OUTPUT_DIR", "public"),
+            options: crate::sync::Options {
+                dry_run: push.dry_run,
+                verify: push.verify,
+                allow_older: push.allow_older,
+                parallel,
+            },
+        },
+        Some(Command::Prune { keep_days, keep_run_days, yes }) => {
+            let retention = Retention {
+                reports: given.days(keep_days, "STORE_KEEP_DAYS")?,
+                runs: given.days(keep_run_days, "STORE_KEEP_RUN_DAYS")?,
+            };
+            if retention == (Retention { reports: None, runs: None }) {
+                return Err(Usage(
+                    "say what is to be kept: --keep-days, --keep-run-days, or both; or set \
+                         STORE_KEEP_DAYS or STORE_KEEP_RUN_DAYS"
+                        .to_owned(),
+                ));
+            }
+            Task::Prune { retention, yes }
+        }
+        Some(Command::Restore { dir, dry_run }) => Task::Restore {
+            dir: given.path(dir, "OUTPUT_DIR", "public"),
+            options: crate::restore::Options { dry_run, parallel },
+        },
+        Some(Command::PushRun { runs, dry_run }) => Task::PushRun { runs, dry_run },
+        Some(Command::Pull { analysis_root, days, dry_run }) => Task::Pull {
+            root: given.path(analysis_root, "ANALYSIS_ROOT", "analysis"),
+            days,
+            dry_run,
+        },
+    })
 }
 
 #[cfg(test)]

@@ -45,6 +45,8 @@ pub enum Cause {
     NotFound,
     /// A condition did not hold: the object is there, or is another than before.
     Changed,
+    /// Readers may still go by a list of files that was replaced a moment ago.
+    TooSoon,
     /// The store does not know this kind of request.
     Unsupported,
     /// The bucket is in another region, or at another endpoint.
@@ -75,6 +77,7 @@ impl Cause {
             Self::Deadline => "not done in time",
             Self::NotFound => "no such object",
             Self::Changed => "another uploader changes the same objects",
+            Self::TooSoon => "readers may still use what would be removed",
             Self::Unsupported => "the store does not know this request",
             Self::Elsewhere => "the bucket is somewhere else",
             Self::Other => "the store refuses",
@@ -111,6 +114,7 @@ impl Cause {
             Self::Deadline => "run again: it goes on where it ended; or give a longer --deadline",
             Self::NotFound => "run again",
             Self::Changed => "let only one host publish into a bucket, and run again",
+            Self::TooSoon => "run again in 10 minutes",
             Self::Elsewhere => "set the target's region, or its endpoint, to that of the bucket",
             Self::Unsupported | Self::Other => "see the store's documentation for this answer",
         }

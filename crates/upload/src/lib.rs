@@ -20,3 +20,4 @@ pub mod retry;
 pub mod runs;
 pub mod store;
 pub mod sync;
+mod words;

@@ -107,9 +107,8 @@ pub async fn look(store: &Store, retention: Retention) -> Result<Chosen, StoreEr
             return Err(refuse(Cause::Incomplete, "the store has no files.json"));
         };
         if list.modified.is_none_or(|written| store.now() - written < SETTLED) {
-            let detail = "files.json was replaced less than 10 minutes ago, and readers may still \
-                          go by the one before: try again later";
-            return Err(refuse(Cause::Changed, detail));
+            let detail = "files.json was replaced less than 10 minutes ago";
+            return Err(refuse(Cause::TooSoon, detail));
         }
         let read = store.get(FILES_FILE, FILES_LIMIT).await?;
         let files: Option<Files> = read.and_then(|(whole, _)| Kind::Files.parse(&whole.bytes).ok());

@@ -137,36 +137,52 @@ impl Turn<'_> {
             (Some(error), None) | (None, Some(error)) => return Err(error),
             (Some(first), Some(error)) => return Err(self.first_of(Some(first), error)),
         }
-        if let (Some((whole, files)), Some(ours)) = (&self.snapshot.list, &ours) {
+        if let (Some(list), Some(ours)) = (&self.snapshot.list, &ours) {
             self.complete(ours, &remote, &mut sound, outcome).await?;
-            let kept = self.kept(files, &pointers, &remote).await?;
-            let merged =
-                pointers.files.as_ref().and_then(|theirs| plan::merged(files, theirs, &kept));
-            let files = merged.as_ref().unwrap_or(files);
-            let whole = match &merged {
-                Some(merged) => list_of(merged)?,
-                None => whole.clone(),
-            };
-            let same =
-                pointers.files.as_ref().is_some_and(|there| plan::is_same_list(there, files))
-                    && (merged.is_some() || pointers.is(&whole));
-            let attributes = Attributes { timestamp: plan::newest(files), private: false };
-            let head = pointers.list.as_ref().map(|(_, head)| head);
-            self.point(FILES_FILE, &whole, same, head, attributes, outcome).await?;
+            self.point_to_files(list, &pointers, &remote, outcome).await?;
         }
         if older {
             return Err(StoreError::new("replace latest.json", Cause::Older, ""));
         }
-        if let Some((whole, timestamp)) = &self.snapshot.latest {
-            let head = pointers.latest.as_ref();
-            let attributes = Attributes { timestamp: *timestamp, private: false };
-            let same = match head {
-                Some(head) => self.store.is_same(LATEST_FILE, head, &whole.digest).await?,
-                None => false,
-            };
-            self.point(LATEST_FILE, whole, same, head, attributes, outcome).await?;
-        }
-        Ok(())
+        self.point_to_latest(&pointers, outcome).await
+    }
+
+    /// Writes the list of files: what it names is there.
+    async fn point_to_files(
+        &self,
+        (whole, files): &(Whole, Files),
+        pointers: &Pointers,
+        remote: &BTreeMap<String, Listed>,
+        outcome: &mut Outcome,
+    ) -> Result<(), StoreError> {
+        let kept = self.kept(files, pointers, remote).await?;
+        let merged = pointers.files.as_ref().and_then(|theirs| plan::merged(files, theirs, &kept));
+        let files = merged.as_ref().unwrap_or(files);
+        let whole = match &merged {
+            Some(merged) => list_of(merged)?,
+            None => whole.clone(),
+        };
+        let same = pointers.files.as_ref().is_some_and(|there| plan::is_same_list(there, files))
+            && (merged.is_some() || pointers.is(&whole));
+        let attributes = Attributes { timestamp: plan::newest(files), private: false };
+        let head = pointers.list.as_ref().map(|(_, head)| head);
+        self.point(FILES_FILE, &whole, same, head, attributes, outcome).await
+    }
+
+    /// Writes the latest report: the list that names it is there.
+    async fn point_to_latest(
+        &self,
+        pointers: &Pointers,
+        outcome: &mut Outcome,
+    ) -> Result<(), StoreError> {
+        let Some((whole, timestamp)) = &self.snapshot.latest else { return Ok(()) };
+        let head = pointers.latest.as_ref();
+        let attributes = Attributes { timestamp: *timestamp, private: false };
+        let same = match head {
+            Some(head) => self.store.is_same(LATEST_FILE, head, &whole.digest).await?,
+            None => false,
+        };
+        self.point(LATEST_FILE, whole, same, head, attributes, outcome).await
     }
 
     /// The bucket, as far as the local files reach: other things may lie in other directories.

@@ -12,7 +12,7 @@ mod with {
     use std::path::Path;
 
     use clap::Args;
-    use upload::app::{self, Failure as UploadFailure, Machine};
+    use upload::app::{self, Machine, UploadError};
     use upload::cli::{Cli, Usage};
     use upload::config::{self, ConfigError, Environment};
     use upload::err::Cause;
@@ -76,8 +76,8 @@ mod with {
             Ok(causes) => Ok(exit_of_all(&causes)),
             Err(error) => Err(Failure::saying(
                 match error {
-                    UploadFailure::Local(_) => Exit::Local,
-                    UploadFailure::Internal(_) => Exit::Internal,
+                    UploadError::Local(_) => Exit::Local,
+                    UploadError::Internal(_) => Exit::Internal,
                 },
                 &error.to_string(),
             )),
@@ -121,7 +121,11 @@ mod with {
             Cause::Unavailable => Exit::Unavailable,
             Cause::Conflict => Exit::Conflict,
             Cause::Unverified => Exit::Unverified,
-            Cause::NotFound | Cause::Changed | Cause::Unsupported | Cause::Other => Exit::Answer,
+            Cause::NotFound
+            | Cause::Changed
+            | Cause::TooSoon
+            | Cause::Unsupported
+            | Cause::Other => Exit::Answer,
         }
     }
 

@@ -6,6 +6,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{Attributes, Condition, PART, Store, metadata};
@@ -90,40 +91,63 @@ impl Store {
             let number = i32::try_from(index + 1).unwrap_or(i32::MAX);
             let bytes = local::piece(path, file, offset, usize::try_from(length).unwrap_or(0))
                 .map_err(of_file)?;
-            if Digest::of(&bytes).md5 != *md5 {
-                return Err(StoreError::new(doing(), Cause::Local, "it changes while it is read"));
-            }
-            let answer = self
-                .retried(async || {
-                    self.client()
-                        .upload_part()
-                        .bucket(&self.target.bucket)
-                        .key(self.key(key))
-                        .upload_id(id)
-                        .part_number(number)
-                        .content_md5(STANDARD.encode(md5))
-                        .body(ByteStream::from(bytes.clone()))
-                        .send()
-                        .await
-                        .map_err(|error| self.failed(doing(), &error))
-                })
-                .await?;
-            let etag = answer.e_tag().map(str::to_owned);
-            let wrong = etag.as_deref().map(digest::bare_etag).is_none_or(|etag| {
-                digest::is_md5(etag)
-                    && answer.server_side_encryption().is_none()
-                    && !etag.eq_ignore_ascii_case(&digest::hex(md5))
-            });
-            if wrong {
-                let detail = format!("the store has other bytes as part {number}");
-                return Err(StoreError::new(doing(), Cause::Unverified, detail));
-            }
+            let part = self.send_part(key, id, number, bytes, md5).await?;
             sent(length);
-            Ok(CompletedPart::builder().part_number(number).set_e_tag(etag).build())
+            Ok(part)
         }))
         .buffered(PARTS_AT_ONCE)
         .try_collect()
         .await?;
+        self.finish_parts(key, id, parts, condition).await
+    }
+
+    async fn send_part(
+        &self,
+        key: &str,
+        id: &str,
+        number: i32,
+        bytes: Bytes,
+        md5: &[u8; 16],
+    ) -> Result<CompletedPart, StoreError> {
+        let doing = || format!("write {key}");
+        if Digest::of(&bytes).md5 != *md5 {
+            return Err(StoreError::new(doing(), Cause::Local, "it changes while it is read"));
+        }
+        let answer = self
+            .retried(async || {
+                self.client()
+                    .upload_part()
+                    .bucket(&self.target.bucket)
+                    .key(self.key(key))
+                    .upload_id(id)
+                    .part_number(number)
+                    .content_md5(STANDARD.encode(md5))
+                    .body(ByteStream::from(bytes.clone()))
+                    .send()
+                    .await
+                    .map_err(|error| self.failed(doing(), &error))
+            })
+            .await?;
+        let etag = answer.e_tag().map(str::to_owned);
+        let wrong = etag.as_deref().map(digest::bare_etag).is_none_or(|etag| {
+            digest::is_md5(etag)
+                && answer.server_side_encryption().is_none()
+                && !etag.eq_ignore_ascii_case(&digest::hex(md5))
+        });
+        if wrong {
+            let detail = format!("the store has other bytes as part {number}");
+            return Err(StoreError::new(doing(), Cause::Unverified, detail));
+        }
+        Ok(CompletedPart::builder().part_number(number).set_e_tag(etag).build())
+    }
+
+    async fn finish_parts(
+        &self,
+        key: &str,
+        id: &str,
+        parts: Vec<CompletedPart>,
+        condition: Condition<'_>,
+    ) -> Result<(), StoreError> {
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
         self.retried(async || {
             let mut request = self
@@ -140,7 +164,7 @@ impl Store {
             }
             let done = request.send().await;
             done.map_err(|error| {
-                let mut failed = self.failed(doing(), &error);
+                let mut failed = self.failed(format!("write {key}"), &error);
                 // Finished already, by a try whose answer was lost: a look will tell.
                 if failed.detail.contains("NoSuchUpload") {
                     failed.cause = Cause::Changed;

@@ -262,6 +262,7 @@ fn pruning_shows_first_and_spares_what_is_listed_or_in_no_archive() {
     };
     let text = ends(&mut prune(), 69);
     assert!(text.contains("less than 10 minutes ago"), "{text}");
+    assert!(text.contains("run again in 10 minutes") && !text.contains("uploader"), "{text}");
     let settle = || {
         let list = fs::File::options().write(true).open(server.bucket().join("files.json"));
         list.unwrap().set_modified(SystemTime::now() - Duration::from_secs(3600)).unwrap();
