@@ -1,12 +1,13 @@
 //! From the results of one run, or of all its shards and vantage points, to one report that can
 //! be published without anybody looking at it first.
 //!
-//! The decisions are pure: [`input::check`] whether a file is a result, [`shards`]
-//! which runs are one scan, [`merge`] what several inputs say together, [`streak`] what it means beside earlier runs, [`operator`] whose relay it
-//! is, [`gate`] whether the report may be published, [`report`] what stands in it, [`summary`] how
-//! a person reads it. The edges are [`read`] and [`input`] (files in), [`history`] (the database),
-//! [`publish`] (files out) and [`zone`] (one DNS question); [`job`]
-//! does all of it in order, and [`retain`] removes what is old. Never talks to tor.
+//! The decisions are pure: [`input::check`] whether a file is a result, [`shards`] which runs are one
+//! scan, [`merge`] what several inputs say together, [`fold`] what the history's rows say in the order of
+//! time, [`streak`] what that means for a relay, [`operator`] whose relay it is, [`gate`] whether the
+//! report may be published, [`report`] what stands in it, [`summary`] how a person reads it. The edges are
+//! [`input`] (files in), [`history`] (the database), [`publish`] (files out) and [`zone`] (one DNS
+//! question). [`reconcile`] brings history and output directory together, by what is really there; [`job`]
+//! does all of it in order, and [`retain`] removes what is old.
 
 pub mod cli;
 pub mod fold;

@@ -3,6 +3,13 @@
 //!
 //! Owns the network from its keys to its end, the resolvers, and the verdict that a true scanner
 //! gives of every exit. Scans nothing itself, and is not needed in production.
+//!
+//! Three directory authorities, guards, exits and a client run as real tor processes. Each exit has a
+//! resolver of its own, a UDP and TCP loop in this process that misbehaves by script ([`Fault`]), and
+//! each fault has its truth ([`Fault::truth`]): the status, error code and blame that a scan must find.
+//! The misbehaviour begins after the consensus is made, so that dead and frozen relays are in it.
+//! `outside` has the resolvers alone, for a network that another program runs (`deploy/chutney`), and
+//! that network's manifest. `lab store` is an S3 server in the place of every real store.
 
 mod check;
 mod control;

@@ -3,7 +3,8 @@
 //! The decisions are pure: [`consensus`], [`policy`], [`select`], [`names`], [`hops`],
 //! [`probe`], [`schedule`] and [`classify`] are told the time and given their randomness. [`driver`],
 //! [`session`], [`own_tor`], [`ask`], [`directory`], [`results`], [`progress`], [`signals`] and
-//! [`guard`] are the edge. [`app`] puts them in order. Reads no history: that is the report's business.
+//! [`guard`] are the edge. [`app`] puts them in order: it reads what the scan is given (`inputs`), whom the
+//! directory leaves to test (`prepare`), and begins or goes on with one part of a run (`part`).
 
 pub mod app;
 pub mod ask;
