@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
-#[expect(dead_code, reason = "shared with the program's tests, which use all of it")]
+mod example;
 mod fixture;
-mod golden;
 mod properties;
 mod reported;
+mod rules;
 mod schema;
+mod view;
+mod whole;
