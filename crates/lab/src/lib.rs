@@ -16,6 +16,7 @@ mod network;
 mod outside;
 mod process;
 mod resolver;
+pub mod simulated;
 mod spec;
 mod start;
 #[cfg(feature = "store")]
