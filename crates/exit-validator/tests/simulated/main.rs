@@ -32,7 +32,7 @@ const MOST_MEMORY: f64 = 40.0;
 
 #[test]
 fn ten_thousand_relays_on_a_day_like_any_other() {
-    let world = World::new(10_000, 300, 3, Noise::LIVE);
+    let world = World::new(10_000, 200, 3, Noise::LIVE);
     let mut command = world.scan();
     command.args(["--build-delay=0.003", "--max-in-flight=200", "--max-per-first-hop=20"]);
     let began = now();
@@ -103,7 +103,7 @@ fn an_uplink_that_goes_and_comes_back() {
     for (uplink, after) in [(Uplink::Refuses, 100), (Uplink::Silent, 300)] {
         running.until("it is in the middle", || results(world.analysis()) > after);
         world.tor().set_uplink(uplink);
-        std::thread::sleep(Duration::from_secs(10));
+        std::thread::sleep(Duration::from_secs(9));
         assert!(!running.has_ended());
         world.tor().set_uplink(Uplink::Up);
     }
@@ -141,7 +141,7 @@ fn killed_at_twenty_moments_and_resumed() {
     }
     show(&format!("killed after so many ms, with so many results: {moments:?}"));
     let mut command = world.scan();
-    command.args(["--build-delay=0.01", "--resume"]);
+    command.args(["--build-delay=0.003", "--resume"]);
     run(command).with(0);
     let circuits = world.everybody_has_a_true_result();
     show(&format!("2,000 relays, killed twenty times: {circuits:.3} circuits a verdict"));

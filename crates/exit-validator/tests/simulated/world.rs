@@ -174,10 +174,12 @@ impl World {
         let mut lines = BufReader::new(control.try_clone().unwrap()).lines();
         let mut say = |command: String| {
             writeln!(&control, "{command}\r").unwrap();
+            let mut said = Vec::new();
             loop {
                 let line = lines.next().unwrap().unwrap();
-                if !line.starts_with("650") && line.as_bytes()[3] == b' ' {
-                    return line;
+                said.push(line.clone());
+                if line.as_bytes()[3] == b' ' {
+                    return said.join("\n");
                 }
             }
         };
@@ -211,8 +213,8 @@ impl World {
     }
 
     fn listener(&self, say: &mut impl FnMut(String) -> String) -> String {
-        let said = say("GETCONF SocksPort".to_owned());
-        said.strip_prefix("250 SocksPort=").unwrap().to_owned()
+        let said = say("GETINFO net/listeners/socks".to_owned());
+        said.split('"').nth(1).unwrap().to_owned()
     }
 }
 

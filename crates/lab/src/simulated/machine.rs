@@ -164,9 +164,8 @@ impl Machine {
         documents: Arc<Documents>,
         place: Place,
     ) -> Self {
-        let microdescriptors = if place.microdescriptors { "auto" } else { "0" };
         Self {
-            options: Options::new(&place.socks, &place.dns, microdescriptors),
+            options: Options::new(place.microdescriptors),
             network,
             documents,
             place,

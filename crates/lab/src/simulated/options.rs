@@ -17,17 +17,17 @@ const SWITCHES: [&str; 3] =
     ["__DisablePredictedCircuits", "__LeaveStreamsUnattached", "__ReloadTorrcOnSIGHUP"];
 
 impl Options {
-    /// As at tor's start, with these ports, and microdescriptors or not.
-    pub(crate) fn new(socks: &str, dns: &str, microdescriptors: &str) -> Self {
+    /// As at tor's start, with ports wherever there is room, and microdescriptors or not.
+    pub(crate) fn new(microdescriptors: bool) -> Self {
         let entries = [
             ("AutomapHostsOnResolve", "0"),
             ("AutomapHostsSuffixes", ".onion,.exit"),
             ("CircuitStreamTimeout", "0"),
             ("DisableNetwork", "0"),
-            ("DNSPort", dns),
+            ("DNSPort", "127.0.0.1:auto"),
             ("LearnCircuitBuildTimeout", "1"),
-            ("SocksPort", socks),
-            ("UseMicrodescriptors", microdescriptors),
+            ("SocksPort", "auto"),
+            ("UseMicrodescriptors", if microdescriptors { "auto" } else { "0" }),
             ("__DisablePredictedCircuits", "0"),
             ("__LeaveStreamsUnattached", "0"),
             ("__ReloadTorrcOnSIGHUP", "1"),
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn options_are_set_together_or_not_at_all() {
-        let mut options = Options::new("127.0.0.1:1", "127.0.0.1:2", "auto");
+        let mut options = Options::new(true);
         let set = |options: &mut Options, text: &str| options.set(&entries(text));
         let ours = "__leavestreamsunattached=\"1\" CircuitStreamTimeout=60";
         let changed = [("CircuitStreamTimeout", "60"), ("__LeaveStreamsUnattached", "1")];
