@@ -12,10 +12,12 @@
 #[path = "../../aggregate/tests/it/fixture.rs"]
 #[expect(dead_code, reason = "shared with the tests, which use all of it")]
 mod fixture;
+#[path = "support/measure.rs"]
+mod measure;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Instant;
 use std::{env, fs};
 
 use aggregate::gate::Thresholds;
@@ -25,6 +27,7 @@ use aggregate::publish;
 use aggregate::report::{self, Context};
 
 use fixture::Scan;
+use measure::measure;
 
 /// How often each program is measured.
 const ROUNDS: usize = 5;
@@ -267,33 +270,6 @@ fn enter(history: &mut History, run: u32, runs: u32, relays: u32) -> Vec<u8> {
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 fn clock() -> Instant {
     Instant::now()
-}
-
-/// CPU seconds, and megabytes of resident memory at most.
-fn measure(command: &mut Command) -> (f64, f64) {
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let of = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", child.id()));
-    let mut most = 0.0_f64;
-    let ticks = loop {
-        // VmHWM is the high-water mark: the last look before the end is what counts.
-        if let Ok(text) = of("status")
-            && let Some(line) = text.lines().find(|line| line.starts_with("VmHWM:"))
-        {
-            let kilobytes: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-            most = most.max(kilobytes / 1000.0);
-        }
-        // What has ended and is not waited for still tells its times: proc_pid_stat(5), in ticks of
-        // a hundredth of a second. The name before them may hold anything but the last bracket.
-        let stat = of("stat").unwrap();
-        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
-        if fields[0] == "Z" {
-            break fields[11..13].iter().map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>();
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    };
-    let status = child.wait().unwrap();
-    assert!(status.success(), "{command:?}: {status}");
-    (ticks / 100.0, most)
 }
 
 /// Prints the measurements, and returns the median time and the greatest memory.

@@ -1,7 +1,7 @@
 //! The scanner beside a bare client, on one network in one run: how much longer does a scan take
 //! than the circuits and queries themselves, with its results on a disk that is idle, and on one
 //! that others write to all the time? And is the resolve time that it reports the exit's, with 80
-//! exits at once?
+//! exits at once? And what does a scan of the size of the public network take, through a simulated tor?
 //!
 //! The bare client is compiled into this program. It pipelines the same EXTENDCIRCUITs, asks the same
 //! query on each and closes its circuits; it picks no first hop by load, keeps no evidence, and
@@ -10,6 +10,9 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on has nothing to say")]
 #![expect(clippy::disallowed_methods, reason = "measures by the clock")]
 #![expect(clippy::print_stdout, reason = "its result is what it prints")]
+
+#[path = "support/measure.rs"]
+mod measure;
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -20,6 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use lab::simulated::{Noise, SimulatedNetwork, SimulatedTor};
 use lab::{Fault, Network, Spec};
 use record::{Fingerprint, Kind, RelayResult, Run};
 use scanner::ask::{SocksAddr, socks};
@@ -44,6 +48,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(speed());
     runtime.block_on(truth_of_times());
+    size();
 }
 
 async fn speed() {
@@ -153,6 +158,36 @@ async fn truth_of_times() {
     );
     println!("  local queueing, kept apart: median {:.1} ms", attach[attach.len() / 2]);
     network.stop().await;
+}
+
+/// The most memory that a scan may take, in megabytes.
+const MOST_MEMORY: f64 = 40.0;
+
+/// What scans of one network after the other take: nothing fails but by chance.
+fn size() {
+    println!("\nSize: healthy exits and 1,000 first hops behind a simulated tor, with live noise");
+    for exits in [1_000, 3_000, 10_000] {
+        let dir = tempfile::tempdir().unwrap();
+        let faults = vec![Fault::Correct; exits];
+        let network = SimulatedNetwork::new(&faults, 1_000, Noise::LIVE, 1);
+        let tor = SimulatedTor::start(network.with_a_zone_that_answers(), dir.path(), false);
+        let tor = tor.unwrap();
+        let mut command = Process::new(env!("CARGO_BIN_EXE_exit-validator"));
+        command
+            .args(["scan", "--no-progress", "--build-delay=0.001", "--delay-noise=0"])
+            .args(["--max-in-flight=300", "--max-per-first-hop=20", "--confirm-after=1"])
+            .args(["--query-timeout=4", "--circuit-timeout=4", "--control", &tor.control()])
+            .arg("--analysis-dir")
+            .arg(dir.path().join("scan"));
+        let started = Instant::now();
+        let (seconds, memory) = measure::measure(&mut command);
+        println!(
+            "  {exits:>6} relays: {:6.1} s, of which {seconds:5.1} s of CPU; {memory:4.1} MB at most \
+             (at most {MOST_MEMORY:.0} are wanted), {} circuits",
+            started.elapsed().as_secs_f64(),
+            tor.standing().unwrap().tally.circuits
+        );
+    }
 }
 
 /// Seconds that the scanner's probing takes, as its run file says, and the results.

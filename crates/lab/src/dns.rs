@@ -254,7 +254,7 @@ fn records_to(question: &Message, query: &Query, records: &[RData]) -> Message {
 
 /// An answer without records. The question is given back letter by letter: tor's exits write names
 /// in random case and refuse an answer in which that differs.
-fn error(question: &Message, query: &Query, code: ResponseCode) -> Message {
+pub(crate) fn error(question: &Message, query: &Query, code: ResponseCode) -> Message {
     let mut message = Message::response(question.metadata.id, question.metadata.op_code);
     message.metadata.recursion_desired = question.metadata.recursion_desired;
     message.metadata.recursion_available = true;
@@ -263,7 +263,7 @@ fn error(question: &Message, query: &Query, code: ResponseCode) -> Message {
     message
 }
 
-fn wire(message: &Message) -> Vec<u8> {
+pub(crate) fn wire(message: &Message) -> Vec<u8> {
     message.to_vec().expect("a few short records under a name that was parsed fit in a message")
 }
 

@@ -23,6 +23,7 @@ mod network;
 mod outside;
 mod process;
 mod resolver;
+pub mod simulated;
 mod spec;
 mod start;
 #[cfg(feature = "store")]

@@ -22,6 +22,10 @@ const NXDOMAIN: &str = "NXDOMAIN";
 /// the exit gave up waiting. Tor's timer can fire a little early against our clock.
 const GAVE_UP: f64 = 0.95;
 
+/// The part of that limit below which a resolver's time must be where only the path's time keeps the
+/// whole below it.
+const BY_FAR: f64 = 0.8;
+
 /// What an answer is judged against.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judge {
@@ -511,7 +515,10 @@ fn transience(lookups: &[Query], answers: &[Answer<'_>], path: &Path, judge: &Ju
     if !quickest.is_finite() {
         return Transience::Unclear;
     }
-    if quickest - path.least < limit {
+    // What the path took another time is no bound of what it takes now: a lookup that came back later
+    // than the exit waits must be clear of that limit by far.
+    let failed = if quickest < limit { limit } else { limit * BY_FAR };
+    if quickest - path.least < failed {
         let own = (quickest - path.least).max(0.0);
         return Transience::Failed(Duration::from_secs_f64(own / 1e3));
     }
@@ -684,6 +691,8 @@ pub fn conclude(attempts: &[Attempt]) -> Option<Conclusion> {
             Status::Exception => 0,
         };
         let blame = match attempt.blame {
+            // It could not tell what another attempt may have told.
+            Some(Blame::Resolver) if attempt.error_code == Some(ErrorCode::ResolveFailed) => 1,
             Some(Blame::Exit | Blame::Resolver | Blame::Zone) | None => 2,
             Some(Blame::Unknown) => 1,
             Some(Blame::FirstHop | Blame::Scanner) => 0,

@@ -368,7 +368,7 @@ impl Probe {
             // A connection: it exits.
             StreamStatus::Succeeded => {
                 asked.answered(now);
-                Next::Wait
+                self.witnessed(now)
             }
             StreamStatus::Closed | StreamStatus::Failed | StreamStatus::Detached => {
                 asked.answered(now);
@@ -502,9 +502,11 @@ fn is_ours(purpose: Option<&str>) -> bool {
 
 impl Asked {
     fn over(&self) -> bool {
-        // A connection that an exit makes stays open until we close it.
-        let open = self.query.socks_reply == Some(0) || self.query.local_error.is_some();
-        self.replied && (self.closed || (self.query.via == Via::Connect && open))
+        // A connection that an exit makes stays open until we close it. How long it took is known by its
+        // event, which may come after the reply.
+        let made = self.query.socks_reply == Some(0) && self.query.resolve_ms.is_some();
+        let open = self.query.via == Via::Connect && (made || self.query.local_error.is_some());
+        self.replied && (self.closed || open)
     }
 
     /// Tor has sent it. Gives the time limit of the answer, where it has one of its own.

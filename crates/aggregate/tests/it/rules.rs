@@ -4,7 +4,8 @@
 use std::fs;
 
 use aggregate::gate::Thresholds;
-use record::{Mode, Run, Shard, ZoneCheck, result_file_name};
+use record::{Mode, Run, Shard, ZoneCheck};
+use shelf::run::result_name;
 
 use crate::example::{Options, nothing, runs};
 use crate::fixture::{self, relay, scan, start_of};
@@ -185,7 +186,7 @@ fn version_1() {
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/version-1/");
         fs::read(format!("{directory}{name}")).unwrap()
     };
-    let result = result_file_name(&relay(1));
+    let result = result_name(&relay(1));
     let example = ["plan.json", "run.json", &result]
         .iter()
         .fold(nothing().at(3).run(&["1 d"]), |example, name| {
@@ -288,7 +289,7 @@ fn incomplete_run() {
 fn rejected_files() {
     let scan = scan(0, (1..=8).map(|number| (number, 's')));
     let text = |number: usize| serde_json::to_string_pretty(&scan.results[number - 1]).unwrap();
-    let path = |number: u32| format!("input/{}", result_file_name(&relay(number)));
+    let path = |number: u32| format!("input/{}", result_name(&relay(number)));
     let of_another_run = fixture::scan(1, [(8, 's')]).results[0].clone();
     let example = nothing()
         .input("input", scan.clone())

@@ -10,6 +10,7 @@ mod network;
 mod others;
 mod run;
 mod shared;
+mod simulated;
 #[path = "../support/program.rs"]
 mod support;
 mod tor;
@@ -92,6 +93,9 @@ fn trials() -> Vec<Trial> {
             a_tor_of_its_own_that_reads_its_configuration_again,
             a_first_hop_that_stays_away,
             two_tors_in_containers,
+        },
+        simulated::{
+            it_says_what_a_real_one_says,
         },
         network::{
             other_programs_use_the_tor_while_it_scans,

@@ -264,6 +264,8 @@ fn the_paths_own_time_is_not_the_resolvers() {
     // The last step held the two relays' handshake as well: between the two it cannot be told.
     let (code, words) = on(3_000, [3_003, 3_001], None);
     assert_eq!((code, words.contains("cannot be told")), (ResolveFailed, true), "{words}");
+    // A circuit whose last step was slow once, and a connection that took longer than the lookups did.
+    assert_eq!(on(2_500, [2_020, 2_025], Some(150)).0, ResolveFailed);
     // One silent name server of two: not "at once".
     let (code, words) = on(20, [1_800, 1_801], None);
     assert_eq!((code, words.contains("at once")), (Servfail, false), "{words}");
@@ -428,6 +430,9 @@ fn attempts_are_weighed() {
     assert_eq!(concluded(&[nxdomain(), success()]), (1, None), "a passing fault does not");
     assert_eq!(concluded(&[nxdomain(), unreachable(2)]), (0, Some(Resolver)));
     assert_eq!(concluded(&[nxdomain(), nxdomain()]), (1, Some(Resolver)), "of equals, the last");
+    let unclear = || attempt(1, Status::DnsFail, Some((ErrorCode::ResolveFailed, Resolver)));
+    assert_eq!(concluded(&[nxdomain(), unclear()]), (0, Some(Resolver)), "it tells more");
+    assert_eq!(concluded(&[unclear(), unclear()]), (1, Some(Resolver)));
     assert_eq!(concluded(&[unreachable(1), lost()]), (0, Some(Unknown)));
     assert_eq!(concluded(&[unreachable(1), hop_down(2)]), (0, Some(Unknown)));
     // Two first hops acquit each other; the same one twice does not.

@@ -814,6 +814,26 @@ fn asking(first_query: Via) -> Probe {
     probe
 }
 
+#[test]
+fn a_connection_has_its_time_whichever_witness_comes_first() {
+    for reply_first in [true, false] {
+        let mut probe = asking(Via::Socks);
+        probe.connect(To::Door(([192, 0, 2, 1], 443).into()), "key".to_owned(), ms(0));
+        let event = |line: &str| told(&format!("STREAM 78 {line} 192.0.2.1:443")).unwrap();
+        probe.stream_event(&event("NEW 0"), ms(1));
+        probe.stream_event(&event("SENTCONNECT 5"), ms(2));
+        let (made, reply) = (event("SUCCEEDED 5"), Reply::Socks(0, None));
+        let steps = if reply_first {
+            [probe.reply("key", reply, ms(30)), probe.stream_event(&made, ms(32))]
+        } else {
+            [probe.stream_event(&made, ms(32)), probe.reply("key", reply, ms(33))]
+        };
+        assert_eq!(steps, [Next::Wait, Next::Finish]);
+        let query = probe.into_evidence().queries.pop().unwrap();
+        assert_eq!(query.resolve_ms.map(record::Millis::get), Some(30.0));
+    }
+}
+
 /// A line as the control port sends it: what the parser makes of it is what the attempt is told, if
 /// it is a stream's event at all.
 fn told(line: &str) -> Option<StreamEvent> {
