@@ -375,6 +375,7 @@ fn reported(
         dns_success_rate_7d_percent: rate(&|past| past.week),
         dns_success_rate_30d_percent: rate(&|past| past.month),
         operator,
+        first: result.first,
         relay: ReportedInfo {
             flags: result.relay.flags,
             contact: result.relay.contact,

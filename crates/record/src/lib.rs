@@ -26,8 +26,8 @@ pub use report::{
     Vantage, ZoneCheck, of_recent_mark, recent_mark,
 };
 pub use result::{
-    Attempt, Bandwidth, Circuit, CircuitState, Ipv6, MAX_ATTEMPTS, Millis, Query, RelayInfo,
-    RelayResult, Remap, Timing, Via, result_file_name,
+    Attempt, Bandwidth, Circuit, CircuitState, FirstAnswer, Ipv6, MAX_ATTEMPTS, Millis, Query,
+    RelayInfo, RelayResult, Remap, Timing, Via, result_file_name,
 };
 pub use run::{
     Counts, Excluded, PLAN_FILE, Plan, PlannedRelay, RESULTS_LOG_FILE, RUN_FILE, Run, Selection,

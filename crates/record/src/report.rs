@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::verdict::closed_list;
 use crate::{
-    Attempt, Bandwidth, Blame, Counts, ErrorCode, Fingerprint, Format, Ipv6, Millis, Mode, Shard,
-    Status, Timing, TorInfo,
+    Attempt, Bandwidth, Blame, Counts, ErrorCode, Fingerprint, FirstAnswer, Format, Ipv6, Millis,
+    Mode, Shard, Status, Timing, TorInfo,
 };
 
 /// The report that is published last and read first: a copy of the newest report whose gate was
@@ -279,6 +279,9 @@ pub struct ReportedRelay {
     pub dns_success_rate_30d_percent: Option<f64>,
     /// The operator's key: relays with the same key are taken for one operator's.
     pub operator: String,
+    /// What the first lookup that reached it came to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<FirstAnswer>,
     /// What the consensus and the descriptor say of the relay.
     pub relay: ReportedInfo,
     /// Every attempt, in order; empty where there was just one and it succeeded, as the fields

@@ -86,10 +86,26 @@ pub struct RelayResult {
     /// True while the relay still waits for a confirming round of the same run, and where one
     /// attempt alone saw the failure: it may have been a passing one, and moves no streak.
     pub provisional: bool,
+    /// What the first lookup that reached the relay came to.
+    #[serde(default)]
+    pub first: Option<FirstAnswer>,
     /// Every attempt, in order.
     pub attempts: Vec<Attempt>,
     /// What the consensus and the descriptor say of the relay.
     pub relay: RelayInfo,
+}
+
+/// What the first lookup that reached a relay came to, whatever came of the queries after it. A
+/// failing relay is asked again and a working one is not, so that verdicts hide failures that pass;
+/// the share of failures among first answers does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstAnswer {
+    /// The number of the attempt that asked.
+    pub attempt: u32,
+    /// `success`, `wrong_ip`, `dns_fail` or `timeout`.
+    pub status: Status,
+    /// Why; null for a success.
+    pub error_code: Option<ErrorCode>,
 }
 
 /// Where the time of an attempt went.

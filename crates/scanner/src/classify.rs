@@ -704,7 +704,7 @@ pub fn conclude(attempts: &[Attempt]) -> Option<Conclusion> {
 /// Whether what came after a query without an answer says that the silence may have been this
 /// host's: it was tried again, and no try got past the first hop. Our own uplink that fails in the
 /// middle of a scan looks so for every relay under way.
-fn silence_may_be_ours(later: &[Attempt]) -> bool {
+pub(crate) fn silence_may_be_ours(later: &[Attempt]) -> bool {
     let not_past =
         |attempt: &Attempt| matches!(attempt.blame, Some(Blame::FirstHop | Blame::Scanner));
     !later.is_empty() && later.iter().all(not_past)

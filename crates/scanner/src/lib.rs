@@ -14,6 +14,7 @@ pub mod consensus;
 pub mod directory;
 pub mod driver;
 pub mod dry_run;
+mod first;
 pub mod guard;
 pub mod hops;
 pub mod names;

@@ -384,6 +384,7 @@ mod tests {
             blame: None,
             timing: Timing::default(),
             provisional: version.is_multiple_of(2),
+            first: None,
             attempts: Vec::new(),
             relay: RelayInfo::default(),
         }

@@ -21,6 +21,7 @@ use record::{
 use tor_control::{CircuitEvent, CircuitId, CircuitMinorEvent, StreamEvent, StreamId};
 
 use crate::classify::{self, Judge, Verdict};
+use crate::first;
 use crate::hops::FirstHops;
 use crate::names::Domain;
 use crate::probe::{Attempting, Evidence, Limits, Next, Probe, Reply, To};
@@ -188,8 +189,8 @@ struct Task {
     target: Target,
     tries: u32,
     free: u32,
-    /// Whether an attempt whose silence may have been this host's has been made again.
-    doubted: bool,
+    /// The number of an attempt whose silence may have been this host's: it has been made again.
+    doubted: Option<u32>,
     /// Further tries after the last round, for a failure that was seen by one way alone.
     more: u32,
     done: bool,
@@ -256,7 +257,7 @@ impl Scan {
     ) -> Self {
         let tasks: Vec<Task> = targets
             .into_iter()
-            .map(|target| Task { target, tries: 0, free: 0, doubted: false, more: 0, done: false })
+            .map(|target| Task { target, tries: 0, free: 0, doubted: None, more: 0, done: false })
             .collect();
         let mut order: Vec<usize> = (0..tasks.len()).collect();
         order.shuffle(&mut rng);
@@ -636,8 +637,8 @@ impl Scan {
             } else if !self.way_out.is_closed() {
                 state.free += 1;
             }
-        } else if unheard && is_silence(&attempt) && !state.doubted {
-            state.doubted = true;
+        } else if unheard && is_silence(&attempt) && state.doubted.is_none() {
+            state.doubted = Some(attempt.number);
         } else {
             state.tries += 1;
         }
@@ -818,7 +819,7 @@ impl Scan {
         } else {
             state.target.clone()
         };
-        if let Some(result) = result(&self.context, target, provisional) {
+        if let Some(result) = result(&self.context, target, state.doubted, provisional) {
             let result = Box::new(result);
             self.actions.push(Action::Tell(Report::Result { result, last }));
         }
@@ -877,7 +878,14 @@ fn conclusive(attempts: &[Attempt]) -> Option<Status> {
 }
 
 /// A relay's result from its attempts; none where there was none.
-fn result(context: &RunContext, target: Target, provisional: bool) -> Option<RelayResult> {
+fn result(
+    context: &RunContext,
+    target: Target,
+    doubted: Option<u32>,
+    provisional: bool,
+) -> Option<RelayResult> {
+    let exit = &target.relay.fingerprint;
+    let first = first::answer(exit, &target.attempts, doubted, &context.judge);
     let conclusion = classify::conclude(&target.attempts)?;
     let decisive = &target.attempts[conclusion.attempt];
     let query = decisive.decided_by.map_or(decisive.queries.last(), |index| {
@@ -904,6 +912,7 @@ fn result(context: &RunContext, target: Target, provisional: bool) -> Option<Rel
         blame: conclusion.blame,
         timing: decisive.timing,
         provisional,
+        first,
         relay: target.info,
         attempts: target.attempts,
     })

@@ -99,6 +99,12 @@ fn in_range(result: &RelayResult, window: &Window) -> Result<(), String> {
     if success && result.provisional {
         return Err("a success is never provisional".to_owned());
     }
+    if let Some(first) = result.first
+        && (!first.status.tested()
+            || (first.status == Status::Success) != first.error_code.is_none())
+    {
+        return Err(format!("status {} contradicts the first answer's error_code", first.status));
+    }
     if result.attempts.len() > MAX_ATTEMPTS
         || result.attempts.iter().any(|attempt| attempt.queries.len() > QUERIES)
     {

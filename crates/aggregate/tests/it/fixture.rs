@@ -10,9 +10,10 @@ use aggregate::input::{Facts, Input};
 use aggregate::rejections::Rejections;
 use chrono::{DateTime, TimeDelta, Utc};
 use record::{
-    Attempt, Bandwidth, Blame, Circuit, CircuitState, Counts, ErrorCode, Fingerprint, Kind, Millis,
-    Mode, PLAN_FILE, Plan, PlannedRelay, Query, RUN_FILE, RelayInfo, RelayResult, Run, Selection,
-    Settings, Shard, Status, Timing, TorInfo, Via, of_recent_mark, result_file_name,
+    Attempt, Bandwidth, Blame, Circuit, CircuitState, Counts, ErrorCode, Fingerprint, FirstAnswer,
+    Kind, Millis, Mode, PLAN_FILE, Plan, PlannedRelay, Query, RUN_FILE, RelayInfo, RelayResult,
+    Run, Selection, Settings, Shard, Status, Timing, TorInfo, Via, of_recent_mark,
+    result_file_name,
 };
 
 pub const DOMAIN: &str = "tor.exit.validator.example.org";
@@ -218,6 +219,7 @@ pub fn result(plan: &Plan, number: u32, mark: char) -> Option<RelayResult> {
         blame,
         timing,
         provisional,
+        first: status.tested().then_some(FirstAnswer { attempt: 1, status, error_code }),
         attempts: (1..=attempts).map(attempt).collect(),
         relay: RelayInfo {
             flags: ["Exit", "Fast", "Guard", "Running", "Stable", "Valid"]

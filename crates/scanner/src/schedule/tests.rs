@@ -458,6 +458,12 @@ fn every_kind_of_exit_gets_its_verdict() {
     assert_eq!(timing.circuit_ms.map(record::Millis::get), Some(40.0));
     assert_eq!(simulation.attempts[&1], 2, "a wrong answer is seen twice, and then enough");
     assert_eq!(simulation.attempts[&3], 2);
+    let first = |exit| simulation.last(exit).first.map(|first| (first.attempt, first.status));
+    assert_eq!(first(0), Some((1, Status::Success)));
+    assert_eq!(first(3), Some((1, Status::DnsFail)), "what came later does not wipe it out");
+    assert_eq!(first(6), Some((1, Status::Timeout)));
+    let unreached = [4, 5, 8, 9, 10];
+    assert!(unreached.into_iter().all(|exit| first(exit).is_none()));
     assert_eq!(simulation.attempts[&4], 3, "two tries, and one to confirm");
 }
 
