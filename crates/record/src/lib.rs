@@ -26,8 +26,9 @@ pub use report::{
     Vantage, ZoneCheck, of_recent_mark, recent_mark,
 };
 pub use result::{
-    Attempt, Bandwidth, Circuit, CircuitState, FirstAnswer, Ipv6, MAX_ATTEMPTS, Millis, Query,
-    RelayInfo, RelayResult, Remap, Timing, Via, result_file_name,
+    Attempt, Bandwidth, Circuit, CircuitState, FirstAnswer, Ipv6, Ipv6Lookup, Ipv6Lookups,
+    MAX_ATTEMPTS, Millis, Query, RelayFinding, RelayInfo, RelayResult, Remap, Timing, Via,
+    result_file_name,
 };
 pub use run::{
     Counts, Excluded, PLAN_FILE, Plan, PlannedRelay, RESULTS_LOG_FILE, RUN_FILE, Run, Selection,
@@ -38,5 +39,5 @@ pub use text::printable;
 pub use trends::{
     FILES_FILE, FileEntry, FileKind, FileReport, Files, TRENDS_FILE, TrendEntry, Trends,
 };
-pub use verdict::{Blame, ErrorCode, Mode, Status};
+pub use verdict::{Blame, ErrorCode, FindingCode, Ipv6Outcome, Mode, Status};
 pub use zone::{DEFAULT_DOMAIN, DEFAULT_EXPECTED};

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::verdict::closed_list;
 use crate::{
-    Attempt, Bandwidth, Blame, Counts, ErrorCode, Fingerprint, FirstAnswer, Format, Ipv6, Millis,
-    Mode, Shard, Status, Timing, TorInfo,
+    Attempt, Bandwidth, Blame, Counts, ErrorCode, Fingerprint, FirstAnswer, Format, Ipv6,
+    Ipv6Lookups, Millis, Mode, RelayFinding, Shard, Status, Timing, TorInfo,
 };
 
 /// The report that is published last and read first: a copy of the newest report whose gate was
@@ -282,6 +282,12 @@ pub struct ReportedRelay {
     /// What the first lookup that reached it came to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<FirstAnswer>,
+    /// What its resolver makes of IPv6 addresses; the lookups only where there is a finding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipv6: Option<Ipv6Lookups>,
+    /// What was found beside the verdict.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<RelayFinding>,
     /// What the consensus and the descriptor say of the relay.
     pub relay: ReportedInfo,
     /// Every attempt, in order; empty where there was just one and it succeeded, as the fields

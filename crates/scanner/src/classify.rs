@@ -78,7 +78,7 @@ impl Verdict {
 
 /// What one lookup's evidence says, before it is known what was hoped for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Answer<'a> {
+pub(crate) enum Answer<'a> {
     /// Addresses came.
     Addresses(&'a [IpAddr]),
     /// The answer was an address that our tor does not pass on because it is private, or nothing
@@ -107,7 +107,7 @@ enum Answer<'a> {
 /// Reads one lookup's evidence (measurements: `docs/verdicts.md`). It is the exit's answer where tor
 /// has sent the lookup on the attempt's own circuit, and the stream's end and the reply on our socket
 /// agree: one witness is none.
-fn answer(query: &Query) -> Answer<'_> {
+pub(crate) fn answer(query: &Query) -> Answer<'_> {
     let mapped = |remap: &Remap| remap.source.as_deref() != Some("EXIT");
     if query.stream_reason.as_deref() == Some(ATTACH_REFUSED) {
         return Answer::Local(ErrorCode::AttachRefused);

@@ -305,7 +305,7 @@ fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Resul
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use chrono::DateTime;
     use record::{Mode, PlannedRelay, RelayInfo, Selection, Settings, Status, Timing};
 
@@ -385,6 +385,8 @@ mod tests {
             timing: Timing::default(),
             provisional: version.is_multiple_of(2),
             first: None,
+            ipv6: None,
+            findings: Vec::new(),
             attempts: Vec::new(),
             relay: RelayInfo::default(),
         }

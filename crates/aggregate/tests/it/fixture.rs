@@ -220,6 +220,8 @@ pub fn result(plan: &Plan, number: u32, mark: char) -> Option<RelayResult> {
         timing,
         provisional,
         first: status.tested().then_some(FirstAnswer { attempt: 1, status, error_code }),
+        ipv6: None,
+        findings: Vec::new(),
         attempts: (1..=attempts).map(attempt).collect(),
         relay: RelayInfo {
             flags: ["Exit", "Fast", "Guard", "Running", "Stable", "Valid"]
