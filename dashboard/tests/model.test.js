@@ -25,7 +25,15 @@ import { recentRuns, reportOf, untilNow } from "../../public/js/model/runs.js";
 import { cut, visible } from "../../public/js/model/text.js";
 import { charts, RANGES, recentValues, within } from "../../public/js/model/trends.js";
 import { ago, duration, percent } from "../../public/js/view/format.js";
-import { BLAMES, CAUSES, GATE, STATES, STATUSES } from "../../public/js/words.js";
+import {
+  BLAMES,
+  CAUSES,
+  FINDINGS,
+  GATE,
+  IPV6_OUTCOMES,
+  STATES,
+  STATUSES,
+} from "../../public/js/words.js";
 import { parseCsv } from "./support/csv.js";
 import { difference } from "./support/expect.js";
 import { hostileReports, TEXTS } from "./support/hostile.js";
@@ -620,6 +628,8 @@ describe("words", () => {
       ["error_code", CAUSES],
       ["blame", BLAMES],
       ["gate_code", GATE],
+      ["finding_code", FINDINGS],
+      ["ipv6_outcome", IPV6_OUTCOMES],
     ])) {
       assert.deepEqual([...words.keys()].sort(), schema.$defs[name].enum.toSorted(), name);
     }

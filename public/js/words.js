@@ -525,6 +525,54 @@ export function causeWords(code) {
 }
 
 /**
+ * @typedef {object} FindingWords
+ * @property {string} label
+ * @property {string} meaning
+ */
+
+/** @type {ReadonlyMap<string, FindingWords>} what is found beside a verdict */
+export const FINDINGS = new Map([
+  [
+    "NAMED_FILTER",
+    {
+      label: "A filter’s page",
+      meaning: "The answer was the page of a well-known filter in the place of the true one.",
+    },
+  ],
+  [
+    "AAAA_STALL",
+    {
+      label: "Waits for IPv6",
+      meaning:
+        "The exit allows IPv6, and its resolver never answers for IPv6 addresses. Every name takes every user as long as the exit waits, 2 seconds.",
+    },
+  ],
+]);
+
+/**
+ * @param {string} code
+ * @returns {FindingWords}
+ */
+export function findingWords(code) {
+  return (
+    FINDINGS.get(code) ?? {
+      label: code,
+      meaning: "A finding that this page does not know; a newer program wrote it.",
+    }
+  );
+}
+
+/** @type {ReadonlyMap<string, string>} what came of asking for IPv6 addresses */
+export const IPV6_OUTCOMES = new Map([
+  ["expected", "the expected address"],
+  ["address", "an address; none was expected"],
+  ["wrong_address", "another address than the expected one"],
+  ["no_address", "no address: the zone has none, or the resolver failed"],
+  ["stall", "the exit waited in vain for its resolver, on two circuits"],
+  ["unknown", "no certain answer"],
+]);
+
+/**
  * @typedef {object} BlameWords
  * @property {string} label
  * @property {string} meaning

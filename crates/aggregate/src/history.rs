@@ -728,12 +728,12 @@ fn insert_results(
     // In the order of the table, so that it grows at its end.
     rows.sort_unstable_by_key(|(relay, ..)| *relay);
     let mut result = transaction.prepare(
-        "INSERT INTO result (run, relay, mark, code, resolve_ms, circuit_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO result (run, relay, mark, code, resolve_ms, circuit_ms, first)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
     for (relay, code, cells) in rows {
         let (resolve, circuit) = (cells.resolve_ms, cells.circuit_ms);
-        result.execute(params![run, relay, cells.mark, code, resolve, circuit])?;
+        result.execute(params![run, relay, cells.mark, code, resolve, circuit, cells.first])?;
     }
     Ok(())
 }
@@ -814,6 +814,8 @@ struct Cells {
     mark: String,
     resolve_ms: Option<i64>,
     circuit_ms: Option<i64>,
+    /// The mark of the first answer.
+    first: Option<String>,
 }
 
 fn cells(row: &ReportedRelay) -> Cells {
@@ -823,6 +825,7 @@ fn cells(row: &ReportedRelay) -> Cells {
         mark: recent_mark(row.status, row.provisional).to_string(),
         resolve_ms: whole(row.timing.resolve_ms),
         circuit_ms: whole(row.timing.circuit_ms),
+        first: row.first.map(|first| recent_mark(first.status, false).to_string()),
     }
 }
 
@@ -841,7 +844,7 @@ fn same(
         return Ok(false);
     }
     let mut statement = transaction.prepare(
-        "SELECT mark, code.name, resolve_ms, circuit_ms
+        "SELECT mark, code.name, resolve_ms, circuit_ms, first
          FROM relay CROSS JOIN result USING (relay) LEFT JOIN code USING (code)
          WHERE relay.fingerprint = ?1 AND result.run = ?2",
     )?;
@@ -853,6 +856,7 @@ fn same(
                     mark: found.get(0)?,
                     resolve_ms: found.get(2)?,
                     circuit_ms: found.get(3)?,
+                    first: found.get(4)?,
                 };
                 Ok((code, cells))
             })

@@ -136,7 +136,11 @@ pub fn join(mut inputs: Vec<Input>) -> Result<Joined, MergeError> {
         let vantages = if results.len() > 1 { vantages(&results) } else { Vec::new() };
         disagreements.dns += u32::from(differ_in_dns(&vantages));
         disagreements.reachability += u32::from(differ_in_reach(&vantages));
+        // Whose first answer counts must not hang on what it says.
+        let first = results.iter().filter(|(_, result)| result.first.is_some());
+        let first = first.min_by_key(|(_, result)| &result.run_id).and_then(|(_, it)| it.first);
         if let Some((_, result)) = results.into_iter().next() {
+            let result = RelayResult { first, ..result };
             relays.insert(relay, Verdict { result, vantages });
         }
     }

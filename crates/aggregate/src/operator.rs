@@ -1,6 +1,7 @@
 //! Whose relays are whose, as far as families and contact lines tell. Pure.
 //!
-//! A family holds where both sides name each other (dir-spec, "family"): nobody can be drawn into
+//! A family's key (proposal 321) is proof: whoever has it has let the relay in, and the authorities and
+//! tor verify that. A family of names holds where both sides name each other (dir-spec, "family"): nobody can be drawn into
 //! one. A contact line proves nothing, as anybody can write anybody's. So families come first: a
 //! relay in a family goes by the contact that most of the family has, and nobody can join two
 //! operators by writing the one's contact into one relay and the other's into another.
@@ -18,6 +19,8 @@ pub struct Relay<'a> {
     pub contact: Option<&'a str>,
     /// The family members that it names.
     pub family: &'a [String],
+    /// The ids of the families whose keys it is certified by.
+    pub family_ids: &'a [String],
 }
 
 /// The operator's key of each relay, in their order.
@@ -52,7 +55,8 @@ pub fn keys(relays: &[Relay<'_>]) -> Vec<String> {
     keys
 }
 
-/// For each relay the number of its family: relays joined by families that name each other.
+/// For each relay the number of its family: relays joined by a family's key, and then by families that
+/// name each other.
 fn families(relays: &[Relay<'_>]) -> Vec<usize> {
     let index: HashMap<Fingerprint, usize> =
         relays.iter().enumerate().map(|(index, relay)| (relay.fingerprint, index)).collect();
@@ -68,6 +72,14 @@ fn families(relays: &[Relay<'_>]) -> Vec<usize> {
         })
         .collect();
     let mut parent: Vec<usize> = (0..relays.len()).collect();
+    let mut first: HashMap<&str, usize> = HashMap::new();
+    for (one, relay) in relays.iter().enumerate() {
+        for id in relay.family_ids {
+            let other = *first.entry(id).or_insert(one);
+            let (a, b) = (root(&mut parent, one), root(&mut parent, other));
+            parent[a.max(b)] = a.min(b);
+        }
+    }
     for (one, others) in named.iter().enumerate() {
         for &other in others {
             if other != one && named[other].contains(&one) {
@@ -196,7 +208,12 @@ mod tests {
             .into_iter()
             .zip(contacts)
             .zip(&families)
-            .map(|((fingerprint, contact), family)| Relay { fingerprint, contact, family })
+            .map(|((fingerprint, contact), family)| Relay {
+                fingerprint,
+                contact,
+                family,
+                family_ids: &[],
+            })
             .collect();
         assert_eq!(
             keys(&relays),
@@ -211,6 +228,25 @@ mod tests {
         let mut without = relays.clone();
         without.iter_mut().for_each(|relay| relay.contact = None);
         assert_eq!(keys(&without)[..2], [format!("family:{a}"), format!("family:{a}")]);
+    }
+
+    #[test]
+    fn a_familys_key_joins_before_anything_else() {
+        let [a, b, c] = [1, 2, 3].map(|byte| Fingerprint::from_bytes([byte; 20]));
+        let relay = |fingerprint, contact, family_ids| Relay {
+            fingerprint,
+            contact,
+            family: &[],
+            family_ids,
+        };
+        let [one, two] = ["ed25519:one", "ed25519:two"].map(|id| [id.to_owned()]);
+        let relays =
+            [relay(a, Some("x@a.org"), &one[..]), relay(b, None, &one), relay(c, None, &two)];
+        let expected = ["contact:x@a.org", "contact:x@a.org", &format!("relay:{c}")];
+        assert_eq!(keys(&relays), expected);
+        let both = [one[0].clone(), two[0].clone()];
+        let relays = [relay(a, None, &one[..]), relay(b, None, &two), relay(c, None, &both)];
+        assert_eq!(keys(&relays), [0; 3].map(|_| format!("family:{a}")));
     }
 
     proptest! {

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::{DateTime, TimeDelta, Utc};
 use record::{
     ABSENT_MARK, AbsentRelay, BandwidthShare, Counts, Failure, FileEntry, FileReport, Fingerprint,
-    GateCode, Kind, KnownGood, Metadata, OperatorFailures, Previous, Publish, Rejected,
-    RelayResult, Report, ReportInput, ReportSelection, ReportedInfo, ReportedRelay, Status, Streak,
-    TrendEntry, ZoneCheck, recent_mark,
+    GateCode, Ipv6Lookups, Ipv6Outcome, Kind, KnownGood, Metadata, OperatorFailures, Previous,
+    Publish, Rejected, RelayResult, Report, ReportInput, ReportSelection, ReportedInfo,
+    ReportedRelay, Status, Streak, TrendEntry, ZoneCheck, recent_mark,
 };
 
 use crate::gate::{self, Circumstances, Thresholds};
@@ -110,6 +110,7 @@ pub fn build(
                 fingerprint: *fingerprint,
                 contact: result.relay.contact.as_deref(),
                 family: &result.relay.family,
+                family_ids: &result.relay.family_ids,
             })
             .collect();
         operator::keys(&relays)
@@ -375,6 +376,12 @@ fn reported(
         dns_success_rate_7d_percent: rate(&|past| past.week),
         dns_success_rate_30d_percent: rate(&|past| past.month),
         operator,
+        first: result.first,
+        ipv6: result.ipv6.map(|ipv6| match ipv6.outcome {
+            Ipv6Outcome::Stall | Ipv6Outcome::WrongAddress => ipv6,
+            _ => Ipv6Lookups { lookups: Vec::new(), ..ipv6 },
+        }),
+        findings: result.findings,
         relay: ReportedInfo {
             flags: result.relay.flags,
             contact: result.relay.contact,

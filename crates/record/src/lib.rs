@@ -26,12 +26,12 @@ pub use report::{
     of_recent_mark, recent_mark,
 };
 pub use result::{
-    Attempt, Bandwidth, Circuit, CircuitState, Ipv6, MAX_ATTEMPTS, Millis, Query, RelayInfo,
-    RelayResult, Remap, Timing, Via,
+    Attempt, Bandwidth, Circuit, CircuitState, FirstAnswer, Ipv6, Ipv6Lookup, Ipv6Lookups,
+    MAX_ATTEMPTS, Millis, Query, RelayFinding, RelayInfo, RelayResult, Remap, Timing, Via,
 };
 pub use run::{Counts, Excluded, Plan, PlannedRelay, Run, Selection, Settings, TorInfo, unreached};
 pub use shard::{InvalidShard, Shard};
 pub use text::printable;
 pub use trends::{FileEntry, FileKind, FileReport, Files, TrendEntry, Trends};
-pub use verdict::{Blame, ErrorCode, Mode, Status};
+pub use verdict::{Blame, ErrorCode, FindingCode, Ipv6Outcome, Mode, Status};
 pub use zone::{DEFAULT_DOMAIN, DEFAULT_EXPECTED};

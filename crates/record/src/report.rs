@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::verdict::closed_list;
 use crate::{
-    Attempt, Bandwidth, Blame, Counts, ErrorCode, Fingerprint, Format, Ipv6, Millis, Mode, Shard,
-    Status, Timing, TorInfo,
+    Attempt, Bandwidth, Blame, Counts, ErrorCode, Fingerprint, FirstAnswer, Format, Ipv6,
+    Ipv6Lookups, Millis, Mode, RelayFinding, Shard, Status, Timing, TorInfo,
 };
 
 /// A report, as `dns_health_YYYY-MM-DD_HH-MM-SS.json` and `latest.json` hold it. Documented in
@@ -275,6 +275,15 @@ pub struct ReportedRelay {
     pub dns_success_rate_30d_percent: Option<f64>,
     /// The operator's key: relays with the same key are taken for one operator's.
     pub operator: String,
+    /// What the first lookup that reached it came to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<FirstAnswer>,
+    /// What its resolver makes of IPv6 addresses; the lookups only where there is a finding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipv6: Option<Ipv6Lookups>,
+    /// What was found beside the verdict.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<RelayFinding>,
     /// What the consensus and the descriptor say of the relay.
     pub relay: ReportedInfo,
     /// Every attempt, in order; empty where there was just one and it succeeded, as the fields

@@ -1,12 +1,12 @@
 //! One relay's result: what was asked, what came, and the verdict.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Blame, ErrorCode, Fingerprint, Format, Mode, Shard, Status};
+use crate::{Blame, ErrorCode, FindingCode, Fingerprint, Format, Ipv6Outcome, Mode, Shard, Status};
 
 /// The most attempts of one result: a reader refuses more. A scan makes a handful, and one that is
 /// resumed again and again stops here.
@@ -80,10 +80,71 @@ pub struct RelayResult {
     /// True while the relay still waits for a confirming round of the same run, and where one
     /// attempt alone saw the failure: it may have been a passing one, and moves no streak.
     pub provisional: bool,
+    /// What the first lookup that reached the relay came to.
+    #[serde(default)]
+    pub first: Option<FirstAnswer>,
+    /// What its resolver makes of IPv6 addresses; null where that was not asked.
+    #[serde(default)]
+    pub ipv6: Option<Ipv6Lookups>,
+    /// What was found beside the verdict.
+    #[serde(default)]
+    pub findings: Vec<RelayFinding>,
     /// Every attempt, in order.
     pub attempts: Vec<Attempt>,
     /// What the consensus and the descriptor say of the relay.
     pub relay: RelayInfo,
+}
+
+/// What the first lookup that reached a relay came to, whatever came of the queries after it. A
+/// failing relay is asked again and a working one is not, so that verdicts hide failures that pass;
+/// the share of failures among first answers does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstAnswer {
+    /// The number of the attempt that asked.
+    pub attempt: u32,
+    /// `success`, `wrong_ip`, `dns_fail` or `timeout`.
+    pub status: Status,
+    /// Why; null for a success.
+    pub error_code: Option<ErrorCode>,
+}
+
+/// What came of asking for the IPv6 addresses of names that an exit had just resolved. No verdict
+/// hangs on it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ipv6Lookups {
+    /// What the lookups say together.
+    pub outcome: Ipv6Outcome,
+    /// The address that was expected; null where none was named.
+    pub expected: Option<Ipv6Addr>,
+    /// The lookups, each on another circuit.
+    pub lookups: Vec<Ipv6Lookup>,
+}
+
+/// One lookup of IPv6 addresses, on a circuit whose verdict was known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ipv6Lookup {
+    /// The circuit's first relay.
+    pub first_hop: Fingerprint,
+    /// How long the exit took to answer the lookup before it, of the same name: it answers when its
+    /// resolver has for both families, or when it has waited long enough.
+    pub answered_ms: Option<Millis>,
+    /// Whether it had to wait as long as it waits for any resolver, and had no IPv6 address then.
+    pub stalled: bool,
+    /// The lookup.
+    pub query: Query,
+}
+
+/// Something found beside the verdict, for whoever can mend it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayFinding {
+    /// What it is, from the closed list.
+    pub code: FindingCode,
+    /// Whose filter, product or the like it is; null where it has no name.
+    pub name: Option<String>,
+    /// The same in words.
+    pub message: String,
+    /// What the exit's operator can do.
+    pub remedy: String,
 }
 
 /// Where the time of an attempt went.
@@ -233,6 +294,10 @@ pub struct RelayInfo {
     pub contact: Option<String>,
     /// The family members that the descriptor names: fingerprints with `$`, or nicknames.
     pub family: Vec<String>,
+    /// The keys of its families (proposal 321), as `ed25519:` and base64 without padding. Who has such
+    /// a key has let the relay in.
+    #[serde(default)]
+    pub family_ids: Vec<String>,
     /// Software and operating system: a stranger's text.
     pub platform: Option<String>,
     /// Bandwidth figures.

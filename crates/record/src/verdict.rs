@@ -202,3 +202,32 @@ closed_list! {
         Nxdomain = "nxdomain",
     }
 }
+
+closed_list! {
+    /// What was found beside a verdict. It changes no verdict and no streak.
+    FindingCode {
+        /// The answer was the page of a well-known filter, which `name` tells.
+        NamedFilter = "NAMED_FILTER",
+        /// The exit allows IPv6, and its resolver never answers for IPv6 addresses: every lookup takes
+        /// as long as the exit waits.
+        AaaaStall = "AAAA_STALL",
+    }
+}
+
+closed_list! {
+    /// What came of asking for IPv6 addresses.
+    Ipv6Outcome {
+        /// The expected address came.
+        Expected = "expected",
+        /// An address came; which one would be right was not asked for.
+        Address = "address",
+        /// An address other than the expected one came.
+        WrongAddress = "wrong_address",
+        /// The exit answered, without an IPv6 address: the zone has none, or the resolver failed.
+        NoAddress = "no_address",
+        /// Two circuits saw the exit wait in vain for its resolver.
+        Stall = "stall",
+        /// The exit did not answer, or it is not certain that it did.
+        Unknown = "unknown",
+    }
+}

@@ -73,6 +73,7 @@ fn measure(relays: u32) {
             expected: None,
             exit_dns_limit: Duration::from_secs(2),
         },
+        expected_ipv6: None,
     };
     let pace = Pace {
         build_delay: Duration::ZERO,

@@ -82,7 +82,7 @@ impl Verdict {
 
 /// What one lookup's evidence says, before it is known what was hoped for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Answer<'a> {
+pub(crate) enum Answer<'a> {
     /// Addresses came.
     Addresses(&'a [IpAddr]),
     /// The answer was an address that our tor does not pass on because it is private, or nothing
@@ -111,7 +111,7 @@ enum Answer<'a> {
 /// Reads one lookup's evidence (measurements: `docs/verdicts.md`). It is the exit's answer where tor
 /// has sent the lookup on the attempt's own circuit, and the stream's end and the reply on our socket
 /// agree: one witness is none.
-fn answer(query: &Query) -> Answer<'_> {
+pub(crate) fn answer(query: &Query) -> Answer<'_> {
     let mapped = |remap: &Remap| remap.source.as_deref() != Some("EXIT");
     if query.stream_reason.as_deref() == Some(ATTACH_REFUSED) {
         return Answer::Local(ErrorCode::AttachRefused);
@@ -713,7 +713,7 @@ pub fn conclude(attempts: &[Attempt]) -> Option<Conclusion> {
 /// Whether what came after a query without an answer says that the silence may have been this
 /// host's: it was tried again, and no try got past the first hop. Our own uplink that fails in the
 /// middle of a scan looks so for every relay under way.
-fn silence_may_be_ours(later: &[Attempt]) -> bool {
+pub(crate) fn silence_may_be_ours(later: &[Attempt]) -> bool {
     let not_past =
         |attempt: &Attempt| matches!(attempt.blame, Some(Blame::FirstHop | Blame::Scanner));
     !later.is_empty() && later.iter().all(not_past)

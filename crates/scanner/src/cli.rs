@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -82,6 +82,13 @@ struct Question {
     /// The address that every name in the zone resolves to, IPv4 or IPv6 [default: 64.65.4.1]
     #[arg(long, value_name = "ADDRESS", env = "DNS_EXPECTED_IP", value_parser = trimmed::<IpAddr>)]
     expected_ip: Option<IpAddr>,
+
+    /// The IPv6 address that every name in the zone has too, if it has one: exits that allow IPv6 are
+    /// asked for it after the verdict, which does not hang on it
+    #[arg(
+        long, value_name = "ADDRESS", env = "DNS_EXPECTED_IPV6", value_parser = trimmed::<Ipv6Addr>
+    )]
+    expected_ipv6: Option<Ipv6Addr>,
 
     /// Nxdomain mode: ask for names under this domain that do not exist; a definite answer is a
     /// success, a broken resolver is not
@@ -336,6 +343,8 @@ pub struct Config {
     pub domain: Domain,
     /// The expected address; none in nxdomain mode.
     pub expected: Option<IpAddr>,
+    /// The IPv6 address that names in the zone have too.
+    pub expected_ipv6: Option<Ipv6Addr>,
     /// Which exits.
     pub wanted: Wanted,
     /// Only this country.
@@ -377,6 +386,7 @@ impl Cli {
     ///
     /// [`Usage`], in words for the person who gave the flags.
     pub fn check(self) -> Result<Config, Usage> {
+        let expected_ipv6 = self.question.expected_ipv6;
         let (mode, domain, expected) = self.question.check()?;
         let country = self.exits.country.clone();
         let shard = self.exits.shard.unwrap_or(Shard::WHOLE);
@@ -403,6 +413,7 @@ impl Cli {
             mode,
             domain,
             expected,
+            expected_ipv6,
             wanted,
             country,
             exclude_file,

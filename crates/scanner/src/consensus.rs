@@ -16,6 +16,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use record::Fingerprint;
 use sha2::{Digest, Sha256};
 
+use crate::family_cert;
 use crate::policy::{ExitPolicy, Known, Ports, Rules};
 
 /// Takes in a document line by line.
@@ -223,6 +224,8 @@ pub struct Descriptor {
     pub contact: Option<String>,
     /// Family members, as written.
     pub family: Vec<String>,
+    /// The ids of the families whose keys it is certified by.
+    pub family_ids: Vec<String>,
     /// Software and operating system.
     pub platform: Option<String>,
     /// Observed bandwidth, bytes a second.
@@ -238,6 +241,20 @@ const MAX_CONTACT: usize = 20_000;
 /// Most bytes of a platform line that are kept: what a result may hold, and far more than tor
 /// writes. Nothing else bounds it, and a result that is refused for it holds up a whole report.
 const MAX_PLATFORM: usize = 4_096;
+
+/// Most family ids that are kept of a relay. An operator has one, and two while changing keys.
+const MAX_FAMILY_IDS: usize = 16;
+
+/// Longest family id that is kept. Those with an ed25519 key have 51 characters.
+const MAX_FAMILY_ID: usize = 100;
+
+/// Adds a family id, once.
+fn add_family_id(ids: &mut Vec<String>, id: String) {
+    let known = ids.contains(&id);
+    if !known && id.len() <= MAX_FAMILY_ID && ids.len() < MAX_FAMILY_IDS {
+        ids.push(id);
+    }
+}
 
 /// The beginning of a stranger's text, at most so many bytes.
 fn bounded(text: &str, most: usize) -> String {
@@ -282,6 +299,22 @@ struct Unfinished {
     relay: Option<Fingerprint>,
     descriptor: Descriptor,
     rules: Rules,
+    /// The lines of a family's certificate so far.
+    certificate: Option<String>,
+}
+
+impl Unfinished {
+    /// A line of an object. Those of a family's certificate are kept until its end.
+    fn object_line(&mut self, line: &[u8]) {
+        let Some(text) = &mut self.certificate else { return };
+        if line.starts_with(b"-----END") {
+            let id = family_cert::id(text);
+            self.certificate = None;
+            id.into_iter().for_each(|id| add_family_id(&mut self.descriptor.family_ids, id));
+        } else if !line.starts_with(b"-----") && text.len() <= family_cert::MAX_TEXT {
+            text.push_str(String::from_utf8_lossy(line).trim());
+        }
+    }
 }
 
 impl<'a> DescriptorReader<'a> {
@@ -305,7 +338,8 @@ impl<'a> DescriptorReader<'a> {
     }
 
     fn keep(&mut self) {
-        let Some(Unfinished { relay: Some(relay), mut descriptor, rules }) = self.current.take()
+        let Some(Unfinished { relay: Some(relay), mut descriptor, rules, .. }) =
+            self.current.take()
         else {
             return;
         };
@@ -320,6 +354,7 @@ impl<'a> DescriptorReader<'a> {
 impl Reader for DescriptorReader<'_> {
     fn line(&mut self, line: &[u8]) {
         if self.objects.hold(line) {
+            self.current.iter_mut().for_each(|current| current.object_line(line));
             return;
         }
         let line = String::from_utf8_lossy(line);
@@ -331,7 +366,10 @@ impl Reader for DescriptorReader<'_> {
             self.current = Some(Unfinished::default());
             return;
         }
-        let Some(Unfinished { relay, descriptor, rules }) = &mut self.current else { return };
+        let Some(Unfinished { relay, descriptor, rules, certificate }) = &mut self.current else {
+            return;
+        };
+        *certificate = None;
         // The fingerprint stands before the long lines: those of others are not copied.
         let unwanted = relay.is_some_and(|relay| !self.wanted.contains(&relay));
         match keyword {
@@ -340,6 +378,7 @@ impl Reader for DescriptorReader<'_> {
             "contact" => descriptor.contact = Some(bounded(rest, MAX_CONTACT)),
             "platform" => descriptor.platform = Some(bounded(rest, MAX_PLATFORM)),
             "family" => descriptor.family = words(rest),
+            "family-cert" => *certificate = Some(String::new()),
             // "bandwidth" average burst observed
             "bandwidth" => {
                 descriptor.observed_bandwidth =
@@ -421,6 +460,10 @@ impl Reader for MicrodescriptorReader<'_> {
         let (keyword, rest) = line.split_once(' ').unwrap_or((&line, ""));
         match keyword {
             "family" => descriptor.family = words(rest),
+            "family-ids" => {
+                let ids = &mut descriptor.family_ids;
+                words(rest).into_iter().for_each(|id| add_family_id(ids, id));
+            }
             // Without such a line nothing is let out.
             "p" => descriptor.policy.ipv4 = Ports::parse(rest),
             "p6" => descriptor.policy.ipv6 = Ports::parse(rest),
@@ -558,6 +601,47 @@ p reject 1-65535
         assert_eq!(descriptor.policy.ipv4, Ports::parse("accept 80"));
         assert_eq!(descriptor.policy.ipv6, Ports::parse("accept 1-65535"));
         assert!(descriptors(&document, &[]).is_empty());
+    }
+
+    /// A certificate as `tor` writes it, of a key of 32 bytes like this one.
+    fn certificate(key: u8) -> String {
+        let body = base64::engine::general_purpose::STANDARD.encode(family_cert::sample([key; 32]));
+        let lines: Vec<&str> =
+            body.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        let body = lines.join("\n");
+        format!("family-cert\n-----BEGIN FAMILY CERT-----\n{body}\n-----END FAMILY CERT-----\n")
+    }
+
+    #[test]
+    fn takes_the_keys_of_family_certificates() {
+        let name = "00112233445566778899AABBCCDDEEFF00112233";
+        let other = "-----BEGIN ED25519 CERT-----\nAQQ=\n-----END ED25519 CERT-----\n";
+        let document = format!(
+            "router a 192.0.2.1 9001 0 0\nidentity-ed25519\n{other}fingerprint {name}\n{}{}{}\
+             family-cert\ncontact me\n{other}",
+            certificate(7),
+            certificate(9),
+            certificate(7),
+        );
+        let relay = name.parse().unwrap();
+        let descriptor = &descriptors(document.as_bytes(), &[relay])[&relay];
+        let id = |key| format!("ed25519:{}", STANDARD_NO_PAD.encode([key; 32]));
+        assert_eq!(descriptor.family_ids, [id(7), id(9)]);
+        assert_eq!(descriptor.contact.as_deref(), Some("me"));
+
+        let key = "onion-key\n-----BEGIN RSA PUBLIC KEY-----\nx\n-----END RSA PUBLIC KEY-----\n";
+        let brief = format!("{key}family-ids {} {} {}\n", id(7), id(7), "x".repeat(101));
+        assert_eq!(microdescriptor(brief.as_bytes()).unwrap().family_ids, [id(7)]);
+    }
+
+    #[test]
+    fn nobody_is_in_families_without_number() {
+        let name = "00112233445566778899AABBCCDDEEFF00112233";
+        let mut document = format!("router a 192.0.2.1 9001 0 0\nfingerprint {name}\n");
+        (0..100).for_each(|key| document.push_str(&certificate(key)));
+        let relay = name.parse().unwrap();
+        let descriptor = &descriptors(document.as_bytes(), &[relay])[&relay];
+        assert_eq!(descriptor.family_ids.len(), MAX_FAMILY_IDS);
     }
 
     #[test]

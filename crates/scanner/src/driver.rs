@@ -170,7 +170,9 @@ impl Driver<'_, '_> {
                         Ok(back) => session = back,
                         Err(ended) => {
                             // What has been tried so far is told even now.
-                            for action in self.scan.stop() {
+                            for action in
+                                self.scan.stop(now().saturating_duration_since(self.started))
+                            {
                                 if let Action::Tell(report) = action {
                                     self.tell(report, &mut follow);
                                 }
@@ -185,7 +187,7 @@ impl Driver<'_, '_> {
             }
         };
         if !matches!(ended, Ended::Finished) {
-            for action in self.scan.stop() {
+            for action in self.scan.stop(now().saturating_duration_since(self.started)) {
                 self.act(action, &session, &pending, &mut follow);
             }
         }

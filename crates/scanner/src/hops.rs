@@ -51,6 +51,8 @@ pub struct Ties {
     v6: Option<[u8; 4]>,
     /// In order.
     family: Vec<Fingerprint>,
+    /// The families whose keys it is certified by.
+    family_ids: Vec<String>,
 }
 
 impl Ties {
@@ -78,7 +80,18 @@ impl Ties {
             IpAddr::V4(address) => (Some(v4(address)), None),
             IpAddr::V6(address) => (None, Some(v6(address))),
         };
-        Self { v4, v6: ipv6.map(v6).or(own_v6), family }
+        Self { v4, v6: ipv6.map(v6).or(own_v6), family, family_ids: Vec::new() }
+    }
+
+    /// The same of a relay in the families with these ids (proposal 321).
+    #[must_use]
+    pub fn with_family_ids(mut self, ids: Vec<String>) -> Self {
+        self.family_ids = ids;
+        self
+    }
+
+    fn shares_key(&self, other: &Self) -> bool {
+        self.family_ids.iter().any(|id| other.family_ids.contains(id))
     }
 
     fn names(&self, relay: &Fingerprint) -> bool {
@@ -220,6 +233,7 @@ impl FirstHops {
         (of_a.v4.is_some() && of_a.v4 == of_b.v4)
             || (of_a.v6.is_some() && of_a.v6 == of_b.v6)
             || (of_a.names(b) && of_b.names(a))
+            || of_a.shares_key(of_b)
     }
 
     /// Whether some hop other than the exit could ever be taken.
@@ -283,6 +297,21 @@ mod tests {
             *drawn.entry(hop.as_bytes()[0]).or_default() += 1;
         }
         drawn
+    }
+
+    #[test]
+    fn relays_with_a_familys_key_in_common_are_tied() {
+        let with = |byte: u8, ids: &[&str]| {
+            let ids = ids.iter().map(|id| (*id).to_owned()).collect();
+            let (relay, ties) = ties(byte, &[]);
+            (relay, ties.with_family_ids(ids))
+        };
+        let known = [with(1, &["a", "b"]), with(2, &["b"]), with(3, &["c"])];
+        let hops = FirstHops::new([], known.into(), None, 1);
+        assert!(hops.tied(&relay(1), &relay(2)));
+        assert!(!hops.tied(&relay(1), &relay(3)));
+        let bare = [with(4, &[]), with(5, &[])];
+        assert!(!FirstHops::new([], bare.into(), None, 1).tied(&relay(4), &relay(5)));
     }
 
     #[test]

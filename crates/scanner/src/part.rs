@@ -76,6 +76,7 @@ impl Part {
             shard: Some(config.shard),
             domain: config.domain.clone(),
             judge,
+            expected_ipv6: config.expected_ipv6,
         };
         let resumed = earlier_run.as_ref().map_or(0, |run| run.resumed);
         let resumed = resumed.saturating_add(u32::from(config.resume));

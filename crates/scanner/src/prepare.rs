@@ -117,7 +117,9 @@ pub(crate) async fn prepare(
     let ties = statuses.relays.iter().filter(tied).map(|relay| {
         let descriptor = descriptors.get(&relay.fingerprint);
         let family = descriptor.into_iter().flat_map(|known| &known.family).map(String::as_str);
-        (relay.fingerprint, Ties::new(relay.address.into(), relay.ipv6, family))
+        let ids = descriptor.map(|known| known.family_ids.clone()).unwrap_or_default();
+        let ties = Ties::new(relay.address.into(), relay.ipv6, family).with_family_ids(ids);
+        (relay.fingerprint, ties)
     });
     Ok(Basis {
         exits,
@@ -222,6 +224,7 @@ fn relay_info(
         flags: relay.flags.clone(),
         contact: known.contact,
         family: known.family,
+        family_ids: known.family_ids,
         platform: known.platform,
         bandwidth: Bandwidth { consensus_weight: relay.weight, observed: known.observed_bandwidth },
         ipv6: Ipv6 {

@@ -21,6 +21,10 @@ const WITNESS_LIMIT: Duration = Duration::from_secs(3);
 /// policy does not allow; what it does allow may well lead to an address where nobody answers.
 const DOOR_LIMIT: Duration = Duration::from_secs(3);
 
+/// How long an exit may take to answer a lookup that says nothing of its verdict. It has the answer
+/// already.
+const FURTHER_LIMIT: Duration = Duration::from_secs(5);
+
 /// The port that a connection by name asks for where the exit's policy is not known.
 const ANY_PORT: u16 = 443;
 
@@ -54,6 +58,9 @@ pub enum Next {
     Wait,
     /// A lookup of a fresh name: see [`Probe::ask`].
     Ask(Via),
+    /// The verdict is known; a lookup of the name that has just been answered: see
+    /// [`Probe::ask_again`].
+    AskAgain(Via),
     /// A connection: see [`Probe::connect`].
     Connect(To),
     /// This stream attached to this circuit.
@@ -82,6 +89,8 @@ pub struct Attempting {
     pub door: Option<SocketAddr>,
     /// Time limits.
     pub limits: Limits,
+    /// Whether IPv6 addresses are asked for as well, once the exit has given an IPv4 one.
+    pub ipv6: bool,
 }
 
 #[derive(Debug)]
@@ -105,6 +114,9 @@ pub struct Probe {
     /// When the first hop was reached.
     at_first_hop: Option<Duration>,
     queries: Vec<Asked>,
+    /// Once the verdict is known: what had become of the circuit then, and how many queries it rests
+    /// on. What comes after says nothing of it.
+    settled: Option<(Circuit, usize)>,
 }
 
 /// A query, and what is not yet evidence.
@@ -133,6 +145,8 @@ pub struct Evidence {
     pub circuit_ms: Option<Millis>,
     /// The queries, in order.
     pub queries: Vec<Query>,
+    /// The lookup of IPv6 addresses, after the verdict.
+    pub aaaa: Option<Query>,
 }
 
 impl Evidence {
@@ -170,6 +184,7 @@ impl Probe {
             circuit_ms: None,
             at_first_hop: None,
             queries: Vec::new(),
+            settled: None,
         }
     }
 
@@ -264,6 +279,19 @@ impl Probe {
         matches!(self.phase, Phase::Asking)
     }
 
+    /// Whether the verdict is known, and nothing that comes can change it.
+    #[must_use]
+    pub const fn is_settled(&self) -> bool {
+        self.settled.is_some()
+    }
+
+    /// Takes back the lookup after the verdict: what came of it is not certain to be the exit's word.
+    pub fn forget_further(&mut self) {
+        if let Some((_, verdict)) = self.settled {
+            self.queries.truncate(verdict);
+        }
+    }
+
     /// Tor took the circuit for a purpose of its own: attaching a stream to it now would end tor
     /// (an assertion in `connection_ap_handshake_send_resolve`, measured on 0.4.9).
     pub fn purpose_changed(&mut self, purpose: Option<&str>, now: Duration) -> Next {
@@ -293,6 +321,14 @@ impl Probe {
     /// Starts a lookup of `name`, which nobody has asked for before, as [`Next::Ask`] wanted.
     pub fn ask(&mut self, via: Via, name: String, now: Duration) {
         self.begin(via, name.clone(), name, now);
+    }
+
+    /// Starts a lookup of the last name, as [`Next::AskAgain`] wanted, and gives the name.
+    pub fn ask_again(&mut self, via: Via, now: Duration) -> Option<String> {
+        let name = self.queries.last()?.query.name.clone();
+        self.settled = Some((self.circuit.clone(), self.queries.len()));
+        self.begin(via, name.clone(), name.clone(), now);
+        Some(name)
     }
 
     /// Starts a connection, as [`Next::Connect`] wanted. Tor's events know it by `key`: the user of
@@ -356,8 +392,9 @@ impl Probe {
             StreamStatus::SentResolve | StreamStatus::SentConnect => {
                 // Once, and on our own circuit: anything else is not tor's word on this lookup.
                 if asked.sent.is_none() && event.circuit.is_some() {
-                    self.deadline =
-                        now + asked.sent(event, now).unwrap_or(self.attempting.limits.query);
+                    let most = if self.settled.is_some() { FURTHER_LIMIT } else { Duration::MAX };
+                    let limit = asked.sent(event, now).unwrap_or(self.attempting.limits.query);
+                    self.deadline = now + limit.min(most);
                 }
                 Next::Wait
             }
@@ -421,7 +458,13 @@ impl Probe {
                 asked.query.rcode = Some(rcode);
                 asked.query.addresses = addresses;
             }
-            Reply::Failed(error) => asked.query.local_error = Some(error),
+            Reply::Failed(error) => {
+                asked.query.local_error = Some(error);
+                // No verdict waits for the other witness.
+                if self.is_settled() {
+                    return self.finish();
+                }
+            }
         }
         self.witnessed(now)
     }
@@ -447,6 +490,9 @@ impl Probe {
         let query = &self.queries.last()?.query;
         query.attach_ms?;
         let door = self.attempting.door.map(|door| Next::Connect(To::Door(door)));
+        if self.is_settled() {
+            return None;
+        }
         let permanent = query.rcode.as_deref() == Some("NXDOMAIN");
         match (query.via, query.stream_reason.as_deref()) {
             (Via::Connect, _) => None,
@@ -454,6 +500,10 @@ impl Probe {
             // tells a permanent error from a transient one.
             (Via::Socks, Some("DONE")) if query.socks_reply == Some(4) => {
                 Some(Next::Ask(Via::DnsPortA))
+            }
+            // It has asked its resolver for these too, and waited for them.
+            (Via::Socks, Some("DONE")) if self.attempting.ipv6 && query.socks_reply == Some(0) => {
+                Some(Next::AskAgain(Via::DnsPortAaaa))
             }
             // A relay that exits nowhere says the same as a resolver that knows no name; and how
             // long the path alone takes tells one that failed from one that never answered.
@@ -483,12 +533,18 @@ impl Probe {
     /// What it has learned.
     #[must_use]
     pub fn into_evidence(self) -> Evidence {
+        let mut queries: Vec<Query> = self.queries.into_iter().map(|asked| asked.query).collect();
+        let (circuit, aaaa) = match self.settled {
+            Some((circuit, verdict)) => (circuit, queries.split_off(verdict).pop()),
+            None => (self.circuit, None),
+        };
         Evidence {
             first_hop: self.attempting.first_hop,
             began: self.began,
-            circuit: self.circuit,
+            circuit,
             circuit_ms: self.circuit_ms,
-            queries: self.queries.into_iter().map(|asked| asked.query).collect(),
+            queries,
+            aaaa,
         }
     }
 }

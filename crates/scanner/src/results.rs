@@ -295,7 +295,7 @@ fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Resul
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use chrono::DateTime;
     use record::{Mode, PlannedRelay, RelayInfo, Selection, Settings, Status, Timing};
 
@@ -374,6 +374,9 @@ mod tests {
             blame: None,
             timing: Timing::default(),
             provisional: version.is_multiple_of(2),
+            first: None,
+            ipv6: None,
+            findings: Vec::new(),
             attempts: Vec::new(),
             relay: RelayInfo::default(),
         }

@@ -7,7 +7,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -15,8 +15,8 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use record::{
-    Attempt, ErrorCode, Fingerprint, Kind, Mode, PlannedRelay, RelayInfo, RelayResult, Shard,
-    Status, Via,
+    Attempt, ErrorCode, Fingerprint, Ipv6Lookup, Kind, Mode, PlannedRelay, RelayInfo, RelayResult,
+    Shard, Status, Via,
 };
 use tor_control::{CircuitEvent, CircuitId, CircuitMinorEvent, StreamEvent, StreamId};
 
@@ -26,6 +26,7 @@ use crate::names::Domain;
 use crate::probe::{Attempting, Evidence, Limits, Next, Probe, Reply, To};
 use crate::way_out::WayOut;
 use crate::witness::{can_confirm, seen_twice};
+use crate::{findings, first, ipv6};
 
 /// How many attempts at one relay that never got as far as the relay do not count as tries: those
 /// that fell together with the loss of the local tor, and those that failed at a first hop. Without a
@@ -70,6 +71,8 @@ pub struct RunContext {
     pub domain: Domain,
     /// What answers are judged against.
     pub judge: Judge,
+    /// The IPv6 address that every name in the zone has too, where one was named.
+    pub expected_ipv6: Option<Ipv6Addr>,
 }
 
 /// A relay to test.
@@ -188,8 +191,12 @@ struct Task {
     target: Target,
     tries: u32,
     free: u32,
-    /// Whether an attempt whose silence may have been this host's has been made again.
-    doubted: bool,
+    /// The number of an attempt whose silence may have been this host's: it has been made again.
+    doubted: Option<u32>,
+    /// What the lookups after the verdict have shown.
+    ipv6: Vec<Ipv6Lookup>,
+    /// Circuits that were built for another such lookup, which no verdict hangs on.
+    ipv6_circuits: u32,
     /// Further tries after the last round, for a failure that was seen by one way alone.
     more: u32,
     done: bool,
@@ -256,7 +263,16 @@ impl Scan {
     ) -> Self {
         let tasks: Vec<Task> = targets
             .into_iter()
-            .map(|target| Task { target, tries: 0, free: 0, doubted: false, more: 0, done: false })
+            .map(|target| Task {
+                target,
+                tries: 0,
+                free: 0,
+                doubted: None,
+                ipv6: Vec::new(),
+                ipv6_circuits: 0,
+                more: 0,
+                done: false,
+            })
             .collect();
         let mut order: Vec<usize> = (0..tasks.len()).collect();
         order.shuffle(&mut rng);
@@ -365,15 +381,13 @@ impl Scan {
                 self.advance(id, now, |probe| probe.reply(&name, reply, now));
             }
             Event::Fault(id, fault) => {
-                if let Some((task, probe)) = self.remove(id) {
-                    let verdict = Verdict::fault(
-                        Status::Exception,
-                        ErrorCode::Exception,
-                        record::Blame::Scanner,
-                        fault,
-                    );
-                    self.attempt_ended(id, task, probe.into_evidence(), Some(verdict), now);
-                }
+                let verdict = Verdict::fault(
+                    Status::Exception,
+                    ErrorCode::Exception,
+                    record::Blame::Scanner,
+                    fault,
+                );
+                self.break_off(id, verdict, now);
             }
             Event::Pong => self.expire(now),
             Event::OptionsLost => self.options_lost(now),
@@ -416,17 +430,22 @@ impl Scan {
         let mut asking: Vec<ProbeId> = asking.map(|(id, _)| *id).collect();
         asking.sort_unstable();
         for id in asking {
-            if let Some((task, probe)) = self.remove(id) {
-                let verdict = Verdict::fault(
-                    Status::Error,
-                    ErrorCode::TorLost,
-                    record::Blame::Scanner,
-                    "somebody changed the local tor's options in the middle of the attempt"
-                        .to_owned(),
-                );
-                self.attempt_ended(id, task, probe.into_evidence(), Some(verdict), now);
-            }
+            let verdict = Verdict::fault(
+                Status::Error,
+                ErrorCode::TorLost,
+                record::Blame::Scanner,
+                "somebody changed the local tor's options in the middle of the attempt".to_owned(),
+            );
+            self.break_off(id, verdict, now);
         }
+    }
+
+    /// Ends an attempt with this verdict, unless its own is known already.
+    fn break_off(&mut self, id: ProbeId, verdict: Verdict, now: Duration) {
+        let Some((task, mut probe)) = self.remove(id) else { return };
+        let verdict = (!probe.is_settled()).then_some(verdict);
+        probe.forget_further();
+        self.attempt_ended(id, task, probe.into_evidence(), verdict, now);
     }
 
     /// An attempt heard a relay.
@@ -438,7 +457,13 @@ impl Scan {
 
     /// Ends the scan where it is: attempts under way are given up, and every relay that has been
     /// tried gets the result that its attempts allow, provisionally.
-    pub fn stop(&mut self) -> Vec<Action> {
+    pub fn stop(&mut self, now: Duration) -> Vec<Action> {
+        let settled = self.probes.iter().filter(|(_, (_, probe))| probe.is_settled());
+        let mut settled: Vec<ProbeId> = settled.map(|(id, _)| *id).collect();
+        settled.sort_unstable();
+        for id in settled {
+            self.advance(id, now, Probe::timed_out);
+        }
         let mut under_way: Vec<ProbeId> = self.probes.keys().copied().collect();
         under_way.sort_unstable();
         for id in under_way {
@@ -548,6 +573,11 @@ impl Scan {
                 self.by_key.insert(name.clone(), id);
                 self.actions.push(Action::Ask(id, via, name));
             }
+            Next::AskAgain(via) => {
+                if let Some(name) = probe.ask_again(via, now) {
+                    self.actions.push(Action::Ask(id, via, name));
+                }
+            }
             Next::Connect(to) => {
                 let exit = self.tasks[*task].target.relay.fingerprint;
                 let key = self.context.domain.fresh_name(&exit, &mut self.rng);
@@ -587,9 +617,16 @@ impl Scan {
         now: Duration,
     ) {
         let exit = self.tasks[task].target.relay.fingerprint;
+        let mut evidence = evidence;
+        let aaaa = evidence.aaaa.take();
         let verdict = verdict.unwrap_or_else(|| {
             classify::classify(&exit, &evidence.circuit, &evidence.queries, &self.context.judge)
         });
+        if let (Some(query), Some(first)) = (aaaa, evidence.queries.last()) {
+            let (hop, circuit) = (evidence.first_hop, &evidence.circuit);
+            let lookup = ipv6::lookup(hop, circuit, first, query, &self.context.judge);
+            self.tasks[task].ipv6.push(lookup);
+        }
         let (error_code, blame) = verdict.fault.unzip();
         let reached = match blame {
             Some(record::Blame::FirstHop) => Some(false),
@@ -619,10 +656,28 @@ impl Scan {
             circuit: evidence.circuit,
             queries: evidence.queries,
         };
+        // A circuit for IPv6 alone: the verdict stands as it was.
+        if self.tasks[task].ipv6_circuits > 0 {
+            return self.settle(task, now);
+        }
         self.actions.push(Action::Tell(Report::Attempt(exit, Box::new(attempt.clone()))));
         self.watch_witnesses(&attempt);
         self.count(task, attempt, unheard);
         self.decide(task, now);
+    }
+
+    /// The relay's verdict is known. What shows a stall for IPv6 once is looked at by another circuit.
+    fn settle(&mut self, task: usize, now: Duration) {
+        let state = &mut self.tasks[task];
+        if !ipv6::wants_another(&state.ipv6) || state.ipv6_circuits == ipv6::MORE_CIRCUITS {
+            return self.tell_result(task, true);
+        }
+        state.ipv6_circuits += 1;
+        if state.ipv6_circuits == 1 {
+            // Whatever ends the scan meanwhile, the verdict is there.
+            self.tell_result(task, false);
+        }
+        self.retries.push(Reverse((now + self.pace.retry_delay, task)));
     }
 
     /// Takes an attempt into a relay's record, and counts it as a try unless it says nothing about the
@@ -636,8 +691,8 @@ impl Scan {
             } else if !self.way_out.is_closed() {
                 state.free += 1;
             }
-        } else if unheard && is_silence(&attempt) && !state.doubted {
-            state.doubted = true;
+        } else if unheard && is_silence(&attempt) && state.doubted.is_none() {
+            state.doubted = Some(attempt.number);
         } else {
             state.tries += 1;
         }
@@ -664,11 +719,7 @@ impl Scan {
         let conclusion = classify::conclude(&state.target.attempts);
         let status = conclusion.map(|it| state.target.attempts[it.attempt].status);
         let failed_once = self.failed_once(&state.target);
-        let settled = match status {
-            Some(Status::Success) => true,
-            Some(Status::WrongIp) => !failed_once,
-            _ => false,
-        };
+        let settled = status == Some(Status::WrongIp) && !failed_once;
         let tries = if self.round == 0 { self.pace.tries } else { 1 };
         // Whose fault it is that a relay cannot be reached shows by a second first hop.
         let missed_once = status == Some(Status::CircuitFail)
@@ -676,7 +727,9 @@ impl Scan {
         let may_be_confirmed = (failed_once || missed_once)
             && state.more < FREE_ATTEMPTS
             && can_confirm(&state.target.attempts, self.round, &self.hops);
-        if settled || state.target.attempts.len() >= record::MAX_ATTEMPTS {
+        if status == Some(Status::Success) {
+            self.settle(task, now);
+        } else if settled || state.target.attempts.len() >= record::MAX_ATTEMPTS {
             self.tell_result(task, true);
         } else if state.tries < tries {
             self.retries.push(Reverse((now + self.pace.retry_delay, task)));
@@ -779,11 +832,13 @@ impl Scan {
                 // Success is NXDOMAIN here, which SOCKS cannot tell from failure.
                 (Mode::Nxdomain, _) => Via::DnsPortA,
             };
+            let target = &self.tasks[task].target;
             let attempting = Attempting {
                 first_hop: hop,
                 first_query,
-                door: self.tasks[task].target.door,
+                door: target.door,
                 limits: self.pace.limits,
+                ipv6: first_query == Via::Socks && target.info.ipv6.exit == Some(true),
             };
             let probe = Probe::new(attempting, now, self.wall);
             self.probes.insert(id, (task, probe));
@@ -804,7 +859,9 @@ impl Scan {
     }
 
     fn tell_result(&mut self, task: usize, last: bool) {
-        let provisional = !last || self.failed_once(&self.tasks[task].target);
+        let target = &self.tasks[task].target;
+        let works = conclusive(&target.attempts) == Some(Status::Success);
+        let provisional = !works && (!last || self.failed_once(target));
         let state = &mut self.tasks[task];
         state.done |= last;
         // A final result is the last use of the target's texts and attempts.
@@ -818,7 +875,8 @@ impl Scan {
         } else {
             state.target.clone()
         };
-        if let Some(result) = result(&self.context, target, provisional) {
+        let lookups = state.ipv6.clone();
+        if let Some(result) = result(&self.context, target, lookups, state.doubted, provisional) {
             let result = Box::new(result);
             self.actions.push(Action::Tell(Report::Result { result, last }));
         }
@@ -877,7 +935,17 @@ fn conclusive(attempts: &[Attempt]) -> Option<Status> {
 }
 
 /// A relay's result from its attempts; none where there was none.
-fn result(context: &RunContext, target: Target, provisional: bool) -> Option<RelayResult> {
+fn result(
+    context: &RunContext,
+    target: Target,
+    lookups: Vec<Ipv6Lookup>,
+    doubted: Option<u32>,
+    provisional: bool,
+) -> Option<RelayResult> {
+    let exit = &target.relay.fingerprint;
+    let first = first::answer(exit, &target.attempts, doubted, &context.judge);
+    let ipv6 = ipv6::conclude(lookups, context.expected_ipv6);
+    let findings = findings::of(&target.attempts, ipv6.as_ref(), context.judge.expected);
     let conclusion = classify::conclude(&target.attempts)?;
     let decisive = &target.attempts[conclusion.attempt];
     let query = decisive.decided_by.map_or(decisive.queries.last(), |index| {
@@ -904,6 +972,9 @@ fn result(context: &RunContext, target: Target, provisional: bool) -> Option<Rel
         blame: conclusion.blame,
         timing: decisive.timing,
         provisional,
+        first,
+        ipv6,
+        findings,
         relay: target.info,
         attempts: target.attempts,
     })

@@ -126,5 +126,36 @@ pub fn verdict(result: &RelayResult) -> String {
     } else if let Some(code) = result.error_code {
         let _ = writeln!(text, "{}", code.meaning());
     }
+    if let Some(ipv6) = &result.ipv6 {
+        let _ = writeln!(text, "IPv6 addresses: {}", ipv6.outcome.meaning());
+    }
+    for finding in &result.findings {
+        let (message, remedy) = (printable(&finding.message), printable(&finding.remedy));
+        let _ = writeln!(text, "{}: {message}\n{remedy}", finding.code);
+    }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use record::{FindingCode, Ipv6Lookups, Ipv6Outcome, RelayFinding};
+
+    use super::*;
+
+    #[test]
+    fn what_stands_beside_the_verdict_is_told_and_acts_on_no_terminal() {
+        let mut result = crate::results::tests::result(1, 1);
+        result.ipv6 = Some(Ipv6Lookups {
+            outcome: Ipv6Outcome::NoAddress,
+            expected: None,
+            lookups: Vec::new(),
+        });
+        result.findings.push(RelayFinding {
+            code: FindingCode::NamedFilter,
+            name: Some("Example".to_owned()),
+            message: "answered with Example's \u{1b}[31mblock page".to_owned(),
+            remedy: "Use another resolver.".to_owned(),
+        });
+        insta::assert_snapshot!(verdict(&result));
+    }
 }

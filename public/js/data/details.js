@@ -9,6 +9,7 @@ import { count, fingerprint, flawWords, number, Reading, text, time } from "./re
 /** @typedef {import("./types.js").Query} Query */
 /** @typedef {import("./types.js").Attempt} Attempt */
 /** @typedef {import("./types.js").Vantage} Vantage */
+/** @typedef {import("./types.js").RelayFinding} RelayFinding */
 /** @typedef {import("./types.js").Details} Details */
 
 /**
@@ -97,6 +98,20 @@ function vantage(value, flaws) {
 }
 
 /**
+ * @param {unknown} value
+ * @param {Flaws} flaws
+ * @returns {RelayFinding}
+ */
+function finding(value, flaws) {
+  const f = new Reading(value, flaws, "findings.");
+  return {
+    code: f.get("code", text) ?? "",
+    message: f.get("message", text),
+    remedy: f.get("remedy", text),
+  };
+}
+
+/**
  * @param {Fields} entry the relay's entry in the report's results
  * @returns {Details}
  */
@@ -123,6 +138,11 @@ export function readDetails(entry) {
       .list("vantages")
       .slice(0, 100)
       .map((value) => vantage(value, flaws)),
+    // Absent in reports from before them, and where there is nothing to tell.
+    ipv6: entry.ipv6 === undefined ? null : one.within("ipv6").get("outcome", text),
+    findings: (entry.findings === undefined ? [] : one.list("findings"))
+      .slice(0, 20)
+      .map((value) => finding(value, flaws)),
   };
   return { ...read, problems: flawWords(flaws, (name) => `“${name}” cannot be read.`) };
 }

@@ -206,6 +206,14 @@ export interface Vantage {
   timestamp: number | null;
 }
 
+/** Something found beside a verdict. */
+export interface RelayFinding {
+  code: string;
+  message: string | null;
+  /** What the exit's operator can do. */
+  remedy: string | null;
+}
+
 export interface Details {
   /** The name asked for in the deciding query. */
   query: string | null;
@@ -221,6 +229,10 @@ export interface Details {
   observed: number | null;
   attempts: Attempt[];
   vantages: Vantage[];
+  /** What came of asking for IPv6 addresses; null where that was not asked. */
+  ipv6: string | null;
+  /** What was found beside the verdict. */
+  findings: RelayFinding[];
   /** What is missing or damaged, a sentence each. */
   problems: readonly string[];
 }

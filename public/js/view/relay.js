@@ -7,7 +7,15 @@ import { country } from "../model/countries.js";
 import { operatorKey } from "../model/operators.js";
 import { reportOf } from "../model/runs.js";
 import { nameOf } from "../model/text.js";
-import { blameWords, causeWords, FAILING, stateWords, statusWords } from "../words.js";
+import {
+  blameWords,
+  causeWords,
+  FAILING,
+  findingWords,
+  IPV6_OUTCOMES,
+  stateWords,
+  statusWords,
+} from "../words.js";
 import { attemptsPart, hop, vantagesPart } from "./attempts.js";
 import { copyButton } from "./buttons.js";
 import { fill, foreign, h } from "./dom.js";
@@ -175,7 +183,7 @@ function present(context, report, relay) {
     h(
       "div",
       { class: "columns columns-2" },
-      h("div", null, verdict(relay, details), checks(relay)),
+      h("div", null, verdict(relay, details), findings(details), checks(relay)),
       h(
         "div",
         null,
@@ -288,6 +296,12 @@ function verdict(relay, details) {
             : h("code", null, foreign(details.expected)),
       ],
       ["Came", relay.resolved === null ? "nothing" : h("code", null, foreign(relay.resolved))],
+      [
+        "IPv6 addresses",
+        details.ipv6 === null
+          ? null
+          : (IPV6_OUTCOMES.get(details.ipv6) ?? foreign(details.ipv6, { limit: 60 })),
+      ],
       ["When", timeElement(relay.timestamp, { seconds: true })],
       ["Resolve time", relay.latency === null ? null : ms(relay.latency)],
       ["Circuit built in", details.timing.circuit === null ? null : ms(details.timing.circuit)],
@@ -297,6 +311,28 @@ function verdict(relay, details) {
         details.attempt === null || details.attempt === 0 ? null : whole(details.attempt),
       ],
     ]),
+  );
+}
+
+/**
+ * @param {Details} details
+ * @returns {HTMLElement | null}
+ */
+function findings(details) {
+  if (details.findings.length === 0) return null;
+  return h(
+    "section",
+    { class: "card" },
+    h("h2", null, "Also found"),
+    facts(
+      details.findings.map(({ code, message, remedy }) => [
+        findingWords(code).label,
+        [
+          foreign(message ?? findingWords(code).meaning, { limit: 500 }),
+          remedy === null ? null : h("p", { class: "hint" }, foreign(remedy, { limit: 500 })),
+        ],
+      ]),
+    ),
   );
 }
 

@@ -17,7 +17,7 @@ use super::{History, HistoryError};
 pub use columnar::parquet;
 
 /// The names of the columns, in their order.
-pub const COLUMNS: [&str; 11] = [
+pub const COLUMNS: [&str; 12] = [
     "ended",
     "run_id",
     "published",
@@ -29,6 +29,7 @@ pub const COLUMNS: [&str; 11] = [
     "error_code",
     "resolve_ms",
     "circuit_ms",
+    "first_status",
 ];
 
 /// Why an export failed.
@@ -61,6 +62,7 @@ struct Row<'a> {
     code: Option<&'a str>,
     resolve_ms: Option<i32>,
     circuit_ms: Option<i32>,
+    first: Option<&'static str>,
 }
 
 struct Run {
@@ -98,6 +100,7 @@ pub fn csv(history: &History, to: impl Write) -> Result<(), ExportError> {
             row.code.unwrap_or_default(),
             &number(row.resolve_ms),
             &number(row.circuit_ms),
+            row.first.unwrap_or_default(),
         ])?)
     })?;
     Ok(writer.flush()?)
@@ -126,7 +129,7 @@ fn rows(
         by_number(&transaction, "SELECT code, name FROM code", |row| row.get(1)).map_err(read)?;
     let mut statement = transaction
         .prepare(
-            "SELECT relay, run, mark, code, resolve_ms, circuit_ms FROM result
+            "SELECT relay, run, mark, code, resolve_ms, circuit_ms, first FROM result
              ORDER BY run, relay",
         )
         .map_err(read)?;
@@ -141,6 +144,11 @@ fn rows(
         else {
             return Err(history.damaged("a result of no relay or no run").into());
         };
+        let first: Option<String> = row.get(6).map_err(read)?;
+        let first = match first {
+            Some(_) => of_recent_mark(history.mark(row, 6)?).map(|(status, _)| status.as_str()),
+            None => None,
+        };
         each(Row {
             run,
             relay,
@@ -149,6 +157,7 @@ fn rows(
             code: code.and_then(|code| codes.get(&code)).map(String::as_str),
             resolve_ms: row.get(4).map_err(read)?,
             circuit_ms: row.get(5).map_err(read)?,
+            first,
         })?;
     }
     Ok(())

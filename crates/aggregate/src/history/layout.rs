@@ -6,7 +6,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use super::{History, HistoryError, Result};
 
 /// The version of the layout that this program writes, in SQLite's `user_version`.
-pub const LAYOUT: i64 = 2;
+pub const LAYOUT: i64 = 3;
 
 /// SQLite's `application_id` of a history: "exit" in ASCII.
 pub const APPLICATION_ID: i64 = 0x6578_6974;
@@ -44,6 +44,7 @@ CREATE TABLE result (
     code       INTEGER,
     resolve_ms INTEGER,
     circuit_ms INTEGER,
+    first      TEXT,
     PRIMARY KEY (run, relay)
 ) WITHOUT ROWID;
 CREATE TABLE point (
@@ -86,7 +87,7 @@ INSERT INTO relay
         SELECT max(run_1.ended) FROM result_1 CROSS JOIN run_1 USING (run)
         WHERE result_1.relay = relay_1.relay
     ), 0) FROM relay_1;
-INSERT INTO result
+INSERT INTO result (run, relay, mark, code, resolve_ms, circuit_ms)
     SELECT old.run, old.relay, old.mark, old.code, old.resolve_ms, old.circuit_ms
     FROM run CROSS JOIN relay
         CROSS JOIN result_1 AS old ON old.relay = relay.relay AND old.run = run.run;
@@ -97,6 +98,9 @@ DROP TABLE code_1;
 DROP TABLE result_1;
 INSERT INTO flag VALUES ('adopt');
 ";
+
+/// From layout 2: `result` had no `first`. What was not kept is not known.
+const FROM_2: &str = "ALTER TABLE result ADD COLUMN first TEXT;";
 
 /// Makes sure that the tables are those of this layout: a history that may be begun may be brought
 /// to it as well. One that is only looked at may have an older one.
@@ -109,7 +113,7 @@ pub(super) fn prepare(history: &mut History, flags: OpenFlags) -> Result<()> {
     let found = match found {
         Found::Layout(LAYOUT) => return Ok(()),
         // It is looked at again in a transaction, so that two programs make or migrate one.
-        Found::Nothing | Found::Layout(1) if may_make => {
+        Found::Nothing | Found::Layout(1 | 2) if may_make => {
             let transaction = connection
                 .transaction_with_behavior(TransactionBehavior::Immediate)
                 .map_err(sqlite)?;
@@ -117,10 +121,11 @@ pub(super) fn prepare(history: &mut History, flags: OpenFlags) -> Result<()> {
             let steps: &[&str] = match found {
                 Found::Nothing => &[SCHEMA],
                 Found::Layout(1) => &[FROM_1, SCHEMA, COPY_1],
+                Found::Layout(2) => &[FROM_2],
                 _ => &[],
             };
             if !steps.is_empty() {
-                if matches!(found, Found::Layout(_)) {
+                if matches!(found, Found::Layout(1)) {
                     tracing::info!("the history is brought to layout {LAYOUT}; this takes a while");
                 }
                 steps
@@ -139,11 +144,11 @@ pub(super) fn prepare(history: &mut History, flags: OpenFlags) -> Result<()> {
     };
     match found {
         Found::Layout(LAYOUT) => Ok(()),
-        Found::Layout(found @ 1) if flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) => {
+        Found::Layout(found @ (1 | 2)) if flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) => {
             history.layout = found;
             Ok(())
         }
-        Found::Layout(found @ 1) => Err(HistoryError::Older { path: path.clone(), found }),
+        Found::Layout(found @ (1 | 2)) => Err(HistoryError::Older { path: path.clone(), found }),
         Found::Layout(found) => Err(HistoryError::Newer { path: path.clone(), found }),
         Found::Nothing | Found::Foreign => Err(HistoryError::Foreign { path: path.clone() }),
     }

@@ -25,6 +25,10 @@ const TEXTS: [usize; 4] = [255, 4096, 4096, 20_000];
 /// The most queries of one attempt. A scan makes a handful.
 const QUERIES: usize = 100;
 
+/// The most findings of a result, and bytes of each text in one.
+const FINDINGS: usize = 20;
+const FINDING_TEXT: usize = 2_000;
+
 /// Whether this can be a run's id: 1 to 64 letters, digits, `-`, `_` or `.`. A `+` is what joins
 /// several.
 #[must_use]
@@ -99,6 +103,12 @@ fn in_range(result: &RelayResult, window: &Window) -> Result<(), String> {
     if success && result.provisional {
         return Err("a success is never provisional".to_owned());
     }
+    if let Some(first) = result.first
+        && (!first.status.tested()
+            || (first.status == Status::Success) != first.error_code.is_none())
+    {
+        return Err(format!("status {} contradicts the first answer's error_code", first.status));
+    }
     if result.attempts.len() > MAX_ATTEMPTS
         || result.attempts.iter().any(|attempt| attempt.queries.len() > QUERIES)
     {
@@ -115,6 +125,16 @@ fn in_range(result: &RelayResult, window: &Window) -> Result<(), String> {
             return Err(format!("a text of more than {most} bytes"));
         }
     }
+    let lookups = || result.ipv6.iter().flat_map(|ipv6| &ipv6.lookups);
+    if lookups().count() > MAX_ATTEMPTS || result.findings.len() > FINDINGS {
+        return Err(format!("more than {MAX_ATTEMPTS} lookups, or {FINDINGS} findings"));
+    }
+    for finding in &result.findings {
+        let texts = [finding.name.as_ref(), Some(&finding.message), Some(&finding.remedy)];
+        if texts.into_iter().flatten().any(|text| text.len() > FINDING_TEXT) {
+            return Err(format!("a finding of more than {FINDING_TEXT} bytes"));
+        }
+    }
     let queries = || result.attempts.iter().flat_map(|attempt| &attempt.queries);
     let timings = result
         .attempts
@@ -125,6 +145,8 @@ fn in_range(result: &RelayResult, window: &Window) -> Result<(), String> {
             [circuit_ms, attach_ms, resolve_ms]
         })
         .chain(queries().flat_map(|query| [query.attach_ms, query.resolve_ms]))
+        .chain(lookups().map(|lookup| lookup.answered_ms))
+        .chain(lookups().flat_map(|lookup| [lookup.query.attach_ms, lookup.query.resolve_ms]))
         .chain([result.latency_ms]);
     for time in timings.flatten().map(record::Millis::get) {
         if !(0.0..=LONGEST_MS).contains(&time) {

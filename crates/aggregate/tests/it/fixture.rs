@@ -10,9 +10,9 @@ use aggregate::input::{Facts, Input};
 use aggregate::rejections::Rejections;
 use chrono::{DateTime, TimeDelta, Utc};
 use record::{
-    Attempt, Bandwidth, Blame, Circuit, CircuitState, Counts, ErrorCode, Fingerprint, Kind, Millis,
-    Mode, Plan, PlannedRelay, Query, RelayInfo, RelayResult, Run, Selection, Settings, Shard,
-    Status, Timing, TorInfo, Via, of_recent_mark,
+    Attempt, Bandwidth, Blame, Circuit, CircuitState, Counts, ErrorCode, Fingerprint, FirstAnswer,
+    Kind, Millis, Mode, Plan, PlannedRelay, Query, RelayInfo, RelayResult, Run, Selection,
+    Settings, Shard, Status, Timing, TorInfo, Via, of_recent_mark,
 };
 use shelf::run::{PLAN_FILE, RUN_FILE, result_name};
 
@@ -219,6 +219,9 @@ pub fn result(plan: &Plan, number: u32, mark: char) -> Option<RelayResult> {
         blame,
         timing,
         provisional,
+        first: status.tested().then_some(FirstAnswer { attempt: 1, status, error_code }),
+        ipv6: None,
+        findings: Vec::new(),
         attempts: (1..=attempts).map(attempt).collect(),
         relay: RelayInfo {
             flags: ["Exit", "Fast", "Guard", "Running", "Stable", "Valid"]

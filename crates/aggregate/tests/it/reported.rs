@@ -58,3 +58,16 @@ fn relays_that_no_client_uses_are_tested_and_kept_out_of_the_rates() {
     let marked = report.results.iter().filter(|relay| relay.relay.is_bad_exit());
     assert_eq!(marked.count(), 2);
 }
+
+#[test]
+fn the_first_answer_of_several_vantage_points_hangs_on_no_outcome() {
+    let first = |of: char, other: char| {
+        let scans = [scan(1, [(1, of)]).vantage("a"), scan(1, [(1, other)]).vantage("b")];
+        report_of(&scans, None, None).results[0].first.map(|first| first.status)
+    };
+    // The verdict is the wrong answer, and one success is enough: neither decides here.
+    assert_eq!(first('s', 'w'), Some(Status::Success));
+    assert_eq!(first('d', 's'), Some(Status::DnsFail));
+    assert_eq!(first('c', 's'), Some(Status::Success));
+    assert_eq!(first('c', 'e'), None);
+}

@@ -155,6 +155,7 @@ pub fn an_empty_variable_is_as_good_as_none() {
         "ANALYSIS_DIR",
         "DNS_WILDCARD_DOMAIN",
         "DNS_EXPECTED_IP",
+        "DNS_EXPECTED_IPV6",
         "ALL_EXITS",
         "SHARD",
         "FIRST_HOP",
@@ -192,6 +193,7 @@ pub fn variables_stand_for_flags() {
     };
     by("DNS_WILDCARD_DOMAIN", "a b", 2, &["labels", "--domain"]);
     by("DNS_EXPECTED_IP", "x", 2, &["--expected-ip"]);
+    by("DNS_EXPECTED_IPV6", "192.0.2.1", 2, &["--expected-ipv6"]);
     by("SHARD", "3/3", 2, &["a shard is N/M"]);
     by("FIRST_HOP", "x", 2, &["40 hexadecimal"]);
     by("BUILD_DELAY", "x", 2, &["--build-delay", "BUILD_DELAY"]);

@@ -32,7 +32,18 @@ enum Exit {
     Shut,
     /// Says once that it cannot resolve, and is unreachable from then on.
     Vanishes,
+    /// Right, once it has waited for its resolver's IPv6 answer in vain.
+    Stalls,
+    /// The same, at first.
+    StallsOnce,
+    /// Right, and the circuit dies in the lookup after the verdict.
+    DiesAfter,
+    /// Right, and says nothing to the lookup after the verdict.
+    MuteAfter,
 }
+
+/// Those that the lookup after the verdict fares differently with.
+const AFTER: [Exit; 4] = [Exit::Stalls, Exit::StallsOnce, Exit::DiesAfter, Exit::MuteAfter];
 
 /// Those whose verdict does not depend on when tor is lost.
 const EXITS: [Exit; 11] = [
@@ -81,6 +92,7 @@ fn context() -> RunContext {
             expected: Some("192.0.2.1".parse().unwrap()),
             exit_dns_limit: ms(2_000),
         },
+        expected_ipv6: None,
     }
 }
 
@@ -161,6 +173,14 @@ impl Simulation {
             pauses: Vec::new(),
             gave_up: None,
         }
+    }
+
+    /// The same, with exits that allow IPv6.
+    fn with_ipv6(mut self) -> Self {
+        for task in &mut self.scan.tasks {
+            task.target.info.ipv6.exit = Some(true);
+        }
+        self
     }
 
     fn later(&mut self, after: u64, event: Event) {
@@ -258,7 +278,12 @@ impl Simulation {
         match action {
             Action::Launch(probe, path) => self.launch(probe, path),
             Action::Ask(probe, via, name) => {
-                assert!(self.names.insert(name.clone()), "a name is asked for once");
+                let fresh = self.names.insert(name.clone());
+                assert_eq!(
+                    fresh,
+                    via != Via::DnsPortAaaa,
+                    "a name is asked for once, and after it"
+                );
                 self.serial += 1;
                 let stream: StreamId = self.serial.to_string().parse().unwrap();
                 self.stream(1, (&stream, None), StreamStatus::NewResolve, &name, ["", ""]);
@@ -330,6 +355,14 @@ impl Simulation {
         let first = !self.attempts.contains_key(&exit);
         let on = (stream, Some(&circuit));
         self.stream(3, on, StreamStatus::SentResolve, name, ["", ""]);
+        if via == Via::DnsPortAaaa {
+            return self.answer_after(probe, kind, on, name);
+        }
+        let waits = match kind {
+            Exit::Stalls => 2_000,
+            Exit::StallsOnce if first => 2_000,
+            _ => 0,
+        };
         let address = match kind {
             Exit::Mute => return,
             Exit::BreaksOff => {
@@ -351,13 +384,38 @@ impl Simulation {
         };
         // The two witnesses come in either order.
         let (socket, event) = if self.serial.is_multiple_of(2) { (30, 31) } else { (31, 30) };
+        let (socket, event) = (waits + socket, waits + event);
         self.later(socket, Event::Reply(probe, name.to_owned(), reply));
         // As tor does it: from the answer on, the events name the address.
         let target = address.map_or(name.to_owned(), |address: IpAddr| address.to_string());
         if address.is_some() {
-            self.stream(29, on, StreamStatus::Remap, &target, ["", ""]);
+            self.stream(waits + 29, on, StreamStatus::Remap, &target, ["", ""]);
         }
         self.stream(event, on, StreamStatus::Closed, &target, ["DONE", ""]);
+    }
+
+    /// The answer to a lookup of IPv6 addresses, of which the zone has none.
+    fn answer_after(
+        &mut self,
+        probe: ProbeId,
+        kind: Exit,
+        on: (&StreamId, Option<&CircuitId>),
+        name: &str,
+    ) {
+        let mut reply = Reply::Dns("NOERROR".to_owned(), Vec::new());
+        let mut reason = "DONE";
+        match kind {
+            Exit::MuteAfter => return,
+            Exit::DiesAfter => {
+                reply = Reply::Dns("SERVFAIL".to_owned(), Vec::new());
+                reason = "DESTROY";
+                let circuit = on.1.unwrap().clone();
+                self.circuit(19, &circuit, CircuitStatus::Closed, &[], ["DESTROYED", ""]);
+            }
+            _ => {}
+        }
+        self.later(30, Event::Reply(probe, name.to_owned(), reply));
+        self.stream(20, on, StreamStatus::Closed, name, [reason, ""]);
     }
 
     /// Forgets circuits that tor has reported gone: nobody has to close those.
@@ -433,6 +491,9 @@ fn expected(exit: Exit) -> (Status, Option<ErrorCode>, Option<Blame>) {
     let fault = |status, code, blame| (status, Some(code), Some(blame));
     match exit {
         Exit::Right | Exit::Recovers | Exit::Early => (Success, None, None),
+        Exit::Stalls | Exit::StallsOnce | Exit::DiesAfter | Exit::MuteAfter => {
+            (Success, None, None)
+        }
         Exit::Wrong => fault(WrongIp, ErrorCode::UnexpectedAddress, Blame::Resolver),
         Exit::Shut => fault(Status::Error, ErrorCode::NotAnExit, Blame::Exit),
         Exit::Nxdomain | Exit::Vanishes => fault(DnsFail, ErrorCode::Nxdomain, Blame::Resolver),
@@ -458,6 +519,12 @@ fn every_kind_of_exit_gets_its_verdict() {
     assert_eq!(timing.circuit_ms.map(record::Millis::get), Some(40.0));
     assert_eq!(simulation.attempts[&1], 2, "a wrong answer is seen twice, and then enough");
     assert_eq!(simulation.attempts[&3], 2);
+    let first = |exit| simulation.last(exit).first.map(|first| (first.attempt, first.status));
+    assert_eq!(first(0), Some((1, Status::Success)));
+    assert_eq!(first(3), Some((1, Status::DnsFail)), "what came later does not wipe it out");
+    assert_eq!(first(6), Some((1, Status::Timeout)));
+    let unreached = [4, 5, 8, 9, 10];
+    assert!(unreached.into_iter().all(|exit| first(exit).is_none()));
     assert_eq!(simulation.attempts[&4], 3, "two tries, and one to confirm");
 }
 
@@ -517,7 +584,11 @@ fn a_way_out_that_is_closed_is_waited_for_and_no_relay_blamed() {
         let why = simulation.gave_up.clone().unwrap();
         assert!(why.contains("be reached for 120 s"), "{why}");
         assert_eq!(only.is_some(), why.contains(&fingerprint(203).to_string()), "{why}");
-        simulation.scan.stop().into_iter().for_each(|action| simulation.perform(action));
+        simulation
+            .scan
+            .stop(simulation.now)
+            .into_iter()
+            .for_each(|action| simulation.perform(action));
         assert!(simulation.results.is_empty());
     }
 }
@@ -677,7 +748,7 @@ fn a_stopped_scan_says_what_it_has_and_closes_everything() {
     while simulation.now < ms(2_500) {
         simulation.step();
     }
-    for action in simulation.scan.stop() {
+    for action in simulation.scan.stop(simulation.now) {
         simulation.perform(action);
     }
     assert_eq!(simulation.scan.in_flight(), 0);
@@ -695,7 +766,7 @@ fn a_resumed_relay_keeps_its_attempts() {
     while first.attempts.is_empty() {
         first.step();
     }
-    first.scan.stop().into_iter().for_each(|action| first.perform(action));
+    first.scan.stop(first.now).into_iter().for_each(|action| first.perform(action));
     let mut second = Simulation::new(&[Exit::Dead], pace(), 4);
     second.scan.tasks[0].target.attempts = first.last(0).attempts.clone();
     second.run();
@@ -798,7 +869,7 @@ fn asking(first_query: Via) -> Probe {
     let limits = Limits { circuit: Duration::from_secs(9), query: Duration::from_secs(9) };
     let first_hop = fingerprint(200);
     let door = Some(([192, 0, 2, 1], 443).into());
-    let task = Attempting { first_hop, first_query, door, limits };
+    let task = Attempting { first_hop, first_query, door, limits, ipv6: false };
     let mut probe = Probe::new(task, Duration::ZERO, DateTime::UNIX_EPOCH);
     probe.launched("5".parse().unwrap());
     let built = CircuitEvent {
@@ -1107,4 +1178,106 @@ proptest! {
         }
         prop_assert!(simulation.open.is_empty());
     }
+}
+
+/// All kinds of exits, several of each, and what is said of them in the end.
+fn mixture() -> Vec<Exit> {
+    let many = [Exit::Right; 30].into_iter();
+    many.chain(EXITS).chain(AFTER).collect()
+}
+
+#[test]
+fn what_is_asked_after_the_verdict_changes_neither_verdicts_nor_the_scans_length() {
+    for seed in 0..20 {
+        let mut without = Simulation::new(&mixture(), pace(), seed);
+        without.run();
+        let mut with = Simulation::new(&mixture(), pace(), seed).with_ipv6();
+        with.run();
+        for (index, exit) in (0..).zip(mixture()) {
+            let said = |of: &RelayResult| {
+                (verdict(of), of.provisional, of.first.map(|first| first.status))
+            };
+            assert_eq!(said(with.last(index)), said(without.last(index)), "{exit:?}");
+            assert_eq!(with.finals[&index], 1, "{exit:?}");
+            assert!(without.last(index).ipv6.is_none());
+        }
+        assert!(with.now < without.now * 11 / 10, "{:?}, {:?}", with.now, without.now);
+    }
+}
+
+#[test]
+fn a_stall_is_found_where_two_circuits_see_it() {
+    let mut simulation = Simulation::new(&AFTER, pace(), 2).with_ipv6();
+    simulation.run();
+    let outcome = |exit| simulation.last(exit).ipv6.clone().unwrap();
+    assert_eq!(outcome(0).outcome, record::Ipv6Outcome::Stall);
+    let hops: HashSet<_> = outcome(0).lookups.iter().map(|lookup| lookup.first_hop).collect();
+    assert_eq!(hops.len(), 2);
+    assert_eq!(simulation.last(0).findings[0].code, record::FindingCode::AaaaStall);
+    assert_eq!(outcome(1).outcome, record::Ipv6Outcome::NoAddress);
+    assert_eq!(outcome(1).lookups.len(), 2);
+    assert_eq!(outcome(2).outcome, record::Ipv6Outcome::Unknown);
+    assert_eq!(outcome(3).outcome, record::Ipv6Outcome::Unknown);
+    let circuits = |exit| simulation.launches.iter().filter(|launch| launch.1 == exit).count();
+    assert_eq!([0, 1, 2, 3].map(circuits), [2, 2, 1, 1]);
+    for exit in 0..4 {
+        let result = simulation.last(exit);
+        assert_eq!(result.attempts.len(), 1);
+        assert_eq!(result.attempts[0].circuit.state, record::CircuitState::Built);
+        assert!(result.findings.len() <= 1);
+        assert_eq!(result.attempts[0].queries.len(), 1, "it is no part of the evidence");
+    }
+}
+
+#[test]
+fn a_verdict_is_kept_whatever_happens_to_the_lookup_after_it() {
+    type Happens = fn(&mut Simulation);
+    let happenings: [(Happens, bool); 4] = [
+        (|simulation| simulation.lose_tor(), false),
+        (|simulation| simulation.tell(Event::OptionsLost), false),
+        (
+            |simulation| {
+                let id = *simulation.scan.probes.keys().next().unwrap();
+                simulation.tell(Event::Fault(id, "a fault".to_owned()));
+            },
+            false,
+        ),
+        (
+            |simulation| {
+                let actions = simulation.scan.stop(simulation.now);
+                actions.into_iter().for_each(|action| simulation.perform(action));
+            },
+            true,
+        ),
+    ];
+    for (happens, ends) in happenings {
+        let mut simulation = Simulation::new(&[Exit::MuteAfter], pace(), 1).with_ipv6();
+        simulation.tell(Event::Tick);
+        while !simulation.scan.probes.values().any(|(_, probe)| probe.is_settled()) {
+            simulation.step();
+        }
+        simulation.step();
+        happens(&mut simulation);
+        if !ends {
+            simulation.run();
+        }
+        let result = simulation.last(0);
+        assert_eq!(verdict(result), expected(Exit::Right));
+        assert!(!result.provisional);
+        assert_eq!(simulation.launches.len(), 1, "nothing is asked again");
+    }
+}
+
+#[test]
+fn a_scan_that_ends_before_a_stall_is_seen_twice_has_the_verdict() {
+    let mut simulation = Simulation::new(&[Exit::Stalls], pace(), 1).with_ipv6();
+    simulation.tell(Event::Tick);
+    while simulation.launches.len() < 2 {
+        simulation.step();
+    }
+    let actions = simulation.scan.stop(simulation.now);
+    actions.into_iter().for_each(|action| simulation.perform(action));
+    let result = simulation.last(0);
+    assert_eq!(verdict(result), expected(Exit::Right));
+    assert!(!result.provisional && result.findings.is_empty());
 }

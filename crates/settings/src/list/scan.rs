@@ -18,6 +18,13 @@ pub const ASKED: &[Key] = &[
         "The address that every name in the zone resolves to, IPv4 or IPv6.",
     )
     .decided(),
+    key(
+        "DNS_EXPECTED_IPV6",
+        Group::Asked,
+        &[Scanner],
+        None,
+        "The IPv6 address that names in the zone have too, if any; no verdict hangs on it.",
+    ),
 ];
 
 const fn asked(name: &'static str, default: DefaultValue, about: &'static str) -> Key {

@@ -29,6 +29,7 @@ message result {
     OPTIONAL BYTE_ARRAY error_code (STRING);
     OPTIONAL INT32 resolve_ms;
     OPTIONAL INT32 circuit_ms;
+    OPTIONAL BYTE_ARRAY first_status (STRING);
 }";
 
 /// Columns of one row group.
@@ -45,6 +46,7 @@ struct Group {
     code: Vec<Option<ByteArray>>,
     resolve_ms: Vec<Option<i32>>,
     circuit_ms: Vec<Option<i32>>,
+    first: Vec<Option<ByteArray>>,
 }
 
 /// Writes the whole history as Parquet, compressed with Snappy.
@@ -85,6 +87,7 @@ impl Group {
         self.code.push(row.code.map(ByteArray::from));
         self.resolve_ms.push(row.resolve_ms);
         self.circuit_ms.push(row.circuit_ms);
+        self.first.push(row.first.map(ByteArray::from));
     }
 
     /// Writes the columns, in the schema's order.
@@ -103,6 +106,7 @@ impl Group {
         optional::<ByteArrayType, _>(&mut to, self.code)?;
         optional::<Int32Type, _>(&mut to, self.resolve_ms)?;
         optional::<Int32Type, _>(&mut to, self.circuit_ms)?;
+        optional::<ByteArrayType, _>(&mut to, self.first)?;
         to.close()?;
         Ok(())
     }

@@ -293,6 +293,17 @@ fn what_the_points_save_the_rows_give_again() {
     let pruned = report_of(&[scan(150, marks(150))], None, Some(&history));
     assert_eq!(pruned, without);
 }
+
+/// What a report says of every relay beside this run's result.
+fn said(report: &Report) -> Vec<impl PartialEq + std::fmt::Debug + use<>> {
+    let row = |row: &record::ReportedRelay| {
+        let rates = (row.dns_success_rate_7d_percent, row.dns_success_rate_30d_percent);
+        let streak = (row.consecutive_failures, row.failing_since, row.last_success);
+        (row.exit_fingerprint, streak, row.unreachable_runs, row.recent.clone(), row.state, rates)
+    };
+    report.results.iter().map(row).collect()
+}
+
 /// The next report, made from the files of the last program with layout 1, says of every relay what
 /// that program said.
 #[test]
@@ -308,27 +319,12 @@ fn the_files_of_layout_1_are_taken_over() {
     // Who only looks changes nothing.
     let before = fs::read(place.path("analysis/history.sqlite")).unwrap();
     place.expect(0, "", &["--force", "--stdout"]);
-    let said = place.expect(21, "", &["history", "export", "--csv"]);
-    assert!(said.contains("older layout 1"), "{said}");
+    let text = place.expect(21, "", &["history", "export", "--csv"]);
+    assert!(text.contains("older layout 1"), "{text}");
     assert_eq!(fs::read(place.path("analysis/history.sqlite")).unwrap(), before);
 
     place.expect(0, "", &["--quiet", "--force"]);
     let expected: Report = Kind::Report.parse(&fs::read(data.join("next.json")).unwrap()).unwrap();
-    let said = |report: &Report| {
-        let row = |row: &record::ReportedRelay| {
-            let rates = (row.dns_success_rate_7d_percent, row.dns_success_rate_30d_percent);
-            let streak = (row.consecutive_failures, row.failing_since, row.last_success);
-            (
-                row.exit_fingerprint,
-                streak,
-                row.unreachable_runs,
-                row.recent.clone(),
-                row.state,
-                rates,
-            )
-        };
-        report.results.iter().map(row).collect::<Vec<_>>()
-    };
     assert_eq!(said(&place.latest()), said(&expected));
     assert_eq!(row(&place.latest()).consecutive_failures, 8);
     assert_eq!(place.trends().runs.len(), 6);
@@ -342,6 +338,41 @@ fn the_files_of_layout_1_are_taken_over() {
         .write(&place.path("analysis/9"));
     place.expect(0, "", &["--quiet", "--force"]);
     assert_eq!(row(&place.latest()).consecutive_failures, 9);
+}
+
+/// The same of layout 2. What it did not keep stays unknown, and what comes is kept.
+#[test]
+fn the_files_of_layout_2_are_taken_over() {
+    let place = Place::new();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/layout-2");
+    fs::create_dir(place.path("public")).unwrap();
+    fs::copy(data.join("history.sqlite"), place.path("analysis/history.sqlite")).unwrap();
+    fs::copy(data.join("latest.json"), place.path("public/latest.json")).unwrap();
+    scan(7, [(1, 'd'), (2, 'c'), (3, 's'), (4, 'd')]).write(&place.path("analysis/7"));
+
+    // Who only looks changes nothing.
+    let before = fs::read(place.path("analysis/history.sqlite")).unwrap();
+    place.expect(0, "", &["--force", "--stdout"]);
+    let refused = place.expect(21, "", &["history", "export", "--csv"]);
+    assert!(refused.contains("older layout 2"), "{refused}");
+    assert_eq!(fs::read(place.path("analysis/history.sqlite")).unwrap(), before);
+
+    place.expect(0, "", &["--quiet", "--force"]);
+    let expected: Report = Kind::Report.parse(&fs::read(data.join("next.json")).unwrap()).unwrap();
+    assert_eq!(said(&place.latest()), said(&expected));
+    let connection = rusqlite::Connection::open(place.path("analysis/history.sqlite")).unwrap();
+    let firsts = |of: &str| -> Vec<Option<String>> {
+        let query = format!(
+            "SELECT first FROM result JOIN run USING (run) JOIN relay USING (relay) {of}
+             ORDER BY run.ended, nickname"
+        );
+        let mut statement = connection.prepare(&query).unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let last = "WHERE run.ended = (SELECT max(ended) FROM run)";
+    let mark = |mark: &str| Some(mark.to_owned());
+    assert_eq!(firsts(last), [mark("d"), None, mark("s"), mark("d")]);
+    assert_eq!(firsts("").iter().flatten().count(), 3, "nothing is made up for the older runs");
 }
 
 #[test]

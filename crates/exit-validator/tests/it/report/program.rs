@@ -435,6 +435,10 @@ fn the_history_is_exported_and_shortened() {
     let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
     assert_eq!(rows.len(), 12);
     assert!(rows.iter().any(|row| &row[6] == "dns_fail" && &row[8] == "SERVFAIL"));
+    for row in &rows {
+        let first = if &row[6] == "circuit_fail" { "" } else { &row[6] };
+        assert_eq!(&row[11], first);
+    }
 
     place.expect(0, "", &["history", "export", "--parquet", "all.parquet"]);
     let file = fs::File::open(place.path("all.parquet")).unwrap();
