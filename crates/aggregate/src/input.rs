@@ -23,7 +23,7 @@ use shelf::run::{
 };
 
 use crate::rejections::{Rejection, Rejections};
-use crate::shards::Found;
+use crate::shards::FoundRun;
 
 /// What is known of a scan as a whole.
 #[derive(Debug, Clone, PartialEq)]
@@ -345,7 +345,7 @@ fn facts(plan: Option<Plan>, run: Option<&Run>) -> Option<Facts> {
 /// # Errors
 ///
 /// Where `root` itself cannot be listed.
-pub fn runs_in(root: &Path) -> io::Result<Vec<Found>> {
+pub fn runs_in(root: &Path) -> io::Result<Vec<FoundRun>> {
     let mut runs = Vec::new();
     for entry in fs::read_dir(root)? {
         let entry = entry?;
@@ -355,7 +355,7 @@ pub fn runs_in(root: &Path) -> io::Result<Vec<Found>> {
         let path = entry.path();
         let Some(run) = run_of(&path) else { continue };
         if check::is_date(run.started) && check::is_date(run.ended) {
-            runs.push(Found { path, run });
+            runs.push(FoundRun { path, run });
         }
     }
     runs.sort_by(|a, b| (a.run.ended, &a.path).cmp(&(b.run.ended, &b.path)));

@@ -20,7 +20,7 @@ use crate::publish::{self, Output, PublishError};
 use crate::reconcile::{self, ReconcileError};
 use crate::rejections::{Rejection, Rejections};
 use crate::report::{self, Context, Past};
-use crate::shards::{self, Found, Set};
+use crate::shards::{self, FoundRun, Set};
 use crate::zone::{self, Expectation};
 
 /// Where runs are looked for, in the working directory or beside the output directory.
@@ -293,7 +293,7 @@ fn missed(
         (asked, selection.filter.clone(), selection.country.clone())
     };
     let mut sets: Vec<Vec<PathBuf>> = Vec::new();
-    for Found { path, run } in &found {
+    for FoundRun { path, run } in &found {
         let theirs = run.complete
             && settled < run.ended
             && run.ended < ended
@@ -479,10 +479,10 @@ pub fn inputs(root: &Path, of: Option<&Path>) -> Result<Set, JobError> {
             let run = input::run_of(path).ok_or_else(|| {
                 none(format!(", nor has {path:?} a {} that can be used", shelf::run::RUN_FILE))
             })?;
-            Found { path: path.to_owned(), run }
+            FoundRun { path: path.to_owned(), run }
         }
         None => {
-            let reported = |found: &Found| found.run.complete && found.run.selection.is_whole();
+            let reported = |found: &FoundRun| found.run.complete && found.run.selection.is_whole();
             let newest = runs.iter().rposition(reported);
             runs.swap_remove(newest.ok_or_else(|| none(String::new()))?)
         }

@@ -25,7 +25,7 @@ pub struct Joined {
     /// How many relays each input selected, and has no result of.
     pub unreached: Vec<u32>,
     /// One verdict for each relay.
-    pub relays: BTreeMap<Fingerprint, Verdict>,
+    pub relays: BTreeMap<Fingerprint, Vote>,
     /// Relays that were selected and have no result from any input.
     pub not_reached: BTreeSet<Fingerprint>,
     /// The shards, where the exits were split.
@@ -38,7 +38,7 @@ pub struct Joined {
 
 /// What the inputs say of one relay.
 #[derive(Debug, Clone)]
-pub struct Verdict {
+pub struct Vote {
     /// The result that decides.
     pub result: RelayResult,
     /// What each of several inputs found; empty where there was one.
@@ -141,7 +141,7 @@ pub fn join(mut inputs: Vec<Input>) -> Result<Joined, MergeError> {
         let first = first.min_by_key(|(_, result)| &result.run_id).and_then(|(_, it)| it.first);
         if let Some((_, result)) = results.into_iter().next() {
             let result = RelayResult { first, ..result };
-            relays.insert(relay, Verdict { result, vantages });
+            relays.insert(relay, Vote { result, vantages });
         }
     }
     let not_reached = planned.into_iter().filter(|relay| !relays.contains_key(relay)).collect();

@@ -13,7 +13,7 @@ use record::{
 
 use crate::gate::{self, Circumstances, Thresholds};
 use crate::input::Input;
-use crate::merge::{Joined, Verdict};
+use crate::merge::{Joined, Vote};
 use crate::operator;
 use crate::previous::{Base, Known};
 use crate::rejections::Rejections;
@@ -106,7 +106,7 @@ pub fn build(
         let relays: Vec<operator::Relay<'_>> = joined
             .relays
             .iter()
-            .map(|(fingerprint, Verdict { result, .. })| operator::Relay {
+            .map(|(fingerprint, Vote { result, .. })| operator::Relay {
                 fingerprint: *fingerprint,
                 contact: result.relay.contact.as_deref(),
                 family: &result.relay.family,
@@ -326,13 +326,13 @@ fn bandwidth(results: &[ReportedRelay]) -> BandwidthShare {
 }
 
 fn reported(
-    verdict: Verdict,
+    verdict: Vote,
     operator: String,
     known: Option<Known>,
     past: Option<&Past>,
     timestamp: DateTime<Utc>,
 ) -> ReportedRelay {
-    let Verdict { result, vantages } = verdict;
+    let Vote { result, vantages } = verdict;
     let RelayResult { exit_fingerprint, status, provisional, .. } = result;
     let effect = streak::effect(status, provisional);
     let (before, earlier) =

@@ -11,7 +11,7 @@ pub const TOGETHER: TimeDelta = TimeDelta::hours(3);
 
 /// A run's directory, and what its `run.json` says.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found {
+pub struct FoundRun {
     /// The directory.
     pub path: PathBuf,
     /// Its `run.json`.
@@ -33,7 +33,7 @@ pub struct Set {
 /// scans follow each other closely, a shard that is late leaves a gap, and its last one does not
 /// fill it.
 #[must_use]
-pub fn together(path: PathBuf, run: &Run, others: &[Found]) -> Set {
+pub fn together(path: PathBuf, run: &Run, others: &[FoundRun]) -> Set {
     let Some(shard) = run.shard.filter(|shard| !shard.is_whole()) else {
         return Set { paths: vec![path], missing: 0 };
     };
@@ -42,7 +42,7 @@ pub fn together(path: PathBuf, run: &Run, others: &[Found]) -> Set {
             && (other.mode, &other.domain, other.expected_ip)
                 == (run.mode, &run.domain, run.expected_ip)
     };
-    let nearer = |other: &Found| {
+    let nearer = |other: &FoundRun| {
         others.iter().any(|mine| {
             mine.run.shard == run.shard
                 && alike(&mine.run)
@@ -50,14 +50,14 @@ pub fn together(path: PathBuf, run: &Run, others: &[Found]) -> Set {
                     < apart(run.started, other.run.started)
         })
     };
-    let belongs = |other: &&Found| {
+    let belongs = |other: &&FoundRun| {
         other.run.complete
             && alike(&other.run)
             && other.run.shard != run.shard
             && apart(other.run.started, run.started) <= TOGETHER
             && !nearer(other)
     };
-    let mut nearest: Vec<&Found> = others.iter().filter(belongs).collect();
+    let mut nearest: Vec<&FoundRun> = others.iter().filter(belongs).collect();
     nearest.sort_by_key(|other| (other.run.shard, apart(other.run.started, run.started)));
     nearest.dedup_by_key(|other| other.run.shard);
     let mut all: Vec<_> = nearest.iter().map(|other| (other.run.shard, &other.path)).collect();

@@ -10,7 +10,7 @@ use clap::Args;
 use lab::{Manifest, Network, PACE, Spec, check};
 use tokio::process::Command;
 
-use crate::program::{DIFFERENT, in_words, say, told};
+use crate::program::{DIFFERENT, asked_to_end, in_words, say};
 
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
@@ -35,7 +35,7 @@ pub(crate) async fn demo(demo: &Demo) -> anyhow::Result<ExitCode> {
         .prefix("exit-validator-demo-")
         .tempdir()
         .context("cannot create a temporary directory for the lab")?;
-    let mut told = std::pin::pin!(told()?);
+    let mut told = std::pin::pin!(asked_to_end()?);
     let spec = Spec::standard();
     say(&format!(
         "A private Tor network on this machine: 3 authorities, {} first hops of which one is \

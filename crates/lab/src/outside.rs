@@ -292,7 +292,7 @@ mod tests {
         }
     }
 
-    fn told(lines: &[&str]) -> Result<Told, Error> {
+    fn wishes(lines: &[&str]) -> Result<Told, Error> {
         lines.join("\n").parse()
     }
 
@@ -354,10 +354,10 @@ mod tests {
             "client /run/control 127.0.0.1:2 127.0.0.1:3 /cookie",
             "relay r 0000000000000000000000000000000000000000",
         ] {
-            let said = told(&["torrc TestingTorNetwork 1", line, "torrc x"]).unwrap_err();
+            let said = wishes(&["torrc TestingTorNetwork 1", line, "torrc x"]).unwrap_err();
             assert!(said.to_string().contains("line 2: "), "{line:?}: {said}");
         }
         let same = format!("guard g {}", id(1));
-        assert!(told(&[&same, &same]).unwrap_err().to_string().contains("two relays"));
+        assert!(wishes(&[&same, &same]).unwrap_err().to_string().contains("two relays"));
     }
 }

@@ -38,11 +38,11 @@ const NO_LAB: u8 = 4;
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
-    command: Task,
+    command: LabCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Task {
+enum LabCommand {
     /// Start a lab and keep it until SIGINT or SIGTERM.
     ///
     /// DIR/network.json then tells, until the lab ends: `client` (the addresses of a running
@@ -148,23 +148,23 @@ impl std::fmt::Display for Exits {
 /// Carries a command out.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
-        Task::Up(up) => {
+        LabCommand::Up(up) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async { if up.detach { detach(&up).await } else { hold(&up).await } })
         }
-        Task::Down(place) => down(&place.dir()?),
+        LabCommand::Down(place) => down(&place.dir()?),
         #[cfg(feature = "store")]
-        Task::Store(place) => {
+        LabCommand::Store(place) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(store(&place.dir()?))
         }
-        Task::Check { analysis_dir, place } => check(&analysis_dir, &place.dir()?),
-        Task::Resolvers(place) => {
+        LabCommand::Check { analysis_dir, place } => check(&analysis_dir, &place.dir()?),
+        LabCommand::Resolvers(place) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(resolvers(&place.dir()?))
         }
-        Task::Adopt { network, place } => adopt(&network, &place.dir()?),
-        Task::Demo(wanted) => {
+        LabCommand::Adopt { network, place } => adopt(&network, &place.dir()?),
+        LabCommand::Demo(wanted) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(demo(&wanted))
         }
@@ -212,7 +212,7 @@ impl Up {
 async fn hold(up: &Up) -> anyhow::Result<ExitCode> {
     let dir = up.place.dir()?;
     let _lock = claim(&dir)?;
-    let mut told = std::pin::pin!(told()?);
+    let mut told = std::pin::pin!(asked_to_end()?);
     let spec = up.spec();
     let network = tokio::select! {
         network = Network::start(&spec, &dir, |progress| say(&in_words(progress))) => network?,
@@ -338,7 +338,7 @@ async fn detach(up: &Up) -> anyhow::Result<ExitCode> {
     };
     tokio::select! {
         ready = ready => return ready,
-        () = told()? => {}
+        () = asked_to_end()? => {}
     }
     // Its tors go with it: the kernel sees to that.
     child.kill().and_then(|()| child.wait()).context("cannot end the lab")?;
@@ -346,7 +346,7 @@ async fn detach(up: &Up) -> anyhow::Result<ExitCode> {
 }
 
 /// Waits for a signal that ends the program.
-pub(crate) fn told() -> std::io::Result<impl Future<Output = ()>> {
+pub(crate) fn asked_to_end() -> std::io::Result<impl Future<Output = ()>> {
     let mut interrupts = signal(SignalKind::interrupt())?;
     let mut terminations = signal(SignalKind::terminate())?;
     let mut hangups = signal(SignalKind::hangup())?;
@@ -398,7 +398,7 @@ fn down(dir: &Path) -> anyhow::Result<ExitCode> {
 async fn store(dir: &Path) -> anyhow::Result<ExitCode> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.with_context(|| format!("cannot create {}", dir.display()))?;
-    let told = told()?;
+    let told = asked_to_end()?;
     let key = StoreKey { id: "LAB".to_owned(), secret: format!("{:032x}", rand::random::<u128>()) };
     let store = Store::start(dir, &[SPACES_BUCKET, R2_BUCKET], key, true).await?;
     let path = dir.join(SETTINGS_FILE);
@@ -414,7 +414,7 @@ async fn store(dir: &Path) -> anyhow::Result<ExitCode> {
 /// Runs the resolvers alone until it is told to end.
 async fn resolvers(dir: &Path) -> anyhow::Result<ExitCode> {
     let _lock = claim(dir)?;
-    let told = told()?;
+    let told = asked_to_end()?;
     let standing = Standing::start(dir)?;
     standing.offer().write(dir)?;
     say(&format!("{} resolvers are ready", standing.offer().exits.len()));

@@ -17,7 +17,7 @@ use crate::prepare::{criteria, prepare};
 use crate::progress::{Bootstrap, Progress, Screen};
 use crate::results::{AnalysisDir, Earlier};
 use crate::scan_error::ScanError;
-use crate::schedule::{Report, Scan};
+use crate::schedule::{Notice, Scan};
 use crate::select::Filter;
 use crate::session::{Found, Session, Source};
 use crate::signals::Signals;
@@ -167,11 +167,11 @@ async fn scan(
         progress: &mut progress,
     };
     let running = driver.run(session, |report| match report {
-        Report::Attempt(_, attempt) if single => screen.print(&story::attempt(attempt)),
-        Report::Attempt(relay, attempt) => {
+        Notice::Attempt(_, attempt) if single => screen.print(&story::attempt(attempt)),
+        Notice::Attempt(relay, attempt) => {
             tracing::debug!("{relay}: {}", story::attempt(attempt).trim_end());
         }
-        Report::Result { result, last } => {
+        Notice::Result { result, last } => {
             book.enter(result.exit_fingerprint, result.status, result.provisional);
             if *last {
                 tally.add(result);
@@ -180,7 +180,7 @@ async fn scan(
                 }
             }
         }
-        Report::Round { .. } | Report::Paused(_) | Report::GoesOn => {}
+        Notice::Round { .. } | Notice::Paused(_) | Notice::GoesOn => {}
     });
     // Even a fault of ours must not leave a running tor as it is during a scan.
     let Ok(outcome) = AssertUnwindSafe(running).catch_unwind().await else {

@@ -21,7 +21,7 @@ use crate::ask;
 use crate::probe::{Reply, To};
 use crate::progress::{Bootstrap, Progress, Screen};
 use crate::results::{AnalysisDir, ResultsError};
-use crate::schedule::{Action, Event, ProbeId, Report, Scan};
+use crate::schedule::{Action, Event, Notice, ProbeId, Scan};
 use crate::session::{Found, Session, SessionError, Source, wants_reload};
 use crate::signals::Signals;
 
@@ -103,7 +103,7 @@ enum Turn {
 
 impl Driver<'_, '_> {
     /// Runs the scan to its end, whatever that is. `follow` sees every report.
-    pub async fn run(&mut self, session: Session, mut follow: impl FnMut(&Report)) -> Outcome {
+    pub async fn run(&mut self, session: Session, mut follow: impl FnMut(&Notice)) -> Outcome {
         let mut session = session;
         let mut pending: Pending = FuturesUnordered::new();
         let mut restarts = 0;
@@ -284,10 +284,10 @@ impl Driver<'_, '_> {
     }
 
     /// Everybody who follows the scan hears the same.
-    fn tell(&mut self, report: Report, follow: &mut impl FnMut(&Report)) {
+    fn tell(&mut self, report: Notice, follow: &mut impl FnMut(&Notice)) {
         self.progress.report(&report);
         follow(&report);
-        if let Report::Result { result, .. } = report {
+        if let Notice::Result { result, .. } = report {
             self.writer.write(*result);
         }
     }
@@ -297,7 +297,7 @@ impl Driver<'_, '_> {
         action: Action,
         session: &Session,
         pending: &Pending,
-        follow: &mut impl FnMut(&Report),
+        follow: &mut impl FnMut(&Notice),
     ) {
         let control = session.control.clone();
         match action {

@@ -43,7 +43,7 @@ static CAN_SERVE: OnceLock<()> = OnceLock::new();
 
 /// What is to be done where the scanner no longer can.
 #[derive(Debug, Serialize, Deserialize)]
-struct Task {
+struct Duty {
     address: String,
     password: Option<String>,
     domain: String,
@@ -56,7 +56,7 @@ enum Line {
     /// The scanner lives.
     Beat,
     /// From now on, this is to be done.
-    Hold(Task),
+    Hold(Duty),
     /// Nothing is to be done: the scanner has done it.
     Leave,
 }
@@ -118,7 +118,7 @@ impl Guard {
         domain: &Domain,
         options: &Options,
     ) -> io::Result<()> {
-        let task = Task {
+        let task = Duty {
             address: address.to_string(),
             password: password.map(|password| password.secret().to_owned()),
             domain: domain.to_string(),
@@ -214,7 +214,7 @@ async fn watch() -> io::Result<()> {
 }
 
 /// Puts the options back. Who could be told of a failure is gone.
-async fn put_back(task: &Task) {
+async fn put_back(task: &Duty) {
     let (Ok(address), Ok(domain)) = (task.address.parse(), task.domain.parse()) else { return };
     let password = task.password.clone().map(Password::from);
     let end = now() + TRIES_FOR;

@@ -9,7 +9,7 @@ use record::{Counts, Status};
 use tokio::time::Instant;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::schedule::Report;
+use crate::schedule::Notice;
 use crate::session::Watch;
 use crate::summary::spoken;
 
@@ -20,11 +20,11 @@ const LINE_EVERY: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub struct Screen {
     bars: MultiProgress,
-    kind: Kind,
+    kind: ScreenKind,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum ScreenKind {
     Bar,
     Lines,
     Quiet,
@@ -35,13 +35,13 @@ impl Screen {
     #[must_use]
     pub fn new(wished: bool) -> Self {
         let kind = match (wished, io::stderr().is_terminal()) {
-            (false, _) => Kind::Quiet,
-            (true, true) => Kind::Bar,
-            (true, false) => Kind::Lines,
+            (false, _) => ScreenKind::Quiet,
+            (true, true) => ScreenKind::Bar,
+            (true, false) => ScreenKind::Lines,
         };
         let target = match kind {
-            Kind::Bar => ProgressDrawTarget::stderr(),
-            Kind::Lines | Kind::Quiet => ProgressDrawTarget::hidden(),
+            ScreenKind::Bar => ProgressDrawTarget::stderr(),
+            ScreenKind::Lines | ScreenKind::Quiet => ProgressDrawTarget::hidden(),
         };
         Self { bars: MultiProgress::with_draw_target(target), kind }
     }
@@ -96,7 +96,7 @@ impl Watch for Bootstrap<'_> {
         }
         self.shown = Some(progress);
         match self.screen.kind {
-            Kind::Bar => {
+            ScreenKind::Bar => {
                 let bar = self.bar.get_or_insert_with(|| {
                     let style = ProgressStyle::with_template("tor starts [{bar:30}] {pos} % {msg}");
                     let bar = ProgressBar::new(100);
@@ -109,8 +109,8 @@ impl Watch for Bootstrap<'_> {
                     bar.finish_and_clear();
                 }
             }
-            Kind::Lines => tracing::info!("tor starts: {progress} % ({summary})"),
-            Kind::Quiet => {}
+            ScreenKind::Lines => tracing::info!("tor starts: {progress} % ({summary})"),
+            ScreenKind::Quiet => {}
         }
     }
 }
@@ -139,8 +139,8 @@ impl<'a> Progress<'a> {
         {
             bar.set_style(style);
         }
-        let bar = if screen.kind == Kind::Bar { screen.bars.add(bar) } else { bar };
-        if screen.kind != Kind::Bar {
+        let bar = if screen.kind == ScreenKind::Bar { screen.bars.add(bar) } else { bar };
+        if screen.kind != ScreenKind::Bar {
             bar.set_draw_target(ProgressDrawTarget::hidden());
         }
         bar.set_position(u64::from(earlier.total()));
@@ -151,15 +151,15 @@ impl<'a> Progress<'a> {
     }
 
     /// Takes in what the scan reports.
-    pub fn report(&mut self, report: &Report) {
+    pub fn report(&mut self, report: &Notice) {
         match report {
-            Report::Result { result, last: true } => {
+            Notice::Result { result, last: true } => {
                 self.counts.add(result.status);
                 self.bar.set_position(u64::from(self.counts.total()));
                 self.bar.set_message(self.by_status());
             }
-            Report::Round { number, relays, after } => {
-                if self.screen.kind != Kind::Quiet {
+            Notice::Round { number, relays, after } => {
+                if self.screen.kind != ScreenKind::Quiet {
                     tracing::info!(
                         "{relays} relays still fail; round {number} tries them once more by other \
                          first hops, in {}",
@@ -167,15 +167,15 @@ impl<'a> Progress<'a> {
                     );
                 }
             }
-            Report::Paused(hop) => {
+            Notice::Paused(hop) => {
                 let what = match hop {
                     Some(hop) => format!("the first hop {hop} cannot be reached"),
                     None => "no first hop can be reached".to_owned(),
                 };
                 tracing::warn!("{what}: pausing until that changes; no relay is blamed for it");
             }
-            Report::GoesOn => tracing::info!("the first hop can be reached again; going on"),
-            Report::Result { .. } | Report::Attempt(..) => {}
+            Notice::GoesOn => tracing::info!("the first hop can be reached again; going on"),
+            Notice::Result { .. } | Notice::Attempt(..) => {}
         }
         self.line();
     }
@@ -187,7 +187,7 @@ impl<'a> Progress<'a> {
     }
 
     fn line(&mut self) {
-        if self.screen.kind != Kind::Lines || self.last_line.elapsed() < LINE_EVERY {
+        if self.screen.kind != ScreenKind::Lines || self.last_line.elapsed() < LINE_EVERY {
             return;
         }
         self.last_line = now();

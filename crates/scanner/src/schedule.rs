@@ -153,14 +153,14 @@ pub enum Action {
     /// has been read.
     Ping,
     /// Tell those who follow the scan.
-    Tell(Report),
+    Tell(Notice),
     /// End the scan: it cannot go on. Why, for a person.
     GiveUp(String),
 }
 
 /// What those who follow the scan are told.
 #[derive(Debug, PartialEq)]
-pub enum Report {
+pub enum Notice {
     /// An attempt has ended.
     Attempt(Fingerprint, Box<Attempt>),
     /// A relay has a result: its last in this scan, or one that a later one replaces.
@@ -187,7 +187,7 @@ pub enum Report {
 }
 
 #[derive(Debug)]
-struct Task {
+struct Work {
     target: Target,
     tries: u32,
     free: u32,
@@ -222,7 +222,7 @@ pub struct Scan {
     gave_up: bool,
     /// Lookups in a row that no exit answered.
     useless: u32,
-    tasks: Vec<Task>,
+    tasks: Vec<Work>,
     round: u32,
     /// Relays whose first try of this round is due.
     fresh: VecDeque<usize>,
@@ -261,9 +261,9 @@ impl Scan {
         hops: FirstHops,
         mut rng: StdRng,
     ) -> Self {
-        let tasks: Vec<Task> = targets
+        let tasks: Vec<Work> = targets
             .into_iter()
-            .map(|target| Task {
+            .map(|target| Work {
                 target,
                 tries: 0,
                 free: 0,
@@ -451,7 +451,7 @@ impl Scan {
     /// An attempt heard a relay.
     fn heard(&mut self, id: ProbeId, now: Duration) {
         if self.way_out.heard(id, now) {
-            self.actions.push(Action::Tell(Report::GoesOn));
+            self.actions.push(Action::Tell(Notice::GoesOn));
         }
     }
 
@@ -637,7 +637,7 @@ impl Scan {
         self.hops_are_full = false;
         let unheard = self.way_out.ended(id, now);
         if reached == Some(false) && self.way_out.failed(evidence.first_hop, now) {
-            self.actions.push(Action::Tell(Report::Paused(self.hops.only())));
+            self.actions.push(Action::Tell(Notice::Paused(self.hops.only())));
         }
         let attempt = Attempt {
             number: u32::try_from(self.tasks[task].target.attempts.len()).unwrap_or(u32::MAX - 1)
@@ -660,7 +660,7 @@ impl Scan {
         if self.tasks[task].ipv6_circuits > 0 {
             return self.settle(task, now);
         }
-        self.actions.push(Action::Tell(Report::Attempt(exit, Box::new(attempt.clone()))));
+        self.actions.push(Action::Tell(Notice::Attempt(exit, Box::new(attempt.clone()))));
         self.watch_witnesses(&attempt);
         self.count(task, attempt, unheard);
         self.decide(task, now);
@@ -784,7 +784,7 @@ impl Scan {
         let mut order = std::mem::take(&mut self.failing);
         order.sort_unstable();
         order.shuffle(&mut self.rng);
-        let report = Report::Round {
+        let report = Notice::Round {
             number: self.round,
             relays: order.len(),
             after: self.pace.confirm_after,
@@ -878,7 +878,7 @@ impl Scan {
         let lookups = state.ipv6.clone();
         if let Some(result) = result(&self.context, target, lookups, state.doubted, provisional) {
             let result = Box::new(result);
-            self.actions.push(Action::Tell(Report::Result { result, last }));
+            self.actions.push(Action::Tell(Notice::Result { result, last }));
         }
     }
 

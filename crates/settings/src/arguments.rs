@@ -83,7 +83,7 @@ fn wrong_variables(command: &Command) -> Vec<String> {
             let Some(name) = arg.get_env().filter(|name| !blank(name)) else { continue };
             if let Err(error) = alone(arg) {
                 let name = name.to_string_lossy().into_owned();
-                let told = told(error, &name);
+                let told = in_words(error, &name);
                 wrong.entry(name).or_insert(told);
             }
         }
@@ -108,7 +108,7 @@ fn alone(arg: &Arg) -> Result<(), Error> {
 }
 
 /// The error of a variable's value, with the variable before the flag that it stands for.
-fn told(mut error: Error, variable: &str) -> String {
+fn in_words(mut error: Error, variable: &str) -> String {
     let Some(flag) = context(&error, ContextKind::InvalidArg) else {
         // Its words do not say what it is about.
         return format!("error: the value of '{variable}' cannot be used: it is not UTF-8");

@@ -8,10 +8,10 @@ use std::fmt;
 
 use record::printable;
 
-use crate::file::{self, Setting, Settings};
-use crate::key::{Key, Kind};
+use crate::file::{self, Assignments, Setting};
+use crate::key::{Key, ValueKind};
 use crate::list::{find, keys, of_target};
-use crate::read::{Access, Found};
+use crate::read::{Access, ConfigFile};
 use crate::words;
 
 /// Something that is wrong. Fit for a terminal; shows no value of a secret or unknown setting.
@@ -45,7 +45,7 @@ pub struct Checked {
 
 /// Checks a file for the user whose number is `caller`.
 #[must_use]
-pub fn check(found: &Found, caller: u32) -> Checked {
+pub fn check(found: &ConfigFile, caller: u32) -> Checked {
     let (settings, invalid) = file::lines(&found.bytes);
     let targets = targets(&settings);
     let mut problems: Vec<Problem> = invalid
@@ -107,7 +107,7 @@ fn access(access: Access, caller: u32, secret: Option<(&str, usize)>) -> Vec<Pro
 }
 
 /// The names of the stores of the operator's own, in small letters.
-fn targets(settings: &Settings) -> BTreeSet<String> {
+fn targets(settings: &Assignments) -> BTreeSet<String> {
     ["UPLOAD_TARGETS", "RUN_STORE"]
         .into_iter()
         .filter_map(|name| settings.get(name))
@@ -122,22 +122,24 @@ fn targets(settings: &Settings) -> BTreeSet<String> {
 pub fn out_of_range(key: &Key, value: &str) -> Option<String> {
     let value = value.trim();
     match key.kind {
-        Kind::Programs | Kind::Secret => None,
-        Kind::Path => value
+        ValueKind::Programs | ValueKind::Secret => None,
+        ValueKind::Path => value
             .starts_with('~')
             .then(|| "nobody puts in a home directory for ~ here: write the whole path".to_owned()),
-        Kind::Flag => words::yes_or_no(value).is_none().then(|| "write true or false".to_owned()),
-        Kind::TrueFalse => {
+        ValueKind::Flag => {
+            words::yes_or_no(value).is_none().then(|| "write true or false".to_owned())
+        }
+        ValueKind::TrueFalse => {
             (!["true", "false"].contains(&value)).then(|| "write true or false".to_owned())
         }
-        Kind::Whole(least, most) => {
+        ValueKind::Whole(least, most) => {
             // As a shell script compares it: digits alone, and none that make it octal.
             let digits = value.bytes().all(|byte| byte.is_ascii_digit());
             let plain = digits && (value == "0" || !value.starts_with('0'));
             let within = plain && value.parse().is_ok_and(|n: u64| (least..=most).contains(&n));
             (!within).then(|| format!("write a whole number from {least} to {most}"))
         }
-        Kind::Target => (!words::is_target(value))
+        ValueKind::Target => (!words::is_target(value))
             .then(|| "write a store's name: do, r2, s3, or one of UPLOAD_TARGETS".to_owned()),
     }
 }

@@ -44,11 +44,11 @@ pub fn example() -> String {
 mod tests {
     use super::*;
     use crate::check::check;
-    use crate::read::{Access, Found};
+    use crate::read::{Access, ConfigFile};
 
     fn problems(text: &str) -> Vec<String> {
         let access = Access { owner: 0, mode: 0o640 };
-        let found = Found { bytes: text.as_bytes().to_vec(), access };
+        let found = ConfigFile { bytes: text.as_bytes().to_vec(), access };
         check(&found, 0).problems.iter().map(ToString::to_string).collect()
     }
 

@@ -33,7 +33,7 @@ pub struct Setting {
 }
 
 /// What a file sets, by name.
-pub type Settings = BTreeMap<String, Setting>;
+pub type Assignments = BTreeMap<String, Setting>;
 
 /// A line that is not in the subset. Never shows a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,15 +68,15 @@ impl fmt::Display for InvalidFile {
 /// # Errors
 ///
 /// [`InvalidFile`], with every line that `sh`, systemd and this function do not read alike.
-pub fn parse(bytes: &[u8]) -> Result<Settings, InvalidFile> {
+pub fn parse(bytes: &[u8]) -> Result<Assignments, InvalidFile> {
     let (settings, problems) = lines(bytes);
     if problems.is_empty() { Ok(settings) } else { Err(InvalidFile(problems)) }
 }
 
 /// What can be used of a file, and what not: for a check that tells everything in one go.
 #[must_use]
-pub fn lines(bytes: &[u8]) -> (Settings, Vec<InvalidLine>) {
-    let mut settings = Settings::new();
+pub fn lines(bytes: &[u8]) -> (Assignments, Vec<InvalidLine>) {
+    let mut settings = Assignments::new();
     let mut problems = Vec::new();
     let mut lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
     // What follows the last line's end is no line.

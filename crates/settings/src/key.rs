@@ -34,7 +34,7 @@ impl fmt::Display for Reader {
 
 /// What a value may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ValueKind {
     /// What only its program can judge, by `--check-settings` or when it runs.
     Programs,
     /// A file, a directory or a program.
@@ -141,7 +141,7 @@ pub struct Key {
     /// Who reads it.
     pub readers: &'static [Reader],
     /// What it may be.
-    pub kind: Kind,
+    pub kind: ValueKind,
     /// What it is where it is not given.
     pub default: DefaultValue,
     /// What the example sets it to, as nearly everybody decides it.
@@ -154,6 +154,6 @@ impl Key {
     /// Whether its value is never shown.
     #[must_use]
     pub const fn is_secret(&self) -> bool {
-        matches!(self.kind, Kind::Secret)
+        matches!(self.kind, ValueKind::Secret)
     }
 }

@@ -20,7 +20,7 @@ mod value;
 mod words;
 
 pub use file::parse;
-pub use key::{DefaultValue, Group, Key, Kind, Reader};
+pub use key::{DefaultValue, Group, Key, Reader, ValueKind};
 pub use list::{find, keys, of_target};
 pub use log::{LogArgs, LogFormat};
 pub use seconds::Seconds;

@@ -5,7 +5,7 @@ mod job;
 mod scan;
 mod stores;
 
-use crate::key::{DefaultValue, Group, Key, Kind, Reader};
+use crate::key::{DefaultValue, Group, Key, Reader, ValueKind};
 
 /// Every setting, by group in the order of [`Group::ALL`].
 pub fn keys() -> impl Iterator<Item = &'static Key> {
@@ -50,12 +50,12 @@ const fn key(
     default: DefaultValue,
     about: &'static str,
 ) -> Key {
-    Key { name, group, readers, kind: Kind::Programs, default, decided: None, about }
+    Key { name, group, readers, kind: ValueKind::Programs, default, decided: None, about }
 }
 
 impl Key {
     /// It may be this.
-    const fn of(mut self, kind: Kind) -> Self {
+    const fn of(mut self, kind: ValueKind) -> Self {
         self.kind = kind;
         self
     }

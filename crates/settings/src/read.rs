@@ -10,7 +10,7 @@ pub const LARGEST: u64 = 1 << 20;
 
 /// A file as it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct ConfigFile {
     /// What it holds.
     pub bytes: Vec<u8>,
     /// Who owns it, and who may do what.
@@ -31,7 +31,7 @@ pub struct Access {
 /// # Errors
 ///
 /// What the system says, or that it is not a regular file, or larger than [`LARGEST`].
-pub fn read(path: &Path) -> io::Result<Found> {
+pub fn read(path: &Path) -> io::Result<ConfigFile> {
     // Without it, opening a pipe waits for somebody to write.
     let nonblock = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(nonblock).open(path)?;
@@ -40,7 +40,10 @@ pub fn read(path: &Path) -> io::Result<Found> {
         return Err(io::Error::other("it is not a regular file"));
     }
     let bytes = bounded(&file)?;
-    Ok(Found { bytes, access: Access { owner: metadata.uid(), mode: metadata.mode() & 0o7777 } })
+    Ok(ConfigFile {
+        bytes,
+        access: Access { owner: metadata.uid(), mode: metadata.mode() & 0o7777 },
+    })
 }
 
 fn bounded(file: &File) -> io::Result<Vec<u8>> {

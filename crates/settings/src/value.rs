@@ -1,6 +1,6 @@
 //! The value that counts of a setting, for what is no program of ours and cannot ask the list. Pure.
 
-use crate::key::{DefaultValue, Key, Kind};
+use crate::key::{DefaultValue, Key, ValueKind};
 use crate::list::find;
 use crate::words::yes_or_no;
 
@@ -20,7 +20,7 @@ pub fn value(key: &Key, given: &impl Fn(&str) -> Option<String>) -> Option<Strin
         };
     };
     Some(match key.kind {
-        Kind::Flag => yes_or_no(&text).map_or(text, |yes| yes.to_string()),
+        ValueKind::Flag => yes_or_no(&text).map_or(text, |yes| yes.to_string()),
         _ => text,
     })
 }

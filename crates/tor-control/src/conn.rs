@@ -216,7 +216,7 @@ impl Control {
         });
         let (commands, requests) = mpsc::unbounded_channel();
         let (sender, events) = mpsc::unbounded_channel();
-        let task = Task {
+        let task = ConnectionTask {
             requests,
             events: sender,
             in_flight: VecDeque::new(),
@@ -479,7 +479,7 @@ impl Events {
 }
 
 /// The owner of the socket.
-struct Task {
+struct ConnectionTask {
     requests: mpsc::UnboundedReceiver<Request>,
     /// Unbounded, so that a slow reader never keeps replies from those who wait for them; its
     /// weight is bounded by [`MAX_WAITING_EVENTS`].
@@ -492,7 +492,7 @@ struct Task {
     shared: Arc<Shared>,
 }
 
-impl Task {
+impl ConnectionTask {
     async fn run(mut self, stream: impl AsyncRead + AsyncWrite + Unpin) {
         let Err(error) = self.serve(stream).await else { return };
         tracing::debug!(%error, "the control connection ended");

@@ -113,13 +113,13 @@ pub fn targets(environment: &Environment, named: &[String]) -> Result<Vec<Target
         let more = environment.get("UPLOAD_TARGETS").map(String::as_str).unwrap_or_default();
         let more: Vec<&str> = more.split([',', ' ']).filter(|name| !name.is_empty()).collect();
         for name in ["do", "r2", "s3"] {
-            if (Settings { environment, name }).enabled(false)? {
+            if (TargetSettings { environment, name }).enabled(false)? {
                 add(name);
             }
         }
         for name in more {
             // Named in the list is enabled, unless it says otherwise.
-            if (Settings { environment, name }).enabled(true)? {
+            if (TargetSettings { environment, name }).enabled(true)? {
                 add(name);
             }
         }
@@ -129,16 +129,16 @@ pub fn targets(environment: &Environment, named: &[String]) -> Result<Vec<Target
     if names.is_empty() {
         return Err(ConfigError::NoTarget);
     }
-    names.iter().map(|name| Settings { environment, name }.target()).collect()
+    names.iter().map(|name| TargetSettings { environment, name }.target()).collect()
 }
 
 /// The variables of one target.
-struct Settings<'a> {
+struct TargetSettings<'a> {
     environment: &'a Environment,
     name: &'a str,
 }
 
-impl Settings<'_> {
+impl TargetSettings<'_> {
     fn target(&self) -> Result<Target, ConfigError> {
         if !settings::is_target(self.name) {
             return Err(ConfigError::Name(self.name.to_owned()));

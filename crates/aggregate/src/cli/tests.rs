@@ -76,7 +76,7 @@ fn every_default_is_as_the_list_says() {
         let own: Vec<&str> =
             arg.get_default_values().iter().map(|value| value.to_str().unwrap()).collect();
         match key.default {
-            DefaultValue::Value(value) if key.kind == settings::Kind::Flag => {
+            DefaultValue::Value(value) if key.kind == settings::ValueKind::Flag => {
                 // A flag that is not given is false.
                 assert!(matches!(arg.get_action(), clap::ArgAction::SetTrue), "{name}");
                 assert_eq!((value, own.len()), ("false", 0), "{name}");

@@ -54,9 +54,9 @@ impl From<csv::Error> for ExportError {
 }
 
 /// One row of an export.
-struct Row<'a> {
-    run: &'a Run,
-    relay: &'a Relay,
+struct ExportedRow<'a> {
+    run: &'a ExportedRun,
+    relay: &'a ExportedRelay,
     status: &'static str,
     provisional: bool,
     code: Option<&'a str>,
@@ -65,13 +65,13 @@ struct Row<'a> {
     first: Option<&'static str>,
 }
 
-struct Run {
+struct ExportedRun {
     id: String,
     ended: i64,
     published: bool,
 }
 
-struct Relay {
+struct ExportedRelay {
     fingerprint: String,
     nickname: String,
     address: String,
@@ -109,20 +109,24 @@ pub fn csv(history: &History, to: impl Write) -> Result<(), ExportError> {
 /// Calls `each` with every row, by run and then by relay.
 fn rows(
     history: &History,
-    mut each: impl FnMut(Row<'_>) -> Result<(), ExportError>,
+    mut each: impl FnMut(ExportedRow<'_>) -> Result<(), ExportError>,
 ) -> Result<(), ExportError> {
     let doing = history.sqlite("read");
     let read = |error| ExportError::History(doing(error));
     // One transaction, so that a run that is added meanwhile is in all tables or in none.
     let transaction = history.connection.unchecked_transaction().map_err(read)?;
     let runs = by_number(&transaction, "SELECT run, run_id, ended, standing FROM run", |row| {
-        Ok(Run { id: row.get(1)?, ended: row.get(2)?, published: row.get::<_, i64>(3)? == 3 })
+        Ok(ExportedRun {
+            id: row.get(1)?,
+            ended: row.get(2)?,
+            published: row.get::<_, i64>(3)? == 3,
+        })
     })
     .map_err(read)?;
     let query = "SELECT relay, fingerprint, nickname, address FROM relay";
     let relays = by_number(&transaction, query, |row| {
         let fingerprint = Fingerprint::from_bytes(row.get(1)?).to_string();
-        Ok(Relay { fingerprint, nickname: row.get(2)?, address: row.get(3)? })
+        Ok(ExportedRelay { fingerprint, nickname: row.get(2)?, address: row.get(3)? })
     })
     .map_err(read)?;
     let codes: HashMap<i64, String> =
@@ -149,7 +153,7 @@ fn rows(
             Some(_) => of_recent_mark(history.mark(row, 6)?).map(|(status, _)| status.as_str()),
             None => None,
         };
-        each(Row {
+        each(ExportedRow {
             run,
             relay,
             status: status.as_str(),

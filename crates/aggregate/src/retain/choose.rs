@@ -13,7 +13,7 @@ const COPIED: TimeDelta = TimeDelta::days(2);
 
 /// An analysis directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
+pub struct RunOnDisk {
     /// Its name in the analysis root.
     pub name: String,
     /// Whether its `run.json` says that it is complete.
@@ -31,27 +31,28 @@ pub struct Run {
 /// `reported`, the last report's run, stays: there may be no report of it yet.
 #[must_use]
 pub fn runs(
-    found: &[Run],
+    found: &[RunOnDisk],
     keep: u32,
     reported: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
-) -> Vec<&Run> {
+) -> Vec<&RunOnDisk> {
     let Some(keep) = usize::try_from(keep).ok().filter(|keep| *keep > 0) else {
         return Vec::new();
     };
     let sorted = |complete: bool| {
-        let mut runs: Vec<&Run> = found.iter().filter(|run| run.complete == complete).collect();
+        let mut runs: Vec<&RunOnDisk> =
+            found.iter().filter(|run| run.complete == complete).collect();
         runs.sort_by(|a, b| (b.time, &b.name).cmp(&(a.time, &a.name)));
         runs
     };
     let complete = sorted(true);
     let oldest_kept = complete.get(keep - 1).map(|run| run.time);
     let interrupted = sorted(false);
-    let old = |(place, run): &(usize, &Run)| {
+    let old = |(place, run): &(usize, &RunOnDisk)| {
         *place >= keep || oldest_kept.is_some_and(|oldest| run.time < oldest)
     };
-    let copied = |run: &Run| !run.lockable && now - run.modified < COPIED;
-    let mut chosen: Vec<&Run> = complete.iter().copied().skip(keep).collect();
+    let copied = |run: &RunOnDisk| !run.lockable && now - run.modified < COPIED;
+    let mut chosen: Vec<&RunOnDisk> = complete.iter().copied().skip(keep).collect();
     chosen.extend(
         interrupted
             .into_iter()
@@ -159,8 +160,8 @@ mod tests {
         DateTime::from_timestamp(1_767_225_600, 0).unwrap() + TimeDelta::days(number)
     }
 
-    fn run_of(number: i64, complete: bool) -> Run {
-        Run {
+    fn run_of(number: i64, complete: bool) -> RunOnDisk {
+        RunOnDisk {
             name: format!("{number}"),
             complete,
             time: day(number),
@@ -169,13 +170,13 @@ mod tests {
         }
     }
 
-    fn names<'a>(runs: &[&'a Run]) -> Vec<&'a str> {
+    fn names<'a>(runs: &[&'a RunOnDisk]) -> Vec<&'a str> {
         runs.iter().map(|run| run.name.as_str()).collect()
     }
 
     #[test]
     fn older_runs_than_the_newest_complete_ones_go() {
-        let found: Vec<Run> = (0..8).map(|number| run_of(number, number % 2 == 0)).collect();
+        let found: Vec<RunOnDisk> = (0..8).map(|number| run_of(number, number % 2 == 0)).collect();
         // 6 and 4 are kept, and the interrupted 7 and 5.
         assert_eq!(names(&runs(&found, 2, None, day(9))), ["0", "1", "2", "3"]);
         assert_eq!(names(&runs(&found, 2, Some(day(2)), day(9))), ["0", "1", "2"]);
@@ -185,7 +186,7 @@ mod tests {
 
     #[test]
     fn interrupted_runs_do_not_pile_up_where_none_is_complete() {
-        let mut found: Vec<Run> = (0..5).map(|number| run_of(number, false)).collect();
+        let mut found: Vec<RunOnDisk> = (0..5).map(|number| run_of(number, false)).collect();
         assert_eq!(names(&runs(&found, 3, None, day(9))), ["0", "1"]);
         found[1].lockable = false;
         found[1].modified = day(8);
@@ -201,10 +202,10 @@ mod tests {
             reported in prop::option::of(0_i64..40),
             now in 0_i64..60,
         ) {
-            let found: Vec<Run> = runs_found
+            let found: Vec<RunOnDisk> = runs_found
                 .iter()
                 .enumerate()
-                .map(|(place, (number, complete, lockable))| Run {
+                .map(|(place, (number, complete, lockable))| RunOnDisk {
                     name: format!("{place}"),
                     lockable: *lockable,
                     ..run_of(*number, *complete)
@@ -212,7 +213,7 @@ mod tests {
                 .collect();
             let reported = reported.map(day);
             let chosen = runs(&found, keep, reported, day(now));
-            let stays = |run: &Run| !chosen.contains(&run);
+            let stays = |run: &RunOnDisk| !chosen.contains(&run);
             let complete = found.iter().filter(|run| run.complete);
             let left = complete.clone().filter(|run| stays(run)).count();
             let all = complete.clone().count();

@@ -58,7 +58,7 @@ struct Runs<'a> {
 
 /// What a directory is.
 enum Seen {
-    Run(choose::Run),
+    Run(choose::RunOnDisk),
     /// A run that this program cannot judge, and why.
     Unknown(String),
     /// None of ours.
@@ -257,7 +257,7 @@ fn look(root: &OwnedFd, name: &str) -> io::Result<Seen> {
             }
         },
     };
-    Ok(Seen::Run(choose::Run {
+    Ok(Seen::Run(choose::RunOnDisk {
         name: name.to_owned(),
         complete,
         time: time.filter(|time| check::is_date(*time)).unwrap_or(modified),

@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::run::host::check_values;
 use crate::run::job::{Program, Status};
 use crate::run::machine;
-use crate::run::settings::{Called, Settings};
+use crate::run::settings::{Called, JobSettings};
 use crate::run::stage::{self, Running, Signals};
 use crate::terminal::{Ended, Failure, print};
 
@@ -46,11 +46,11 @@ pub(crate) const VERB: Verb = Verb {
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// The lines of the check, and how it ends so far.
-struct Report {
+struct Checks {
     exit: Exit,
 }
 
-impl Report {
+impl Checks {
     fn ok(what: &str, text: &str) -> Result<(), Failure> {
         print(format!("ok      {what:<14} {}\n", record::printable(text)).as_bytes())
     }
@@ -71,15 +71,15 @@ impl Report {
 
 /// Checks everything, a line each.
 pub(crate) fn check(called: &Called) -> Ended {
-    let mut settings = Settings::read(called)?;
+    let mut settings = JobSettings::read(called)?;
     check_values(&mut settings)?;
-    let mut report = Report { exit: Exit::Done };
+    let mut report = Checks { exit: Exit::Done };
     let file = settings.file.as_ref().map(|file| file.display().to_string());
-    Report::ok("configuration", &file.unwrap_or_else(|| "the environment alone".to_owned()))?;
+    Checks::ok("configuration", &file.unwrap_or_else(|| "the environment alone".to_owned()))?;
     check_places(&settings, &mut report)?;
     match machine::clock_trouble(now(), &settings.output_dir) {
         Some(trouble) => report.failed(Exit::Clock, "clock", &trouble)?,
-        None => Report::ok("clock", &now().format("%Y-%m-%d %H:%M:%S UTC").to_string())?,
+        None => Checks::ok("clock", &now().format("%Y-%m-%d %H:%M:%S UTC").to_string())?,
     }
     runtime()?.block_on(async {
         let mut signals = Signals::new().map_err(|error| Failure::new(Exit::Internal, error))?;
@@ -91,13 +91,13 @@ pub(crate) fn check(called: &Called) -> Ended {
     Ok(report.exit)
 }
 
-fn check_places(settings: &Settings, report: &mut Report) -> Result<(), Failure> {
+fn check_places(settings: &JobSettings, report: &mut Checks) -> Result<(), Failure> {
     for directory in [settings.state_dir.as_path()].into_iter().chain(settings.places()) {
         // The nearest one that exists: the others are made at the first run.
         let existing = directory.ancestors().find(|path| path.exists()).unwrap_or(directory);
         match access(existing, Access::WRITE_OK) {
             Ok(()) if existing.is_dir() => {
-                Report::ok("directory", &directory.to_string_lossy())?;
+                Checks::ok("directory", &directory.to_string_lossy())?;
             }
             Ok(()) => {
                 let text = format!("{existing:?} is in the way: it is not a directory");
@@ -125,41 +125,41 @@ fn check_places(settings: &Settings, report: &mut Report) -> Result<(), Failure>
 
 /// What needs a program of ours.
 struct Attempt<'a> {
-    settings: &'a Settings,
+    settings: &'a JobSettings,
     signals: &'a mut Signals,
 }
 
 impl Attempt<'_> {
-    async fn tor(&mut self, report: &mut Report) -> Result<(), Failure> {
+    async fn tor(&mut self, report: &mut Checks) -> Result<(), Failure> {
         let (well, said) = self.ask(Program::Scan, &["--dry-run"]).await?;
         if well {
-            Report::ok("tor", said.lines().last().unwrap_or_default())
+            Checks::ok("tor", said.lines().last().unwrap_or_default())
         } else {
             report.failed(Exit::NoTor, "tor", &said)
         }
     }
 
-    async fn zone(&mut self, report: &mut Report) -> Result<(), Failure> {
+    async fn zone(&mut self, report: &mut Checks) -> Result<(), Failure> {
         if !self.settings.zone_check {
-            return Report::ok("zone", "not asked, as ZONE_CHECK is not set");
+            return Checks::ok("zone", "not asked, as ZONE_CHECK is not set");
         }
         let (well, said) = self.ask(Program::Report, &["zone"]).await?;
         if well {
-            Report::ok("zone", said.lines().last().unwrap_or_default())
+            Checks::ok("zone", said.lines().last().unwrap_or_default())
         } else {
             report.failed(Exit::Zone, "zone", &said)
         }
     }
 
     /// Each store by itself, so that each has its line.
-    async fn stores(&mut self, report: &mut Report) -> Result<(), Failure> {
+    async fn stores(&mut self, report: &mut Checks) -> Result<(), Failure> {
         if self.settings.stores.is_empty() {
-            return Report::ok("stores", "none is enabled");
+            return Checks::ok("stores", "none is enabled");
         }
         for store in &self.settings.stores {
             let (well, said) = self.ask(Program::Upload, &["--check", "--target", store]).await?;
             if well {
-                Report::ok("stores", said.lines().last().unwrap_or_default())?;
+                Checks::ok("stores", said.lines().last().unwrap_or_default())?;
             } else {
                 report.failed(Exit::Stores, "stores", &said)?;
             }

@@ -15,7 +15,7 @@ use crate::run::job::{Host as _, Job, Level, Outcome, Part};
 use crate::run::log::Log;
 use crate::run::machine::{self, Lock, Taken};
 use crate::run::rehearsal::Rehearsal;
-use crate::run::settings::{Called, Settings};
+use crate::run::settings::{Called, JobSettings};
 use crate::run::stage::Signals;
 use crate::terminal::{Ended, Failure};
 
@@ -132,7 +132,7 @@ fn run(call: &Call<'_>) -> Ended {
     if arguments.check {
         return super::check::check(&called);
     }
-    let mut settings = Settings::read(&called)?;
+    let mut settings = JobSettings::read(&called)?;
     let work = arguments.dry_run.then(TempDir::new).transpose().map_err(|error| {
         Failure::saying(Exit::Place, &format!("cannot make a temporary directory: {error}"))
     })?;

@@ -13,13 +13,13 @@ use crate::exit::Exit;
 use crate::run::job::{Complete, Ended, Host, Level, Program, Reported, Stage, Status};
 use crate::run::log::Log;
 use crate::run::machine::{self, Lock};
-use crate::run::settings::Settings;
+use crate::run::settings::JobSettings;
 use crate::run::stage::{self, Running, Signals};
 use crate::terminal::Failure;
 
 /// The machine that a run is on.
 pub(crate) struct Machine {
-    pub(crate) settings: Settings,
+    pub(crate) settings: JobSettings,
     pub(crate) log: Log,
     lock: Lock,
     pub(crate) signals: Signals,
@@ -33,7 +33,7 @@ fn instant() -> Instant {
 }
 
 impl Machine {
-    pub(crate) fn new(settings: Settings, log: Log, lock: Lock, signals: Signals) -> Self {
+    pub(crate) fn new(settings: JobSettings, log: Log, lock: Lock, signals: Signals) -> Self {
         Self { settings, log, lock, signals, stopped: None, started: instant() }
     }
 
@@ -188,7 +188,7 @@ impl Host for Machine {
 }
 
 /// Has the programs check the settings that only they can judge, and keeps the stores' names.
-pub(crate) fn check_values(settings: &mut Settings) -> Result<(), Failure> {
+pub(crate) fn check_values(settings: &mut JobSettings) -> Result<(), Failure> {
     for program in [Program::Scan, Program::Report, Program::Upload] {
         let (command, path) = stage::command(&settings.program_dir, program, &settings.environment);
         let asked = stage::ask(command, &["--check-settings".into()]);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::exit::Exit;
-use crate::run::settings::Settings;
+use crate::run::settings::JobSettings;
 
 /// How much a line of the log matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,7 +161,7 @@ pub(crate) struct Outcome {
 /// A run.
 pub(crate) struct Job<'a, H> {
     host: &'a mut H,
-    settings: &'a Settings,
+    settings: &'a JobSettings,
     outcome: Outcome,
 }
 
@@ -184,7 +184,7 @@ fn unreported(runs: Vec<Complete>, reported: &Reported, shard: Option<&str>) -> 
 }
 
 impl<'a, H: Host> Job<'a, H> {
-    pub(crate) fn new(host: &'a mut H, settings: &'a Settings) -> Self {
+    pub(crate) fn new(host: &'a mut H, settings: &'a JobSettings) -> Self {
         Self { host, settings, outcome: Outcome::default() }
     }
 

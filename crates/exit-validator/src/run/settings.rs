@@ -40,7 +40,7 @@ pub(crate) struct Called {
 
 /// A checked configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Settings {
+pub(crate) struct JobSettings {
     /// The file, where there is one.
     pub(crate) file: Option<PathBuf>,
     pub(crate) program_dir: PathBuf,
@@ -148,7 +148,7 @@ fn read_file(path: &Path) -> Result<BTreeMap<String, Setting>, Failure> {
     Err(Failure::saying(Exit::Settings, &lines.join("\n")))
 }
 
-impl Settings {
+impl JobSettings {
     /// Reads and checks everything that is the run's own to judge.
     pub(crate) fn read(called: &Called) -> Result<Self, Failure> {
         let Configuration { file, from_file, .. } = Configuration::read(called)?;

@@ -48,7 +48,7 @@ fn every_default_is_as_the_list_says() {
         let arg =
             command.get_arguments().find(|arg| arg.get_env().is_some_and(|name| name == key.name));
         let flag = format!("--{}", arg.unwrap().get_long().unwrap());
-        if key.kind == settings::Kind::Flag {
+        if key.kind == settings::ValueKind::Flag {
             // Has no value on the command line: given is true.
             assert_eq!(value, "false", "{}", key.name);
             assert_ne!(check(&[flag]), alone, "{}", key.name);

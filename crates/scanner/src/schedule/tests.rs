@@ -297,16 +297,16 @@ impl Simulation {
             Action::CloseStream(_) => self.closed_streams += 1,
             Action::Ping => self.later(1, Event::Pong),
             Action::GiveUp(why) => self.gave_up = Some(why),
-            Action::Tell(Report::Paused(_)) => self.pauses.push(true),
-            Action::Tell(Report::GoesOn) => self.pauses.push(false),
+            Action::Tell(Notice::Paused(_)) => self.pauses.push(true),
+            Action::Tell(Notice::GoesOn) => self.pauses.push(false),
             Action::GiveBack(stream) => panic!("{stream} is ours"),
-            Action::Tell(Report::Result { result, last }) => {
+            Action::Tell(Notice::Result { result, last }) => {
                 let exit = result.exit_fingerprint.as_bytes()[0];
                 *self.finals.entry(exit).or_default() += u32::from(last);
                 self.results.entry(exit).or_default().push(*result);
             }
-            Action::Tell(Report::Round { relays, .. }) => self.rounds.push(relays),
-            Action::Tell(Report::Attempt(relay, _)) => {
+            Action::Tell(Notice::Round { relays, .. }) => self.rounds.push(relays),
+            Action::Tell(Notice::Attempt(relay, _)) => {
                 *self.attempts.entry(relay.as_bytes()[0]).or_default() += 1;
             }
         }
@@ -890,7 +890,7 @@ fn a_connection_has_its_time_whichever_witness_comes_first() {
     for reply_first in [true, false] {
         let mut probe = asking(Via::Socks);
         probe.connect(To::Door(([192, 0, 2, 1], 443).into()), "key".to_owned(), ms(0));
-        let event = |line: &str| told(&format!("STREAM 78 {line} 192.0.2.1:443")).unwrap();
+        let event = |line: &str| parsed(&format!("STREAM 78 {line} 192.0.2.1:443")).unwrap();
         probe.stream_event(&event("NEW 0"), ms(1));
         probe.stream_event(&event("SENTCONNECT 5"), ms(2));
         let (made, reply) = (event("SUCCEEDED 5"), Reply::Socks(0, None));
@@ -907,7 +907,7 @@ fn a_connection_has_its_time_whichever_witness_comes_first() {
 
 /// A line as the control port sends it: what the parser makes of it is what the attempt is told, if
 /// it is a stream's event at all.
-fn told(line: &str) -> Option<StreamEvent> {
+fn parsed(line: &str) -> Option<StreamEvent> {
     use tor_control::line::{Divider, ReplyLine};
     let line = ReplyLine {
         code: 650,
@@ -926,7 +926,7 @@ fn said(mode: Mode, lines: &[&str], reply: Reply) -> (Status, Option<ErrorCode>,
     let first_query = if mode == Mode::Wildcard { Via::Socks } else { Via::DnsPortA };
     let mut probe = asking(first_query);
     for line in lines {
-        if let Some(event) = told(&format!("STREAM 77 {line}")) {
+        if let Some(event) = parsed(&format!("STREAM 77 {line}")) {
             probe.stream_event(&event, Duration::ZERO);
         }
     }

@@ -5,7 +5,7 @@ use super::*;
 const SAFE: Access = Access { owner: 0, mode: 0o640 };
 
 fn checked(text: &str, access: Access, caller: u32) -> Vec<String> {
-    let found = Found { bytes: text.as_bytes().to_vec(), access };
+    let found = ConfigFile { bytes: text.as_bytes().to_vec(), access };
     check(&found, caller).problems.iter().map(|problem| format!("config.env:{problem}")).collect()
 }
 
@@ -25,7 +25,7 @@ fn a_good_one() {
     let text = "DO_ENABLED=true\nDO_SPACES_SECRET=hunter2\nSCAN_LIMIT=60\nTZ=UTC\nSHARD=\n\
                 UPLOAD_TARGETS='attic, cellar'\nATTIC_BUCKET=b\nCELLAR_ACL=private\nRUN_STORE=shed\n\
                 SHED_ENDPOINT=https://example.com\nGATHER=true\n";
-    let found = Found { bytes: text.as_bytes().to_vec(), access: SAFE };
+    let found = ConfigFile { bytes: text.as_bytes().to_vec(), access: SAFE };
     assert_eq!(check(&found, 0), Checked { given: 10, problems: Vec::new() });
 }
 
@@ -180,7 +180,7 @@ mod properties {
     proptest! {
         #[test]
         fn nothing_panics_and_nothing_acts_on_a_terminal(bytes: Vec<u8>, owner: u32, mode in 0u32..0o7777) {
-            for problem in check(&Found { bytes, access: Access { owner, mode } }, 0).problems {
+            for problem in check(&ConfigFile { bytes, access: Access { owner, mode } }, 0).problems {
                 prop_assert_eq!(printable(&problem.to_string()), problem.to_string());
             }
         }

@@ -3,7 +3,7 @@
 use super::{key, scan};
 use crate::key::DefaultValue::{None, Value, Words};
 use crate::key::Reader::{Aggregate, Retain, Scanner, Upload, Wrapper};
-use crate::key::{DefaultValue, Group, Key, Kind, Reader};
+use crate::key::{DefaultValue, Group, Key, Reader, ValueKind};
 
 pub const REPORT: &[Key] = &[
     report(
@@ -11,7 +11,7 @@ pub const REPORT: &[Key] = &[
         Value("false"),
         "Whether a fresh name in the zone is asked for directly; if that fails, the gate closes.",
     )
-    .of(Kind::Flag),
+    .of(ValueKind::Flag),
     report(
         "ZONE_SERVER",
         Words("those in /etc/resolv.conf"),
@@ -63,7 +63,7 @@ pub const REPORT: &[Key] = &[
         Words("history.sqlite in ANALYSIS_ROOT"),
         "The database of earlier runs.",
     )
-    .of(Kind::Path),
+    .of(ValueKind::Path),
 ];
 
 const fn report(name: &'static str, default: DefaultValue, about: &'static str) -> Key {
@@ -84,21 +84,21 @@ pub const HOSTS: &[Key] = &[
         None,
         "The store that carries runs between hosts: do, r2, s3, or a name of UPLOAD_TARGETS.",
     )
-    .of(Kind::Target),
+    .of(ValueKind::Target),
     wrapper(
         "GATHER",
         Group::Hosts,
         Value("false"),
         "true on the one host that gathers every host's run and makes the report.",
     )
-    .of(Kind::TrueFalse),
+    .of(ValueKind::TrueFalse),
     wrapper(
         "GATHER_WAIT",
         Group::Hosts,
         Value("3600"),
         "How long that host waits for the other hosts' runs, in seconds.",
     )
-    .of(Kind::Whole(0, DAY)),
+    .of(ValueKind::Whole(0, DAY)),
 ];
 
 /// Seconds.
@@ -120,7 +120,7 @@ pub const LIMITS: &[Key] = &[
         Words("the checkout; installed: /var/lib/tor-exit-validator"),
         "What every other place is in, unless it is given itself.",
     )
-    .of(Kind::Path),
+    .of(ValueKind::Path),
     place(
         "ANALYSIS_ROOT",
         &[Wrapper, Aggregate, Upload],
@@ -161,7 +161,7 @@ pub const LIMITS: &[Key] = &[
         Value("1000"),
         "No run begins with less free disk space than this, in megabytes.",
     )
-    .of(Kind::Whole(0, 100_000_000)),
+    .of(ValueKind::Whole(0, 100_000_000)),
     key(
         "UPLOAD_TIMEOUT",
         Group::Limits,
@@ -198,11 +198,11 @@ const fn place(
     default: DefaultValue,
     about: &'static str,
 ) -> Key {
-    key(name, Group::Limits, readers, default, about).of(Kind::Path)
+    key(name, Group::Limits, readers, default, about).of(ValueKind::Path)
 }
 
 const fn limit(name: &'static str, default: DefaultValue, least: u64, about: &'static str) -> Key {
-    wrapper(name, Group::Limits, default, about).of(Kind::Whole(least, DAY))
+    wrapper(name, Group::Limits, default, about).of(ValueKind::Whole(least, DAY))
 }
 
 pub const RETENTION: &[Key] = &[
@@ -232,12 +232,12 @@ pub const RETENTION: &[Key] = &[
 ];
 
 const fn pruned(name: &'static str, about: &'static str) -> Key {
-    key(name, Group::Retention, &[Upload], Value("0"), about).of(Kind::Whole(0, DAYS))
+    key(name, Group::Retention, &[Upload], Value("0"), about).of(ValueKind::Whole(0, DAYS))
 }
 
 /// A hundred years, nearly.
 const DAYS: u64 = 36_500;
 
 const fn kept(name: &'static str, default: DefaultValue, most: u64, about: &'static str) -> Key {
-    key(name, Group::Retention, &[Retain], default, about).of(Kind::Whole(0, most))
+    key(name, Group::Retention, &[Retain], default, about).of(ValueKind::Whole(0, most))
 }

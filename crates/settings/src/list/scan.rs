@@ -3,7 +3,7 @@
 use super::key;
 use crate::key::DefaultValue::{None, Value, Words};
 use crate::key::Reader::{Aggregate, Scanner, Upload, Wrapper};
-use crate::key::{DefaultValue, Group, Key, Kind};
+use crate::key::{DefaultValue, Group, Key, ValueKind};
 
 pub const ASKED: &[Key] = &[
     asked(
@@ -39,7 +39,7 @@ pub const EXITS: &[Key] = &[
         Value("false"),
         "Whether every running relay that lets anything out is tested; BadExits are left out of rates.",
     )
-    .of(Kind::Flag)
+    .of(ValueKind::Flag)
     .decided_as("true"),
     key(
         "EXCLUDE_FILE",
@@ -48,7 +48,7 @@ pub const EXITS: &[Key] = &[
         None,
         "A file of exits that are never tested, one fingerprint a line: whose operators asked for it.",
     )
-    .of(Kind::Path),
+    .of(ValueKind::Path),
 ];
 
 pub const PACE: &[Key] = &[
@@ -96,8 +96,8 @@ pub const TOR: &[Key] = &[
         None,
         "The password of that control port, where it wants one instead of a cookie.",
     )
-    .of(Kind::Secret),
-    tor("TOR", Value("tor"), "The tor program to start.").of(Kind::Path),
+    .of(ValueKind::Secret),
+    tor("TOR", Value("tor"), "The tor program to start.").of(ValueKind::Path),
     key(
         "TOR_DIR",
         Group::Tor,
@@ -105,7 +105,7 @@ pub const TOR: &[Key] = &[
         Words("tor in STATE_DIR"),
         "Where the scanner's tor keeps its cache and log from run to run.",
     )
-    .of(Kind::Path),
+    .of(ValueKind::Path),
     tor(
         "BOOTSTRAP_TIMEOUT",
         Value("300"),

@@ -3,7 +3,7 @@
 use super::key;
 use crate::key::DefaultValue::{None, Value, Words};
 use crate::key::Reader::{Cloudflare, Upload};
-use crate::key::{DefaultValue, Group, Key, Kind, Reader};
+use crate::key::{DefaultValue, Group, Key, Reader, ValueKind};
 
 /// Read by the upload, and by the function that serves what was uploaded.
 const BOTH: &[Reader] = &[Upload, Cloudflare];
@@ -11,7 +11,7 @@ const BOTH: &[Reader] = &[Upload, Cloudflare];
 pub const STORES: &[Key] = &[
     store("DO_ENABLED", Value("false"), "DigitalOcean Spaces: whether reports go there.")
         .by(BOTH)
-        .of(Kind::Flag)
+        .of(ValueKind::Flag)
         .decided(),
     store("DO_BUCKET", None, "The Space's name.").by(BOTH),
     store("DO_SPACES_REGION", None, "The Space's region, for instance fra1.").by(BOTH),
@@ -28,10 +28,10 @@ pub const STORES: &[Key] = &[
         Words("true with DO_ENDPOINT, else false"),
         "Whether the bucket is a part of the path, and not of the host's name.",
     )
-    .of(Kind::Flag),
+    .of(ValueKind::Flag),
     store("R2_ENABLED", Value("false"), "Cloudflare R2: whether reports go there.")
         .by(BOTH)
-        .of(Kind::Flag)
+        .of(ValueKind::Flag)
         .decided(),
     store("R2_BUCKET", None, "The bucket's name.").by(BOTH),
     store("CF_ACCOUNT_ID", None, "The Cloudflare account's id, 32 hexadecimal digits.").by(BOTH),
@@ -42,13 +42,13 @@ pub const STORES: &[Key] = &[
     store("R2_REGION", Value("auto"), "The region that requests are signed for."),
     store("R2_ENDPOINT", Words("by the account"), "Another endpoint, for a jurisdiction's own."),
     store("R2_PATH_STYLE", Value("true"), "Whether the bucket is a part of the path.")
-        .of(Kind::Flag),
+        .of(ValueKind::Flag),
     store(
         "S3_ENABLED",
         Value("false"),
         "AWS S3 or any store that speaks S3: whether reports go there.",
     )
-    .of(Kind::Flag),
+    .of(ValueKind::Flag),
     store("S3_BUCKET", None, "The bucket's name."),
     store("S3_REGION", Value("us-east-1"), "The region that requests are signed for."),
     store("S3_ENDPOINT", Words("AWS itself"), "The store's endpoint, https://HOST."),
@@ -65,7 +65,7 @@ pub const STORES: &[Key] = &[
         Words("true with S3_ENDPOINT, else false"),
         "Whether the bucket is a part of the path.",
     )
-    .of(Kind::Flag),
+    .of(ValueKind::Flag),
     store(
         "UPLOAD_TARGETS",
         None,
@@ -78,11 +78,12 @@ const fn store(name: &'static str, default: DefaultValue, about: &'static str) -
 }
 
 const fn secret(name: &'static str, about: &'static str) -> Key {
-    store(name, None, about).of(Kind::Secret)
+    store(name, None, about).of(ValueKind::Secret)
 }
 
 pub const CLOUDFLARE: &[Key] = &[
-    pages("CLOUDFLARE_API_TOKEN", None, "A token that may edit Cloudflare Pages.").of(Kind::Secret),
+    pages("CLOUDFLARE_API_TOKEN", None, "A token that may edit Cloudflare Pages.")
+        .of(ValueKind::Secret),
     pages("CLOUDFLARE_ACCOUNT_ID", Words("CF_ACCOUNT_ID"), "The account's id."),
     pages("PAGES_PROJECT", None, "The Pages project's name."),
     pages("PAGES_BRANCH", Value("main"), "The project's production branch; another is a preview."),
@@ -96,7 +97,7 @@ pub const CLOUDFLARE: &[Key] = &[
         Value("false"),
         "true: that store's answer 403 means that there is no such file.",
     )
-    .of(Kind::Flag),
+    .of(ValueKind::Flag),
     pages(
         "KEY_PREFIX",
         Words("R2_PREFIX"),
@@ -107,13 +108,13 @@ pub const CLOUDFLARE: &[Key] = &[
         Value("8000"),
         "How long one store may take to answer, in milliseconds.",
     )
-    .of(Kind::Whole(100, 60_000)),
+    .of(ValueKind::Whole(100, 60_000)),
     pages(
         "OVERDUE_AFTER_MINUTES",
         Value("540"),
         "The age from which on the published report is overdue, in minutes.",
     )
-    .of(Kind::Whole(1, 525_600)),
+    .of(ValueKind::Whole(1, 525_600)),
 ];
 
 const fn pages(name: &'static str, default: DefaultValue, about: &'static str) -> Key {

@@ -24,7 +24,8 @@ fn names_are_names_and_there_is_one_of_each() {
 #[test]
 fn defaults_are_in_range() {
     for key in keys() {
-        if let (Kind::Whole(least, most), DefaultValue::Value(value)) = (key.kind, key.default) {
+        if let (ValueKind::Whole(least, most), DefaultValue::Value(value)) = (key.kind, key.default)
+        {
             let value: u64 = value.parse().unwrap();
             assert!((least..=most).contains(&value), "{}", key.name);
         }
@@ -85,7 +86,8 @@ fn the_function_of_cloudflare_has_these_defaults_and_ranges() {
         ("STORE_DEADLINE_MS", "DEFAULT_DEADLINE_MS"),
     ] {
         let key = find(name).unwrap();
-        let (DefaultValue::Value(value), Kind::Whole(least, most)) = (key.default, key.kind) else {
+        let (DefaultValue::Value(value), ValueKind::Whole(least, most)) = (key.default, key.kind)
+        else {
             panic!("{name}")
         };
         assert!(script.contains(&format!("exportconst{constant}={value};")), "{name}");

@@ -10,7 +10,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 
-use super::{ExportError, Row, rows};
+use super::{ExportError, ExportedRow, rows};
 use crate::history::History;
 
 /// Rows in one row group: some tens of megabytes while it is being written.
@@ -75,7 +75,7 @@ pub fn parquet(history: &History, to: impl Write + Send) -> Result<(), ExportErr
 }
 
 impl Group {
-    fn push(&mut self, row: &Row<'_>) {
+    fn push(&mut self, row: &ExportedRow<'_>) {
         self.ended.push(row.run.ended.saturating_mul(1000));
         self.run_id.push(row.run.id.as_str().into());
         self.published.push(row.run.published);

@@ -99,7 +99,7 @@ impl Host for Script {
     }
 }
 
-fn settings(variables: &[(&str, &str)]) -> Settings {
+fn settings(variables: &[(&str, &str)]) -> JobSettings {
     let called = Called {
         checkout: Some("/state".into()),
         directory: "/".into(),
@@ -107,7 +107,7 @@ fn settings(variables: &[(&str, &str)]) -> Settings {
         environment: variables.iter().map(|(name, value)| (name.into(), value.into())).collect(),
         config: None,
     };
-    let mut settings = Settings::read(&called).unwrap();
+    let mut settings = JobSettings::read(&called).unwrap();
     settings.stores = vec!["do".to_owned(), "r2".to_owned()];
     settings
 }

@@ -33,13 +33,13 @@ impl Place {
         }
     }
 
-    fn read(&self) -> Settings {
-        Settings::read(&self.called()).unwrap()
+    fn read(&self) -> JobSettings {
+        JobSettings::read(&self.called()).unwrap()
     }
 
     #[track_caller]
     fn refused(&self, words: &[&str]) {
-        let failure = Settings::read(&self.called()).unwrap_err();
+        let failure = JobSettings::read(&self.called()).unwrap_err();
         assert_eq!(failure.exit, Exit::Settings);
         for word in words {
             assert!(failure.to_string().contains(word), "{word:?} is not in: {failure}");
@@ -101,12 +101,12 @@ fn a_file_that_cannot_be_read_is_not_passed_over() {
     let place = Place::with("", &[]);
     let mut called = place.called();
     called.config = Some("none.env".into());
-    let failure = Settings::read(&called).unwrap_err();
+    let failure = JobSettings::read(&called).unwrap_err();
     assert!(failure.to_string().contains("none.env"), "{failure}");
     // One that may be there: what stands in its way is no directory.
     called.config = None;
     called.checkout = Some(place.directory.path().join("config.env"));
-    let failure = Settings::read(&called).unwrap_err();
+    let failure = JobSettings::read(&called).unwrap_err();
     assert_eq!(failure.exit, Exit::Settings);
 }
 
