@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use record::{ErrorCode, Fingerprint, Kind, Mode, RelayResult, Run, printable};
+use record::{ErrorCode, Fingerprint, Ipv6Outcome, Kind, Mode, RelayResult, Run, printable};
 use shelf::run::{RUN_FILE, result_name, seems_result};
 
 use crate::{Error, Manifest, Truth};
@@ -48,8 +48,14 @@ impl Row {
             // link to it has been dead for a while (measured after some minutes).
             let given_up_before = self.truth.error_code == Some(ErrorCode::CircuitTimeout)
                 && found.error_code == Some(ErrorCode::CircuitExitUnreachable);
-            (found.status, found.blame, found.provisional)
-                == (self.truth.status, self.truth.blame, self.truth.provisional)
+            (found.status, found.blame, found.provisional, found.finding, found.ipv6)
+                == (
+                    self.truth.status,
+                    self.truth.blame,
+                    self.truth.provisional,
+                    self.truth.finding,
+                    self.truth.ipv6,
+                )
                 && (given_up_before || found.error_code == self.truth.error_code)
                 && (left_open || found.resolved_ip == self.truth.resolved_ip)
         })
@@ -100,6 +106,11 @@ impl Row {
     fn difference(&self) -> String {
         let (verdict, cause, blame) = words(&self.truth);
         let mut text = [verdict, cause, blame].join(" ").trim_end().to_owned();
+        let found = self.found.as_ref().and_then(|found| found.ipv6);
+        if self.truth.ipv6 != found {
+            let name = |outcome: Option<Ipv6Outcome>| outcome.map_or("none", |it| it.as_str());
+            let _ = write!(text, " IPv6: {} (found {})", name(self.truth.ipv6), name(found));
+        }
         if let Some(address) = &self.truth.resolved_ip {
             let found = self.found.as_ref().and_then(|found| found.resolved_ip.as_deref());
             let _ = write!(text, " {address} (found {})", printable(found.unwrap_or("none")));
@@ -112,7 +123,11 @@ fn words(truth: &Truth) -> (String, String, String) {
     let once = if truth.provisional { " (seen once)" } else { "" };
     (
         format!("{}{once}", truth.status),
-        truth.error_code.map(|code| code.to_string()).unwrap_or_default(),
+        [truth.error_code.map(|code| code.to_string()), truth.finding.map(|it| it.to_string())]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(", "),
         truth.blame.map(|blame| blame.to_string()).unwrap_or_default(),
     )
 }
@@ -173,6 +188,12 @@ pub fn check(analysis: &Path, manifest: &Manifest) -> Result<Checked, Error> {
             results.len()
         ));
     }
+    for exit in &manifest.exits {
+        let ids = results.get(&exit.fingerprint).map(|result| &result.relay.family_ids[..]);
+        if exit.family_id.is_some() && ids != Some(exit.family_id.as_slice()) {
+            faults.push(format!("{} is not said to be of its family by key", exit.nickname));
+        }
+    }
     let row = |exit: &crate::manifest::ManifestExit| {
         let result = results.remove(&exit.fingerprint);
         Row {
@@ -190,6 +211,8 @@ pub fn check(analysis: &Path, manifest: &Manifest) -> Result<Checked, Error> {
                 blame: result.blame,
                 resolved_ip: result.resolved_ip,
                 provisional: result.provisional,
+                finding: result.findings.first().map(|finding| finding.code),
+                ipv6: result.ipv6.map(|ipv6| ipv6.outcome),
             }),
         }
     };
@@ -248,6 +271,7 @@ mod tests {
             resolver: "127.0.0.1:2".parse().unwrap(),
             wildcard: fault.truth(Mode::Wildcard),
             nxdomain: fault.truth(Mode::Nxdomain),
+            family_id: None,
         };
         Manifest {
             format: record::Format { name: "exit-validator/lab".to_owned(), version: 1 },

@@ -8,7 +8,9 @@ use hickory_proto::rr::rdata::{A, AAAA};
 use hickory_proto::rr::{DNSClass, RData, Record, RecordType};
 
 use crate::fault::{FREEZE_IN_QUERY, Fault, SEQUENCE_RESTARTS_AFTER, SLOW_FAILURE, STAYS_AWAY};
-use crate::zone::{EXPECTED_ADDRESS, EXPECTED_ADDRESS_V6, OTHER_ADDRESS, PRIVATE_ADDRESS, exists};
+use crate::zone::{
+    EXPECTED_ADDRESS, EXPECTED_ADDRESS_V6, FILTER_ADDRESS, OTHER_ADDRESS, PRIVATE_ADDRESS, exists,
+};
 
 /// Time to live of every answer, in seconds: short, as in a zone where no name is asked for twice.
 const TTL: u32 = 30;
@@ -140,9 +142,19 @@ impl Script {
         let now =
             |message: Message| Action::Answer { after: Duration::ZERO, bytes: wire(&message) };
         match self.fault {
+            Fault::DropsAaaa if query.query_type() == RecordType::AAAA => Action::Ignore,
+            Fault::FailsAaaa if query.query_type() == RecordType::AAAA => {
+                now(error(question, query, ResponseCode::ServFail))
+            }
+            Fault::FilterPage if exists(name) => now(addresses(&[FILTER])),
             Fault::Correct
             | Fault::CorrectIpv6
             | Fault::Ipv6Policy
+            | Fault::DropsAaaa
+            | Fault::FailsAaaa
+            | Fault::FilterPage
+            | Fault::OneServerSilent
+            | Fault::FamilyByKey
             | Fault::ExitsNoLonger
             | Fault::Frozen
             | Fault::Dead => now(right()),
@@ -229,6 +241,7 @@ impl Occasion {
 const EXPECTED: RData = RData::A(A(EXPECTED_ADDRESS));
 const EXPECTED_V6: RData = RData::AAAA(AAAA(EXPECTED_ADDRESS_V6));
 const OTHER: RData = RData::A(A(OTHER_ADDRESS));
+const FILTER: RData = RData::A(A(FILTER_ADDRESS));
 const PRIVATE: RData = RData::A(A(PRIVATE_ADDRESS));
 
 /// The answer of a resolver without fault.
@@ -341,6 +354,29 @@ mod tests {
             assert!(answer(Fault::Truncated, name, RecordType::A).metadata.truncation);
             assert_ne!(answer(Fault::WrongId, name, RecordType::A).metadata.id, 0x1234);
         }
+    }
+
+    #[test]
+    fn aaaa_can_fail_alone_and_a_filter_leaves_what_does_not_exist() {
+        for (fault, aaaa) in
+            [(Fault::DropsAaaa, None), (Fault::FailsAaaa, Some(ResponseCode::ServFail))]
+        {
+            assert_eq!(
+                addresses(&answer(fault, NAME, RecordType::A)),
+                [IpAddr::from(EXPECTED_ADDRESS)]
+            );
+            let code = match ask(&mut Script::new(fault), NAME, RecordType::AAAA, start()) {
+                Action::Answer { bytes, .. } => {
+                    Some(Message::from_vec(&bytes).unwrap().metadata.response_code)
+                }
+                _ => None,
+            };
+            assert_eq!(code, aaaa);
+        }
+        let page = answer(Fault::FilterPage, NAME, RecordType::A);
+        assert_eq!(addresses(&page), [IpAddr::from(FILTER_ADDRESS)]);
+        let none = answer(Fault::FilterPage, NO_NAME, RecordType::A);
+        assert_eq!(none.metadata.response_code, ResponseCode::NXDomain);
     }
 
     #[test]

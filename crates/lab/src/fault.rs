@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use record::{Blame, ErrorCode, Mode, Status};
+use record::{Blame, ErrorCode, FindingCode, Ipv6Outcome, Mode, Status};
 use serde::{Deserialize, Serialize};
 
-use crate::zone::{EXPECTED_ADDRESS, OTHER_ADDRESS, PRIVATE_ADDRESS, text};
+use crate::zone::{EXPECTED_ADDRESS, FILTER_ADDRESS, OTHER_ADDRESS, PRIVATE_ADDRESS, text};
 
 /// How long tor's exits wait for their resolver before they give up: two tries of one second each,
 /// by the defaults of the consensus parameters `exit_dns_timeout` and `exit_dns_num_attempts`
@@ -81,6 +81,17 @@ pub enum Fault {
     Vanishes,
     /// SERVFAIL, by a path whose round trip takes `SLOW_ROUND_TRIP`.
     SlowPath,
+    /// The exit allows IPv6, and its resolver never answers what is asked for IPv6 addresses.
+    DropsAaaa,
+    /// The exit allows IPv6, and its resolver answers SERVFAIL to what is asked for IPv6 addresses.
+    FailsAaaa,
+    /// The exit has two name servers, of which one never answers and the other is right.
+    OneServerSilent,
+    /// Every name that exists has the address of a well-known filter's page. The exit looks for
+    /// resolvers that make up answers, as by default, and finds nothing: names that do not exist have none.
+    FilterPage,
+    /// None: the exit resolves correctly, and is one of a family by its key.
+    FamilyByKey,
     /// None, and the exit's policy has nothing but IPv6: it has no Exit flag, and answers lookups.
     Ipv6Policy,
     /// The exit has let nothing out since the network was ready; the consensus does not know yet.
@@ -117,6 +128,12 @@ pub struct Truth {
     /// Whether the verdict stays provisional, for one attempt alone has seen the failure.
     #[serde(default)]
     pub provisional: bool,
+    /// What must be found beside the verdict; null where that is nothing.
+    #[serde(default)]
+    pub finding: Option<FindingCode>,
+    /// What must come of asking for IPv6 addresses; null where that is not done.
+    #[serde(default)]
+    pub ipv6: Option<Ipv6Outcome>,
 }
 
 /// A slow answer that still comes in time.
@@ -127,7 +144,7 @@ const TOO_SLOW: Duration = Duration::from_secs(3);
 
 impl Fault {
     /// One of each, in the order of the lab's tables.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 32] = [
         Self::Correct,
         Self::CorrectIpv6,
         Self::OtherAddress,
@@ -151,6 +168,11 @@ impl Fault {
         Self::BreaksOff,
         Self::Vanishes,
         Self::SlowPath,
+        Self::DropsAaaa,
+        Self::FailsAaaa,
+        Self::OneServerSilent,
+        Self::FilterPage,
+        Self::FamilyByKey,
         Self::Ipv6Policy,
         Self::ExitsNoLonger,
         Self::Frozen,
@@ -184,6 +206,11 @@ impl Fault {
             Self::BreaksOff => "breaksoff",
             Self::Vanishes => "vanishes",
             Self::SlowPath => "slowpath",
+            Self::DropsAaaa => "dropsaaaa",
+            Self::FailsAaaa => "failsaaaa",
+            Self::OneServerSilent => "onesilent",
+            Self::FilterPage => "filterpage",
+            Self::FamilyByKey => "familybykey",
             Self::Ipv6Policy => "ipv6policy",
             Self::ExitsNoLonger => "exitsnolonger",
             Self::Frozen => "frozen",
@@ -224,6 +251,11 @@ impl Fault {
             Self::SlowPath => {
                 format!("answers SERVFAIL, behind a round trip of {SLOW_ROUND_TRIP:?}")
             }
+            Self::DropsAaaa => "never answers for IPv6 addresses".to_owned(),
+            Self::FailsAaaa => "answers SERVFAIL for IPv6 addresses".to_owned(),
+            Self::OneServerSilent => "is one of two; the other never answers".to_owned(),
+            Self::FilterPage => format!("answers {FILTER_ADDRESS}, a filter's page"),
+            Self::FamilyByKey => "answers correctly; its exit is of a family by key".to_owned(),
             Self::Ipv6Policy => "answers correctly; its exit allows IPv6 alone".to_owned(),
             Self::ExitsNoLonger => "its exit has stopped exiting".to_owned(),
             Self::Frozen => "its exit is frozen".to_owned(),
@@ -237,11 +269,44 @@ impl Fault {
     /// answer longer than [`EXIT_GIVES_UP_AFTER`] and less long than [`FREEZE_IN_QUERY`].
     #[must_use]
     pub fn truth(&self, mode: Mode) -> Truth {
+        Truth { ipv6: self.ipv6_truth(mode), ..self.verdict(mode) }
+    }
+
+    /// What comes of asking for IPv6 addresses, where that is done: of exits that allow IPv6, after
+    /// they have given an IPv4 address.
+    fn ipv6_truth(&self, mode: Mode) -> Option<Ipv6Outcome> {
+        match self {
+            _ if mode != Mode::Wildcard => None,
+            Self::CorrectIpv6 | Self::Ipv6Policy => Some(Ipv6Outcome::Expected),
+            Self::DropsAaaa => Some(Ipv6Outcome::Stall),
+            Self::FailsAaaa => Some(Ipv6Outcome::NoAddress),
+            _ => None,
+        }
+    }
+
+    fn verdict(&self, mode: Mode) -> Truth {
         let wildcard = mode == Mode::Wildcard;
         match self {
-            Self::Correct | Self::CorrectIpv6 | Self::BrokenThenRight | Self::Ipv6Policy => {
-                Truth::right(mode)
+            Self::Correct
+            | Self::CorrectIpv6
+            | Self::BrokenThenRight
+            | Self::Ipv6Policy
+            | Self::OneServerSilent
+            | Self::FamilyByKey => Truth::right(mode),
+            // Neither has anything to do with IPv4.
+            Self::FailsAaaa => Truth::right(mode),
+            Self::DropsAaaa if wildcard => {
+                Truth { finding: Some(FindingCode::AaaaStall), ..Truth::right(mode) }
             }
+            // A name that does not exist has no address of either family: the resolver says so for
+            // one of them, and the exit's answer is the same, after a while.
+            Self::DropsAaaa => Truth::right(mode),
+            Self::FilterPage if wildcard => Truth {
+                resolved_ip: Some(text(FILTER_ADDRESS)),
+                finding: Some(FindingCode::NamedFilter),
+                ..Truth::not(Status::WrongIp, ErrorCode::UnexpectedAddress, Blame::Resolver)
+            },
+            Self::FilterPage => Truth::right(mode),
             // Where a definite answer is right, one attempt is enough: it sees the first name alone.
             Self::RightThenWrong => Truth::right(mode),
             Self::Slow(delay) if *delay < EXIT_GIVES_UP_AFTER => Truth::right(mode),
@@ -294,6 +359,9 @@ impl Fault {
             | Self::BreaksOff
             | Self::Vanishes
             | Self::SlowPath
+            | Self::OneServerSilent
+            | Self::FilterPage
+            | Self::FamilyByKey
             | Self::Ipv6Policy
             | Self::ExitsNoLonger => None,
             Self::Frozen => Some(Then::Freezes),
@@ -305,7 +373,17 @@ impl Fault {
     /// Whether the exit allows IPv6 and its resolver knows IPv6 addresses.
     #[must_use]
     pub(crate) const fn ipv6(&self) -> bool {
-        matches!(self, Self::CorrectIpv6 | Self::Ipv6Policy)
+        matches!(self, Self::CorrectIpv6 | Self::Ipv6Policy | Self::DropsAaaa | Self::FailsAaaa)
+    }
+
+    /// Whether its exit looks for resolvers that make up answers, as exits do by default.
+    pub(crate) const fn looks_for_hijacking(&self) -> bool {
+        matches!(self, Self::FilterPage)
+    }
+
+    /// Whether its exit has the lab's family key.
+    pub(crate) const fn has_family_key(&self) -> bool {
+        matches!(self, Self::FamilyByKey | Self::OneServerSilent)
     }
 
     /// How the way to its exit is, where that is not the usual one.
@@ -334,6 +412,8 @@ impl Truth {
             blame: None,
             resolved_ip: Some(resolved_ip),
             provisional: false,
+            finding: None,
+            ipv6: None,
         }
     }
 
@@ -344,6 +424,8 @@ impl Truth {
             blame: Some(blame),
             resolved_ip: None,
             provisional: false,
+            finding: None,
+            ipv6: None,
         }
     }
 }

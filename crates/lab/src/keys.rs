@@ -74,3 +74,36 @@ pub(crate) async fn voter(nickname: &str, data: &Path) -> Result<Fingerprint, Er
     let fingerprint = text.lines().find_map(|line| line.strip_prefix("fingerprint ")?.parse().ok());
     fingerprint.ok_or_else(|| failed("its certificate holds no fingerprint".to_owned()))
 }
+
+/// The name of a family's key, as files have it.
+const FAMILY: &str = "family";
+
+/// Makes a family's key (proposal 321) in this directory, and gives its id as a torrc has it.
+pub(crate) async fn family(dir: &Path, empty: &Path) -> Result<String, Error> {
+    let output = Command::new("tor")
+        .args(["--keygen-family", FAMILY, "--hush", "-f"])
+        .arg(empty)
+        .arg("--defaults-torrc")
+        .arg(empty)
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(|source| Error::Start { program: "tor".to_owned(), source })?;
+    let file = dir.join(format!("{FAMILY}.public_family_id"));
+    if !output.status.success() || !file.exists() {
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        return Err(Error::Keys { program: "tor", whose: "the family".to_owned(), said });
+    }
+    let id = std::fs::read_to_string(&file).map_err(Error::file("read", &file))?;
+    Ok(id.trim().to_owned())
+}
+
+/// Puts the family's key, made in `dir`, among those of a relay.
+pub(crate) fn give_family(dir: &Path, data: &Path) -> Result<(), Error> {
+    let name = format!("{FAMILY}.secret_family_key");
+    let to = data.join("keys").join(&name);
+    std::fs::copy(dir.join(name), &to).map_err(Error::file("write", &to))?;
+    Ok(())
+}

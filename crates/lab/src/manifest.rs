@@ -22,13 +22,15 @@ pub const TORRC_FILE: &str = "torrc";
 
 /// The settings with which a lab is scanned: quick, and with every confirming step. The lab's truth
 /// supposes a query timeout above the exits' own limit of 2 s.
-pub const PACE: [(&str, &str); 6] = [
+pub const PACE: [(&str, &str); 7] = [
     ("BUILD_DELAY", "0.05"),
     ("DELAY_NOISE", "0.02"),
     ("QUERY_TIMEOUT", "5"),
     ("CIRCUIT_TIMEOUT", "4"),
     ("CONFIRM_ROUNDS", "1"),
     ("CONFIRM_AFTER", "3"),
+    // Of some exits' resolvers: `zone::EXPECTED_ADDRESS_V6`.
+    ("DNS_EXPECTED_IPV6", "2001:db8::4041"),
 ];
 
 const FORMAT_NAME: &str = "exit-validator/lab";
@@ -118,6 +120,9 @@ pub struct ManifestExit {
     pub wildcard: Truth,
     /// The true verdict in nxdomain mode.
     pub nxdomain: Truth,
+    /// The id of the family whose key it has, as a result has it; null where that is not known.
+    #[serde(default)]
+    pub family_id: Option<String>,
 }
 
 impl ManifestExit {
@@ -138,6 +143,7 @@ impl ManifestExit {
             resolver,
             wildcard: fault.truth(Mode::Wildcard),
             nxdomain: fault.truth(Mode::Nxdomain),
+            family_id: None,
         }
     }
 
@@ -169,13 +175,16 @@ impl Manifest {
     pub fn of(network: &Network) -> Result<Self, Error> {
         let exit = |exit: &crate::Exit| {
             let nickname = exit.nickname.clone();
-            ManifestExit::new(
-                exit.fault,
-                exit.fingerprint,
-                nickname,
-                exit.or_address,
-                exit.resolver,
-            )
+            ManifestExit {
+                family_id: exit.family_id.as_ref().map(|id| format!("ed25519:{id}")),
+                ..ManifestExit::new(
+                    exit.fault,
+                    exit.fingerprint,
+                    nickname,
+                    exit.or_address,
+                    exit.resolver,
+                )
+            }
         };
         let guard = |guard: &crate::Guard| ManifestGuard {
             fingerprint: guard.fingerprint,

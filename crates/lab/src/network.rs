@@ -26,6 +26,8 @@ pub struct Exit {
     pub nickname: String,
     /// What is wrong with it.
     pub fault: Fault,
+    /// The id of the family whose key it has, as a torrc has it.
+    pub family_id: Option<String>,
     /// Its address for other relays.
     pub or_address: SocketAddr,
     /// Where its resolver listens, by UDP and TCP.

@@ -224,6 +224,11 @@ async fn start_once(
     watch.descriptors(&mut voters, guard_ids).await?;
     sleep(Duration::from_secs(1)).await;
     let family: Vec<_> = exit_ids.iter().copied().skip(1).take(FAMILY).collect();
+    let family_id = if spec.exits.iter().any(Fault::has_family_key) {
+        Some(keys::family(&files, &no_settings).await?)
+    } else {
+        None
+    };
     let mut exits = Vec::new();
     let mut resolvers = Vec::new();
     for (index, ((place, &fault), &fingerprint)) in
@@ -235,7 +240,17 @@ async fn start_once(
         let resolver = Resolver::bind(fault, place.name.clone(), link)?;
         let address = resolver.address()?;
         let resolv_conf = place.dir.join("resolv.conf");
-        write(&resolv_conf, &format!("nameserver {address}\n"))?;
+        let mut servers = format!("nameserver {address}\n");
+        if fault == Fault::OneServerSilent {
+            let silent = Resolver::bind(Fault::Silent, place.name.clone(), None)?;
+            servers.insert_str(0, &format!("nameserver {}\n", silent.address()?));
+            resolvers.push(silent);
+        }
+        write(&resolv_conf, &servers)?;
+        let family_id = family_id.as_deref().filter(|_| fault.has_family_key());
+        if family_id.is_some() {
+            keys::give_family(&files, &place.data())?;
+        }
         let contact = format!("operator of {} <exits@example.org>", place.name);
         let lines = torrc::Exit {
             or_port: port.number,
@@ -245,6 +260,8 @@ async fn start_once(
             policy: torrc::policy(fault),
             contact: if index == 0 { HOSTILE_CONTACT } else { &contact },
             family: if family.contains(&fingerprint) { &family } else { &[] },
+            family_id,
+            looks_for_hijacking: fault.looks_for_hijacking(),
         };
         let lines = torrc::common(&place.dir, owner)
             + &torrc::relay(&place.name, &no_settings)
@@ -256,6 +273,7 @@ async fn start_once(
             fingerprint,
             nickname: place.name.clone(),
             fault,
+            family_id: family_id.map(str::to_owned),
             or_address: SocketAddr::from((Ipv4Addr::LOCALHOST, published.unwrap_or(port.number))),
             resolver: address,
             log: resolver.log(),

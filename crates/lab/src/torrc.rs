@@ -167,6 +167,10 @@ pub(crate) struct Exit<'a> {
     pub(crate) policy: &'a str,
     pub(crate) contact: &'a str,
     pub(crate) family: &'a [Fingerprint],
+    /// The id of a family whose key is among its own.
+    pub(crate) family_id: Option<&'a str>,
+    /// Whether it looks for resolvers that make up answers.
+    pub(crate) looks_for_hijacking: bool,
 }
 
 impl Exit<'_> {
@@ -191,12 +195,16 @@ impl Exit<'_> {
             let members: Vec<_> = self.family.iter().map(|member| format!("${member}")).collect();
             let _ = writeln!(lines, "MyFamily {}", members.join(","));
         }
-        // The resolver hears the scanners' questions and no others: no test for hijacking, none of
-        // well-known names.
+        if let Some(id) = self.family_id {
+            let _ = writeln!(lines, "FamilyId {id}");
+        }
+        let _ = writeln!(lines, "ServerDNSDetectHijacking {}", u8::from(self.looks_for_hijacking));
+        // The resolver hears the scanners' questions and no others: no test for hijacking but where
+        // that is wanted, none of well-known names.
         lines += self.policy;
         // What an exit is asked to connect to, it does not reach beyond this machine.
         lines += "ExitRelay 1\nOutboundBindAddressExit 127.0.0.1\n\
-                  ServerDNSDetectHijacking 0\nServerDNSTestAddresses\n\
+                  ServerDNSTestAddresses\n\
                   ServerDNSAllowBrokenConfig 1\nDirCache 0\n";
         lines
     }

@@ -19,6 +19,9 @@ pub const EXPECTED_ADDRESS_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 
 /// (RFC 5737) for public addresses.
 pub const OTHER_ADDRESS: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 
+/// The address of Cloudflare Gateway's page, which a resolver gives that filters.
+pub const FILTER_ADDRESS: Ipv4Addr = Ipv4Addr::new(162, 159, 36, 12);
+
 /// The private address (RFC 1918) that some resolvers give.
 pub const PRIVATE_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 11, 12, 13);
 

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use by_hand::{Built, Hand, Seen, Way};
 use hickory_proto::rr::RecordType;
-use lab::zone::{EXPECTED_ADDRESS, NXDOMAIN_DOMAIN, OTHER_ADDRESS, WILDCARD_DOMAIN};
+use lab::zone::{
+    EXPECTED_ADDRESS, FILTER_ADDRESS, NXDOMAIN_DOMAIN, OTHER_ADDRESS, WILDCARD_DOMAIN,
+};
 use lab::{Exit, Fault, MANIFEST_FILE, Manifest, Network, Spec};
 use record::{ErrorCode, Mode};
 use rustix::process::{Pid, Signal, kill_process};
@@ -105,11 +107,19 @@ fn judge(row: &Row) {
     }
     let [right, wrong] = [EXPECTED_ADDRESS, OTHER_ADDRESS].map(|address| address.to_string());
     let (right, wrong) = (right.as_str(), wrong.as_str());
+    let filter = &FILTER_ADDRESS.to_string()[..];
     let none = "";
     // The reply to SOCKS with its address; to DNSPort A with its address; to DNSPort A of a name
     // that does not exist; the closing reason of all of them.
     let (socks, a, nx, close) = match fault {
-        Fault::Correct | Fault::CorrectIpv6 | Fault::Ipv6Policy | Fault::Slow(_)
+        Fault::Correct
+        | Fault::CorrectIpv6
+        | Fault::Ipv6Policy
+        | Fault::DropsAaaa
+        | Fault::FailsAaaa
+        | Fault::OneServerSilent
+        | Fault::FamilyByKey
+        | Fault::Slow(_)
             if fault.name() != "tooslow" =>
         {
             (("0", right), ("NoError", right), "NXDomain", "DONE")
@@ -117,6 +127,7 @@ fn judge(row: &Row) {
         Fault::OtherAddress | Fault::WrongAddressFirst => {
             (("0", wrong), ("NoError", wrong), "NoError", "DONE")
         }
+        Fault::FilterPage => (("0", filter), ("NoError", filter), "NXDomain", "DONE"),
         Fault::RightAddressFirst => (("0", right), ("NoError", right), "NoError", "DONE"),
         Fault::PrivateAddress => (("4", none), ("ServFail", none), "ServFail", "TORPROTOCOL"),
         Fault::Nxdomain | Fault::Refused | Fault::Empty | Fault::AaaaOnly => {
@@ -151,6 +162,8 @@ fn judge(row: &Row) {
     assert_eq!(seen(2).1, six, "{fault:?}");
     // The exit gives up after two seconds; some milliseconds less where its event came late.
     let gives_up = fault.truth(Mode::Wildcard).error_code == Some(ErrorCode::ResolverTimeout);
+    // What it knows it keeps until it has heard of both families.
+    let gives_up = gives_up || fault == Fault::DropsAaaa;
     for lookup in lookups {
         let took = lookup.took.unwrap();
         if fault == Fault::SlowPath {
