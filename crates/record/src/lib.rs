@@ -1,15 +1,18 @@
 //! The published formats of the Tor exit validator.
 //!
 //! Owns what is written for others to read: one relay's [`RelayResult`], a scan's [`Plan`] and
-//! [`Run`], a [`Report`] with its [`Trends`] and [`Files`], the closed lists of [`Status`], [`ErrorCode`] and [`Blame`], and the versions of each
-//! format. Performs no IO and decides no verdict. `docs/formats/` describes every format for
-//! people, and holds a JSON Schema for each that the tests check real output against.
+//! [`Run`], a [`Report`] with its [`Trends`] and [`Files`], the closed lists of [`Status`],
+//! [`ErrorCode`] and [`Blame`], and the versions of each format. Performs no IO and decides no
+//! verdict. `docs/formats/` describes every format for people, and holds a JSON Schema for each.
+//! The schemas are generated from the types here and their doc comments (feature `schema`).
 
 mod fingerprint;
 mod format;
 mod report;
 mod result;
 mod run;
+#[cfg(feature = "schema")]
+pub mod schema;
 mod shard;
 mod text;
 mod trends;
@@ -30,8 +33,8 @@ pub use result::{
     RelayResult, Remap, Timing, Via, result_file_name,
 };
 pub use run::{
-    Counts, Excluded, PLAN_FILE, Plan, PlannedRelay, RESULTS_LOG_FILE, RUN_FILE, Run, Selection,
-    Settings, TorInfo, unreached,
+    Counts, Excluded, PLAN_FILE, Plan, PlannedRelay, RESULTS_LOG_FILE, RUN_FILE, RelayFilter, Run,
+    Selection, Settings, TorInfo, unreached,
 };
 pub use shard::{InvalidShard, Shard};
 pub use text::printable;

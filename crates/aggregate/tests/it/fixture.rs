@@ -11,8 +11,8 @@ use aggregate::rejections::Rejections;
 use chrono::{DateTime, TimeDelta, Utc};
 use record::{
     Attempt, Bandwidth, Blame, Circuit, CircuitState, Counts, ErrorCode, Fingerprint, Kind, Millis,
-    Mode, PLAN_FILE, Plan, PlannedRelay, Query, RUN_FILE, RelayInfo, RelayResult, Run, Selection,
-    Settings, Shard, Status, Timing, TorInfo, Via, of_recent_mark, result_file_name,
+    Mode, PLAN_FILE, Plan, PlannedRelay, Query, RUN_FILE, RelayFilter, RelayInfo, RelayResult, Run,
+    Selection, Settings, Shard, Status, Timing, TorInfo, Via, of_recent_mark, result_file_name,
 };
 
 pub const DOMAIN: &str = "tor.exit.validator.example.org";
@@ -78,7 +78,7 @@ pub fn scan(run: i32, results: impl IntoIterator<Item = (u32, char)>) -> Scan {
         .collect();
     let expected_ip = Some(EXPECTED.parse().unwrap());
     let selection = Selection {
-        filter: "exits".to_owned(),
+        filter: RelayFilter::Exits,
         country: None,
         relays_in_consensus: 9000,
         exits_in_consensus: 3100,
