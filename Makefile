@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help demo test test-programs test-function test-dashboard test-deploy bare deny serve bench build chutney need node ops chromium
+.PHONY: help demo test test-programs test-function test-dashboard test-deploy bare deny serve bench build schemas chutney need node ops chromium
 
 # Its parts share what npm puts into place, and the machine.
 .NOTPARALLEL:
@@ -15,6 +15,7 @@ help:
 	@echo 'make serve  the dashboard on this machine, over the reports of DATA, public/ or the demo'
 	@echo 'make bench  the benchmarks, each beside its reference'
 	@echo 'make chutney  the whole job on a network of the chutney in CHUTNEY_PATH'
+	@echo 'make schemas  writes the JSON Schemas of docs/formats again, from the types of record'
 	@echo 'make build  the program exit-validator, optimised, in target/release'
 
 # What the machine must have besides the Rust toolchain.
@@ -60,9 +61,14 @@ test: test-programs test-function test-dashboard test-deploy
 # The programs and their crates, the wrapper included.
 test-programs: need ops
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --features record/schema --locked -- -D warnings
 	$(CARGO) test --workspace --locked --no-fail-fast
+	$(CARGO) test --locked -p record --features schema --test schemas
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked --quiet
+
+# Writes docs/formats/*.schema.json as the types of `record` give them.
+schemas:
+	UPDATE_EXPECTED=1 $(CARGO) test --locked -p record --features schema --test schemas
 
 test-function: node
 	cd deploy/cloudflare && npm ci --no-progress --no-audit --no-fund && npm test

@@ -255,7 +255,7 @@ fn changes(metadata: &Metadata, limits: &Thresholds) -> Vec<GateFinding> {
     let Some(previous) = &metadata.previous.report else { return Vec::new() };
     let mut found = Vec::new();
     if let Some(selection) = previous.selection.as_ref().filter(|old| **old != metadata.selection) {
-        let message = format!("{:?} were asked for before", selection.filter);
+        let message = format!("{:?} were asked for before", selection.filter.as_str());
         found.push(finding(GateCode::SelectionChanged, message));
     }
     let mode = previous.mode.is_some_and(|mode| mode != metadata.mode);

@@ -290,7 +290,7 @@ fn missed(
     let question = |run: &record::Run| {
         let selection = &run.selection;
         let asked = (run.mode, run.domain.clone(), run.expected_ip);
-        (asked, selection.filter.clone(), selection.country.clone())
+        (asked, selection.filter, selection.country.clone())
     };
     let mut sets: Vec<Vec<PathBuf>> = Vec::new();
     for FoundRun { path, run } in &found {

@@ -177,7 +177,7 @@ fn same(one: &Input, other: &Input) -> Result<(), MergeError> {
     check("the mode", &a.mode.as_str(), &b.mode.as_str())?;
     check("the domain", &a.domain, &b.domain)?;
     check("the expected address", &a.expected_ip, &b.expected_ip)?;
-    check("the choice of relays", &a.selection.filter, &b.selection.filter)?;
+    check("the choice of relays", &a.selection.filter.as_str(), &b.selection.filter.as_str())?;
     check("the country", &a.selection.country, &b.selection.country)?;
     check("the query timeout", &a.settings.query_timeout, &b.settings.query_timeout)?;
     check("the circuit timeout", &a.settings.circuit_timeout, &b.settings.circuit_timeout)?;

@@ -209,7 +209,7 @@ fn metadata(
         domain: facts.domain.clone(),
         expected_ip: facts.expected_ip,
         selection: ReportSelection {
-            filter: facts.selection.filter.clone(),
+            filter: facts.selection.filter,
             country: facts.selection.country.clone(),
         },
         shards: joined.shards.clone(),

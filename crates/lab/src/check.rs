@@ -205,15 +205,7 @@ pub fn check(analysis: &Path, manifest: &Manifest) -> Result<Checked, Error> {
                 .as_ref()
                 .and_then(|result| result.timing.resolve_ms)
                 .map(record::Millis::get),
-            found: result.map(|result| Truth {
-                status: result.status,
-                error_code: result.error_code,
-                blame: result.blame,
-                resolved_ip: result.resolved_ip,
-                provisional: result.provisional,
-                finding: result.findings.first().map(|finding| finding.code),
-                ipv6: result.ipv6.map(|ipv6| ipv6.outcome),
-            }),
+            found: result.as_ref().map(Truth::found),
         }
     };
     let rows = manifest.exits.iter().map(row).collect();

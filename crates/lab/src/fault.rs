@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use record::{Blame, ErrorCode, FindingCode, Ipv6Outcome, Mode, Status};
+use record::{Blame, ErrorCode, FindingCode, Ipv6Outcome, Mode, RelayResult, Status};
 use serde::{Deserialize, Serialize};
 
 use crate::zone::{EXPECTED_ADDRESS, FILTER_ADDRESS, OTHER_ADDRESS, PRIVATE_ADDRESS, text};
@@ -397,6 +397,20 @@ impl Fault {
 }
 
 impl Truth {
+    /// What a result says, to be held against the truth.
+    #[must_use]
+    pub fn found(result: &RelayResult) -> Self {
+        Self {
+            status: result.status,
+            error_code: result.error_code,
+            blame: result.blame,
+            resolved_ip: result.resolved_ip.clone(),
+            provisional: result.provisional,
+            finding: result.findings.first().map(|finding| finding.code),
+            ipv6: result.ipv6.as_ref().map(|ipv6| ipv6.outcome),
+        }
+    }
+
     /// What a resolver without fault gives.
     fn right(mode: Mode) -> Self {
         Self::success(match mode {

@@ -8,6 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// The SHA-1 digest of a relay's RSA identity key (dir-spec, "fingerprint"): 20 bytes, written as
 /// 40 upper-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(with = "String", extend("pattern" = "^[0-9A-F]{40}$")))]
 pub struct Fingerprint([u8; 20]);
 
 /// Text that is not a fingerprint.

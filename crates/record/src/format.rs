@@ -76,8 +76,9 @@ impl Kind {
 
 /// The `format` field: what a document is, and in which version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
 pub struct Format {
-    /// One of [`Kind::name`].
+    /// Which format it is.
     pub name: String,
     /// Counts up when a reader of the previous version would misread the document.
     pub version: u32,

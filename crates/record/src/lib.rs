@@ -1,15 +1,18 @@
 //! The published formats of the Tor exit validator.
 //!
 //! Owns what is written for others to read: one relay's [`RelayResult`], a scan's [`Plan`] and
-//! [`Run`], a [`Report`] with its [`Trends`] and [`Files`], the closed lists of [`Status`], [`ErrorCode`] and [`Blame`], and the versions of each
-//! format. Performs no IO and decides no verdict. `docs/formats/` describes every format for
-//! people, and holds a JSON Schema for each that the tests check real output against.
+//! [`Run`], a [`Report`] with its [`Trends`] and [`Files`], the closed lists of [`Status`],
+//! [`ErrorCode`] and [`Blame`], and the versions of each format. Performs no IO and decides no
+//! verdict. `docs/formats/` describes every format for people, and holds a JSON Schema for each.
+//! The schemas are generated from the types here and their doc comments (feature `schema`).
 
 mod fingerprint;
 mod format;
 mod report;
 mod result;
 mod run;
+#[cfg(feature = "schema")]
+pub mod schema;
 mod shard;
 mod text;
 mod trends;
@@ -29,7 +32,9 @@ pub use result::{
     Attempt, Bandwidth, Circuit, CircuitState, FirstAnswer, Ipv6, Ipv6Lookup, Ipv6Lookups,
     MAX_ATTEMPTS, Millis, Query, RelayFinding, RelayInfo, RelayResult, Remap, Timing, Via,
 };
-pub use run::{Counts, Excluded, Plan, PlannedRelay, Run, Selection, Settings, TorInfo, unreached};
+pub use run::{
+    Counts, Excluded, Plan, PlannedRelay, RelayFilter, Run, Selection, Settings, TorInfo, unreached,
+};
 pub use shard::{InvalidShard, Shard};
 pub use text::printable;
 pub use trends::{FileEntry, FileKind, FileReport, Files, TrendEntry, Trends};

@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 use crate::verdict::closed_list;
 use crate::{
     Attempt, Bandwidth, Blame, Counts, ErrorCode, Fingerprint, FirstAnswer, Format, Ipv6,
-    Ipv6Lookups, Millis, Mode, RelayFinding, Shard, Status, Timing, TorInfo,
+    Ipv6Lookups, Millis, Mode, RelayFilter, RelayFinding, Shard, Status, Timing, TorInfo,
 };
 
 /// A report, as `dns_health_YYYY-MM-DD_HH-MM-SS.json` and `latest.json` hold it. Documented in
 /// `docs/formats/report.md`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Report {
     /// Name and version of this format.
     pub format: Format,
@@ -25,9 +26,13 @@ pub struct Report {
     /// The relays whose DNS failed, the longest streak first, then by fingerprint. Relays that
     /// could not be reached are not among them.
     pub failures: Vec<Failure>,
-    /// The same relays by address, as failing resolvers are often shared.
+    /// The relays whose DNS failed, by address, as failing resolvers are often shared.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "crate::schema::Map<IpAddr, crate::schema::NotEmpty<Fingerprint>>")
+    )]
     pub failures_by_ip: BTreeMap<IpAddr, Vec<Fingerprint>>,
-    /// The same relays by operator, the one with the most failing relays first.
+    /// The relays whose DNS failed, by operator, the one with the most failing relays first.
     pub failures_by_operator: Vec<OperatorFailures>,
     /// Relays of earlier runs that have no result in this one: their streaks wait here for up to
     /// 30 days. By fingerprint.
@@ -36,6 +41,7 @@ pub struct Report {
 
 /// Everything about the run as a whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Metadata {
     /// When the run ended (the last of its inputs): the time in the dated report's name.
     pub timestamp: DateTime<Utc>,
@@ -49,12 +55,15 @@ pub struct Metadata {
     #[serde(default, skip_serializing_if = "is_none")]
     pub bad_exits: u32,
     /// Successes among all results; null where there is none.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
     pub success_rate_percent: Option<f64>,
     /// Relays whose DNS was put to the test: `success`, `wrong_ip`, `dns_fail`, `timeout`.
     pub tested: u32,
     /// Successes among the relays tested; null where none was.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
     pub dns_success_rate_percent: Option<f64>,
     /// Relays tested among all results; null where there is none.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
     pub reachability_rate_percent: Option<f64>,
     /// Results that are counted above although the run ended before they were confirmed.
     pub unconfirmed: u32,
@@ -77,6 +86,7 @@ pub struct Metadata {
     /// When the first input started.
     pub started: DateTime<Utc>,
     /// From `started` to `timestamp`.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0)))]
     pub duration_seconds: f64,
     /// Versions of tor that the inputs ran through, sorted, each once.
     pub tor_versions: Vec<String>,
@@ -85,18 +95,22 @@ pub struct Metadata {
     /// Version of the program that wrote this report.
     pub aggregate_version: String,
     /// The inputs, by shard and run id.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub inputs: Vec<ReportInput>,
     /// Relays that several inputs saw differently.
     pub disagreements: Disagreements,
     /// How many relays are in each state; those that no run has tested yet are in none.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Map<State, u32>"))]
     pub states: BTreeMap<State, u32>,
     /// Resolve times of the successes.
     pub resolve_ms: Option<Percentiles>,
     /// Circuit build times of all results that have one.
     pub circuit_ms: Option<Percentiles>,
     /// Results that are not a success, by cause.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Map<ErrorCode, u32>"))]
     pub error_codes: BTreeMap<ErrorCode, u32>,
     /// Results that are not a success, by where the fault lies.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Map<Blame, u32>"))]
     pub blames: BTreeMap<Blame, u32>,
     /// The share of the exits' bandwidth that is affected.
     pub bandwidth: BandwidthShare,
@@ -110,42 +124,48 @@ pub struct Metadata {
 
 /// Which relays were asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReportSelection {
-    /// As in the run's selection: `exits`, `all-exits`, `bad-exits` or `named`.
-    pub filter: String,
-    /// The country asked for.
+    /// As in the run's selection.
+    pub filter: RelayFilter,
+    /// The country asked for, a two-letter code in lower case; null for all.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^[a-z]{2}$")))]
     pub country: Option<String>,
 }
 
 /// Which shards there are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ShardCoverage {
     /// How many parts the exits were split into.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub of: u32,
     /// The parts among the inputs.
     pub present: Vec<u32>,
-    /// The parts that are not.
+    /// The parts that are not among the inputs.
     pub missing: Vec<u32>,
 }
 
 /// One input: the analysis directory of one scan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReportInput {
     /// The directory's own name, without those above it.
     pub name: String,
     /// The scan's run id.
     pub run_id: String,
-    /// Its shard.
+    /// The scan's shard; null if the exits were not split.
     pub shard: Option<Shard>,
     /// Whether the scan ended and reached every relay with a final result.
     pub complete: bool,
-    /// Why not, in words.
+    /// Why the scan is not complete, in words; null if it is.
     pub incomplete_reason: Option<String>,
     /// When it started.
     pub started: DateTime<Utc>,
     /// When it ended; for a scan that did not, the time of its last result.
     pub ended: DateTime<Utc>,
     /// Seconds spent probing; null for a scan that did not end.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0)))]
     pub probing_seconds: Option<f64>,
     /// Relays in the consensus.
     pub relays_in_consensus: u32,
@@ -167,10 +187,11 @@ pub struct ReportInput {
 
 /// Relays that several inputs saw differently.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Disagreements {
-    /// Tested by several, with different statuses.
+    /// Relays that several inputs tested, with different statuses.
     pub dns: u32,
-    /// Tested by one, and not by another that tried.
+    /// Relays that one input tested, and another tried and did not reach.
     pub reachability: u32,
 }
 
@@ -195,16 +216,19 @@ closed_list! {
 
 /// What is carried from run to run for a relay. Times are those of runs (their `timestamp`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Streak {
     /// Runs in a row that found the relay's DNS failing. Runs that did not test it neither add
     /// nor clear.
     #[serde(default, skip_serializing_if = "is_default")]
     pub consecutive_failures: u32,
-    /// The first of those runs.
+    /// The first of the runs in a row that found its DNS failing.
     #[serde(default, skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "DateTime<Utc>"))]
     pub failing_since: Option<DateTime<Utc>>,
-    /// The last run that found it working.
+    /// The last run that found its DNS working.
     #[serde(default, skip_serializing_if = "is_default")]
+    #[cfg_attr(feature = "schema", schemars(with = "DateTime<Utc>"))]
     pub last_success: Option<DateTime<Utc>>,
     /// Runs in a row, tests apart, in which no circuit reached it.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -215,8 +239,10 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// One relay in a report: its result as [`crate::RelayResult`] has it, and what earlier runs add.
+/// One relay in a report: its result, with the field names of the result file, and what earlier
+/// runs add.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReportedRelay {
     /// The exit that was tested.
     pub exit_fingerprint: Fingerprint,
@@ -234,7 +260,7 @@ pub struct ReportedRelay {
     pub timestamp: DateTime<Utc>,
     /// The run whose result decided.
     pub run_id: String,
-    /// Its shard.
+    /// That run's shard; null if the exits were not split.
     pub shard: Option<Shard>,
     /// How the answer was judged.
     pub mode: Mode,
@@ -246,7 +272,7 @@ pub struct ReportedRelay {
     pub latency_ms: Option<Millis>,
     /// What went wrong, in words; null for a success.
     pub error: Option<String>,
-    /// Why; null for a success.
+    /// Why the verdict is not a success; null for a success.
     pub error_code: Option<ErrorCode>,
     /// The number of the deciding attempt.
     pub attempt: u32,
@@ -260,20 +286,26 @@ pub struct ReportedRelay {
     pub state: Option<State>,
     /// Runs in a row that found its DNS failing.
     pub consecutive_failures: u32,
-    /// The first of those runs.
+    /// The first of the runs in a row that found its DNS failing; null if there are none.
     pub failing_since: Option<DateTime<Utc>>,
-    /// The last run that found it working.
+    /// The last run that found its DNS working.
     pub last_success: Option<DateTime<Utc>>,
     /// Runs in a row, tests apart, in which no circuit reached it.
     pub unreachable_runs: u32,
-    /// The last 60 runs, newest last, a character each: see [`recent_mark`].
+    /// The last 60 runs that count, newest last, a character each: `s` success, `w` wrong_ip,
+    /// `d` dns_fail, `t` timeout, `c` circuit_fail, `e` error, `x` exception, in upper case where
+    /// the run ended before a failure was confirmed; `.` no result.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::recent"))]
     pub recent: String,
     /// Successes among the tests of the last 7 days, this run included; null without a history
     /// or without a test.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
     pub dns_success_rate_7d_percent: Option<f64>,
-    /// The same over 30 days.
+    /// Successes among the tests of the last 30 days, as for 7 days.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
     pub dns_success_rate_30d_percent: Option<f64>,
     /// The operator's key: relays with the same key are taken for one operator's.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^(contact|family|relay):")))]
     pub operator: String,
     /// What the first lookup that reached it came to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -291,6 +323,7 @@ pub struct ReportedRelay {
     pub attempts: Vec<Attempt>,
     /// What each input found, where several tested the relay; empty otherwise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 2)))]
     pub vantages: Vec<Vantage>,
     /// The streak before this run, so that the same run can be aggregated again.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -300,6 +333,7 @@ pub struct ReportedRelay {
 /// What the consensus and the descriptor say of a relay. The family is not repeated here: the
 /// operator's key comes from it, and the result file has it in full.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ReportedInfo {
     /// Flags in the consensus.
     pub flags: Vec<String>,
@@ -312,6 +346,7 @@ pub struct ReportedInfo {
     /// IPv6 address and exiting.
     pub ipv6: Ipv6,
     /// Two-letter country code, lower case.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^[a-z]{2}$")))]
     pub country: Option<String>,
 }
 
@@ -329,14 +364,15 @@ impl ReportedInfo {
 
 /// What one of several inputs found about a relay.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Vantage {
     /// The scan's run id.
     pub run_id: String,
-    /// Its verdict.
+    /// The scan's verdict.
     pub status: Status,
-    /// Why.
+    /// Why it is not a success; null for a success.
     pub error_code: Option<ErrorCode>,
-    /// Where the fault lies.
+    /// Where the fault lies; null for a success.
     pub blame: Option<Blame>,
     /// The address that came.
     pub resolved_ip: Option<String>,
@@ -350,6 +386,7 @@ pub struct Vantage {
 
 /// A relay whose DNS failed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Failure {
     /// The relay.
     pub exit_fingerprint: Fingerprint,
@@ -358,10 +395,11 @@ pub struct Failure {
     /// Its address.
     pub exit_address: IpAddr,
     /// `wrong_ip`, `dns_fail` or `timeout`.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::failing_status"))]
     pub status: Status,
     /// What went wrong, in words.
     pub error: Option<String>,
-    /// Why.
+    /// Why the DNS failed.
     pub error_code: Option<ErrorCode>,
     /// Where the fault lies.
     pub blame: Option<Blame>,
@@ -377,26 +415,31 @@ pub struct Failure {
     pub state: Option<State>,
     /// Runs in a row that found its DNS failing.
     pub consecutive_failures: u32,
-    /// The first of those runs.
+    /// The first of the runs in a row that found its DNS failing.
     pub failing_since: Option<DateTime<Utc>>,
-    /// The last run that found it working.
+    /// The last run that found its DNS working.
     pub last_success: Option<DateTime<Utc>>,
     /// The operator's key.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^(contact|family|relay):")))]
     pub operator: String,
 }
 
 /// An operator with failing relays.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OperatorFailures {
     /// `contact:` and the normalised contact, `family:` and the first fingerprint of a family
     /// without one, or `relay:` and the fingerprint of a relay with neither.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^(contact|family|relay):")))]
     pub operator: String,
     /// The contact line of the failing relay with the smallest fingerprint that has one, as it
     /// stands there: a stranger's text.
     pub contact: Option<String>,
     /// The failing relays, by fingerprint.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub failing: Vec<Fingerprint>,
     /// How many relays of this operator have a result.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub relays: u32,
     /// Consensus weight of the failing relays.
     pub failing_weight: u64,
@@ -404,6 +447,7 @@ pub struct OperatorFailures {
 
 /// A relay of earlier runs without a result in this one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AbsentRelay {
     /// The relay.
     pub exit_fingerprint: Fingerprint,
@@ -411,11 +455,12 @@ pub struct AbsentRelay {
     pub exit_nickname: String,
     /// Its address when it was last there.
     pub exit_address: IpAddr,
-    /// The last run that has a result of it.
+    /// The last run that has a result of the relay.
     pub last_seen: DateTime<Utc>,
-    /// Its state then.
+    /// Its state after that run.
     pub state: Option<State>,
     /// The last 60 runs, as in the results; this one is a `.`.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "crate::schema::recent"))]
     pub recent: String,
     /// Its streak, which goes on when it comes back.
     #[serde(flatten)]
@@ -425,6 +470,7 @@ pub struct AbsentRelay {
 /// Percentiles by the nearest-rank method: the smallest value that at least so many percent of
 /// the values do not exceed. Milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Percentiles {
     /// How many values there are.
     pub count: u32,
@@ -432,13 +478,13 @@ pub struct Percentiles {
     pub min: Millis,
     /// The median.
     pub p50: Millis,
-    /// 75 %.
+    /// The value that 75 % do not exceed.
     pub p75: Millis,
-    /// 90 %.
+    /// The value that 90 % do not exceed.
     pub p90: Millis,
-    /// 95 %.
+    /// The value that 95 % do not exceed.
     pub p95: Millis,
-    /// 99 %.
+    /// The value that 99 % do not exceed.
     pub p99: Millis,
     /// The largest.
     pub max: Millis,
@@ -446,21 +492,25 @@ pub struct Percentiles {
 
 /// The share of the exits' bandwidth that is affected, by consensus weight.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BandwidthShare {
     /// Weight of all relays with a result.
     pub total_weight: u64,
-    /// Weight of those whose DNS failed.
+    /// Weight of the relays whose DNS failed.
     pub failing_weight: u64,
-    /// Its share; null where there is no weight at all.
+    /// Share of the weight of the relays whose DNS failed; null if there is no weight at all.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
     pub failing_percent: Option<f64>,
-    /// Weight of those that were not reached (`circuit_fail`).
+    /// Weight of the relays that were not reached (`circuit_fail`).
     pub unreached_weight: u64,
-    /// Its share; null where there is no weight at all.
+    /// Share of the weight of the relays that were not reached; null if there is no weight at all.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
     pub unreached_percent: Option<f64>,
 }
 
 /// What the streaks go on from, and what the gate compared with.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Previous {
     /// Where the streaks come from.
     pub source: PreviousSource,
@@ -473,6 +523,7 @@ pub struct Previous {
 
 /// Where the streaks come from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PreviousSource {
     /// From the previous report.
@@ -486,6 +537,7 @@ pub enum PreviousSource {
 
 /// The figures of the previous report that the gate compares with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PreviousReport {
     /// Its run id; null for a report from before this format.
     pub run_id: Option<String>,
@@ -494,6 +546,7 @@ pub struct PreviousReport {
     /// Its number of relays.
     pub total_relays: u32,
     /// Its DNS success rate.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
     pub dns_success_rate_percent: Option<f64>,
     /// Its mode; null for a report from before this format.
     pub mode: Option<Mode>,
@@ -507,25 +560,29 @@ pub struct PreviousReport {
 
 /// Files that were found and not used.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Rejected {
-    /// How many.
+    /// How many files were not used.
     pub total: u64,
-    /// How many for each reason.
+    /// How many files were not used for each reason.
+    #[cfg_attr(feature = "schema", schemars(with = "crate::schema::Map<RejectReason, u64>"))]
     pub by_reason: BTreeMap<RejectReason, u64>,
-    /// The first 100 of them by input and name.
+    /// The first 100 of these files, by input and name.
+    #[cfg_attr(feature = "schema", schemars(length(max = 100)))]
     pub files: Vec<RejectedFile>,
 }
 
 /// One file that was not used.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RejectedFile {
     /// The input it belongs to: its directory's own name; empty for the previous report.
     pub input: String,
     /// The file's name, cut to 200 characters.
     pub file: String,
-    /// Why, from the closed list.
+    /// Why the file was not used.
     pub reason: RejectReason,
-    /// What exactly, cut to 300 characters.
+    /// What exactly was wrong with it, cut to 300 characters.
     pub detail: String,
 }
 
@@ -566,6 +623,7 @@ closed_list! {
 
 /// Whether a report may replace `latest.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Publish {
     /// True where the gate is open, or was forced.
     pub allowed: bool,
@@ -583,10 +641,11 @@ pub struct Publish {
 
 /// One thing the gate found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GateFinding {
-    /// From the closed list.
+    /// What it is, from the closed list.
     pub code: GateCode,
-    /// In words, with the figures.
+    /// What was found, in words, with the figures.
     pub message: String,
 }
 
@@ -626,6 +685,7 @@ closed_list! {
 
 /// What the check of our own zone found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ZoneCheck {
     /// Whether a fresh name resolved as it must.
     pub ok: bool,
@@ -637,6 +697,7 @@ pub struct ZoneCheck {
 
 /// What this run found about the exit known to be good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct KnownGood {
     /// The exit.
     pub fingerprint: Fingerprint,

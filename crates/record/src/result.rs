@@ -14,8 +14,9 @@ pub const MAX_ATTEMPTS: usize = 100;
 
 /// A length of time in milliseconds, to the microsecond.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
-pub struct Millis(f64);
+pub struct Millis(#[cfg_attr(feature = "schema", schemars(range(min = 0)))] f64);
 
 impl Millis {
     /// The number of milliseconds.
@@ -34,10 +35,11 @@ impl From<Duration> for Millis {
 /// One relay's result, as `dnshealth_<FINGERPRINT>.json` holds it. Documented in
 /// `docs/formats/result.md`.
 ///
-/// The fields up to `attempt` are those of the plan this project grew from. Those that describe
-/// one attempt (`first_hop_fingerprint`, `query_domain`, `timestamp`, `resolved_ip`, `latency_ms`,
-/// `error`, `timing`) describe the attempt that decided the verdict.
+/// Those fields that describe one attempt (`first_hop_fingerprint`, `query_domain`, `timestamp`,
+/// `resolved_ip`, `latency_ms`, `error`, `timing`) describe the attempt that decided the verdict.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(transform = crate::schema::only_a_success_has_no_error))]
 pub struct RelayResult {
     /// Name and version of this format.
     pub format: Format,
@@ -45,7 +47,7 @@ pub struct RelayResult {
     pub exit_fingerprint: Fingerprint,
     /// Its nickname in the consensus: a stranger's text.
     pub exit_nickname: String,
-    /// Its IPv4 address in the consensus.
+    /// Its address in the consensus.
     pub exit_address: IpAddr,
     /// The first hop of the deciding attempt; null where no attempt was made.
     pub first_hop_fingerprint: Option<Fingerprint>,
@@ -57,7 +59,8 @@ pub struct RelayResult {
     pub timestamp: DateTime<Utc>,
     /// The run this belongs to, the same for all its shards' results of one host.
     pub run_id: String,
-    /// The shard that was tested, where the exits are split.
+    /// The shard that was tested, `0/1` if the exits are not split; null in files of versions that
+    /// did not write that.
     pub shard: Option<Shard>,
     /// How the answer was judged.
     pub mode: Mode,
@@ -69,7 +72,7 @@ pub struct RelayResult {
     pub latency_ms: Option<Millis>,
     /// What went wrong, in words; null for a success.
     pub error: Option<String>,
-    /// Why, from the closed list; null for a success.
+    /// Why the verdict is not a success, from the closed list; null for a success.
     pub error_code: Option<ErrorCode>,
     /// The number of the deciding attempt, from 1; 0 where no attempt was made.
     pub attempt: u32,
@@ -90,6 +93,7 @@ pub struct RelayResult {
     #[serde(default)]
     pub findings: Vec<RelayFinding>,
     /// Every attempt, in order.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub attempts: Vec<Attempt>,
     /// What the consensus and the descriptor say of the relay.
     pub relay: RelayInfo,
@@ -99,6 +103,7 @@ pub struct RelayResult {
 /// failing relay is asked again and a working one is not, so that verdicts hide failures that pass;
 /// the share of failures among first answers does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FirstAnswer {
     /// The number of the attempt that asked.
     pub attempt: u32,
@@ -111,6 +116,7 @@ pub struct FirstAnswer {
 /// What came of asking for the IPv6 addresses of names that an exit had just resolved. No verdict
 /// hangs on it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Ipv6Lookups {
     /// What the lookups say together.
     pub outcome: Ipv6Outcome,
@@ -122,6 +128,7 @@ pub struct Ipv6Lookups {
 
 /// One lookup of IPv6 addresses, on a circuit whose verdict was known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Ipv6Lookup {
     /// The circuit's first relay.
     pub first_hop: Fingerprint,
@@ -136,6 +143,7 @@ pub struct Ipv6Lookup {
 
 /// Something found beside the verdict, for whoever can mend it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RelayFinding {
     /// What it is, from the closed list.
     pub code: FindingCode,
@@ -149,6 +157,7 @@ pub struct RelayFinding {
 
 /// Where the time of an attempt went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Timing {
     /// From asking tor for the circuit until it was built.
     pub circuit_ms: Option<Millis>,
@@ -161,24 +170,26 @@ pub struct Timing {
 
 /// One attempt at a relay: a circuit, and the queries sent on it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Attempt {
     /// Counts from 1 through all rounds.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub number: u32,
     /// 0 in the first pass, then the number of the confirming round.
     pub round: u32,
     /// When the circuit was asked for.
     pub started: DateTime<Utc>,
-    /// When it was over.
+    /// When the attempt was over.
     pub ended: DateTime<Utc>,
     /// The circuit's first relay.
     pub first_hop: Fingerprint,
     /// What this attempt alone would say.
     pub status: Status,
-    /// Why, where it is not a success.
+    /// Why it is not a success; null for a success.
     pub error_code: Option<ErrorCode>,
-    /// Where the fault lies, as far as this attempt alone can tell.
+    /// Where the fault lies, as far as this attempt alone can tell; null for a success.
     pub blame: Option<Blame>,
-    /// What went wrong, in words.
+    /// What went wrong, in words; null for a success.
     pub error: Option<String>,
     /// The address that came, or `NXDOMAIN` for a success of nxdomain mode.
     pub resolved_ip: Option<String>,
@@ -194,18 +205,20 @@ pub struct Attempt {
 
 /// What became of an attempt's circuit (control-spec, "Circuit status changed").
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Circuit {
-    /// How far it came.
+    /// How far the circuit came.
     pub state: CircuitState,
     /// How many relays of the path had been reached when it last reported: 0, 1 or 2.
+    #[cfg_attr(feature = "schema", schemars(range(max = 2)))]
     pub hops: u8,
     /// From the first hop's having been reached until the exit was: a round trip over the whole
     /// path, and more where the two relays had no link yet.
     #[serde(default)]
     pub path_ms: Option<Millis>,
-    /// REASON of the event that ended it, where one did before the attempt was over.
+    /// REASON of the event that ended the circuit, if one did before the attempt was over.
     pub reason: Option<String>,
-    /// REMOTE_REASON of that event.
+    /// REMOTE_REASON of the event that ended the circuit.
     pub remote_reason: Option<String>,
     /// Tor's own words, where it refused to launch the circuit.
     pub refusal: Option<String>,
@@ -213,6 +226,7 @@ pub struct Circuit {
 
 /// How far a circuit came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CircuitState {
     /// Tor refused to launch it.
@@ -231,6 +245,7 @@ pub enum CircuitState {
 
 /// One query and everything that is known of its answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Query {
     /// The way it was asked.
     pub via: Via,
@@ -250,7 +265,7 @@ pub struct Query {
     /// REASON of the event that closed the stream: `DONE` when the exit answered. `ATTACH_REFUSED`
     /// where tor would not attach the stream to the circuit, or it went to another one.
     pub stream_reason: Option<String>,
-    /// REMOTE_REASON of that event.
+    /// REMOTE_REASON of the event that closed the stream.
     pub stream_remote_reason: Option<String>,
     /// What failed locally, in words.
     pub local_error: Option<String>,
@@ -262,6 +277,7 @@ pub struct Query {
 
 /// What tor put in the place of the name asked for (control-spec, "Stream status changed").
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Remap {
     /// The address or name.
     pub to: String,
@@ -271,6 +287,7 @@ pub struct Remap {
 
 /// The way a query was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Via {
     /// SOCKS5 RESOLVE (command 0xF0).
@@ -287,6 +304,7 @@ pub enum Via {
 /// What the consensus and the descriptor say of a relay. All of it is the relay's own word, or
 /// the directory authorities'.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RelayInfo {
     /// Flags in the consensus, in its order.
     pub flags: Vec<String>,
@@ -305,11 +323,13 @@ pub struct RelayInfo {
     /// IPv6 addresses and exiting.
     pub ipv6: Ipv6,
     /// Two-letter country code of the address, lower case, from tor's own GeoIP file.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^[a-z]{2}$")))]
     pub country: Option<String>,
 }
 
 /// A relay's bandwidth.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Bandwidth {
     /// The weight in the consensus (a `w` line's `Bandwidth=`): kilobytes a second as measured by
     /// the bandwidth authorities.
@@ -320,6 +340,7 @@ pub struct Bandwidth {
 
 /// A relay's IPv6.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Ipv6 {
     /// The IPv6 address in the consensus.
     pub address: Option<IpAddr>,

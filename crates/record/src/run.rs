@@ -6,11 +6,13 @@ use std::net::IpAddr;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::verdict::closed_list;
 use crate::{Fingerprint, Format, Mode, Shard, Status};
 
 /// What a scan set out to do, written before the first circuit, so that an interrupted scan can
 /// be resumed and its results accounted for. Documented in `docs/formats/run.md`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Plan {
     /// Name and version of this format.
     pub format: Format,
@@ -24,7 +26,8 @@ pub struct Plan {
     pub domain: String,
     /// The expected address; null in nxdomain mode.
     pub expected_ip: Option<IpAddr>,
-    /// The shard tested, where the exits are split.
+    /// The shard tested, `0/1` if the exits are not split; null in files of versions that did not
+    /// write that.
     pub shard: Option<Shard>,
     /// How the exits were chosen.
     pub selection: Selection,
@@ -34,6 +37,7 @@ pub struct Plan {
     pub consensus_valid_after: Option<DateTime<Utc>>,
     /// How long exits wait for their resolvers by that consensus, in seconds: a transient error
     /// that comes sooner came at once.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0)))]
     pub exit_dns_limit: Option<f64>,
     /// Every relay selected, by fingerprint.
     pub relays: Vec<PlannedRelay>,
@@ -41,6 +45,7 @@ pub struct Plan {
 
 /// A selected relay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PlannedRelay {
     /// Its identity.
     pub fingerprint: Fingerprint,
@@ -53,38 +58,42 @@ pub struct PlannedRelay {
 /// What became of a scan: written last, when every result is on disk. A directory without it
 /// holds a scan that is under way or was killed. Documented in `docs/formats/run.md`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Run {
     /// Name and version of this format.
     pub format: Format,
-    /// As in the plan.
+    /// The run's id, as in `plan.json`.
     pub run_id: String,
     /// Whether every selected relay has its final result.
     pub complete: bool,
-    /// Why not, in words; null where it is complete.
+    /// Why the scan is not complete, in words; null if it is.
     pub incomplete_reason: Option<String>,
-    /// As in the plan.
+    /// How answers are judged, as in `plan.json`.
     pub mode: Mode,
-    /// As in the plan.
+    /// The domain under which every query's name lies, as in `plan.json`.
     pub domain: String,
-    /// As in the plan.
+    /// The expected address, as in `plan.json`; null in nxdomain mode.
     pub expected_ip: Option<IpAddr>,
-    /// As in the plan.
+    /// The shard tested, as in `plan.json`; null in files of versions that did not write `0/1`.
     pub shard: Option<Shard>,
-    /// As in the plan.
+    /// How the exits were chosen, as in `plan.json`.
     pub selection: Selection,
-    /// As in the plan; of the last part, where the run was resumed.
+    /// Pace, limits and tries; those of the last part if the run was resumed.
     pub settings: Settings,
     /// When the scan started, its first part where it was resumed.
     pub started: DateTime<Utc>,
-    /// When it ended.
+    /// When the scan ended.
     pub ended: DateTime<Utc>,
     /// Seconds spent probing, in all parts together, without tor's start and bootstrap.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0)))]
     pub probing_seconds: f64,
-    /// How often it was resumed.
+    /// How often the run was resumed.
     pub resumed: u32,
-    /// As in the plan.
+    /// Start of the validity of the consensus that the exits were selected from, as in `plan.json`.
     pub consensus_valid_after: Option<DateTime<Utc>>,
-    /// As in the plan; of the last part, where the run was resumed.
+    /// How long exits wait for their resolvers, in seconds, as in `plan.json`; by the consensus of
+    /// the last part if the run was resumed.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0)))]
     pub exit_dns_limit: Option<f64>,
     /// The tor it ran through.
     pub tor: TorInfo,
@@ -103,10 +112,12 @@ pub struct Run {
 
 /// How the exits were chosen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Selection {
-    /// Which relays were asked for: `exits`, `all-exits`, `bad-exits` or `named`.
-    pub filter: String,
-    /// The country asked for.
+    /// Which relays were asked for.
+    pub filter: RelayFilter,
+    /// The country asked for, a two-letter code in lower case; null for all.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^[a-z]{2}$")))]
     pub country: Option<String>,
     /// Relays in the consensus.
     pub relays_in_consensus: u32,
@@ -128,33 +139,55 @@ impl Selection {
     /// test of a few relays is no report's run unless it is named.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        ["exits", "all-exits"].contains(&self.filter.as_str()) && self.country.is_none()
+        matches!(self.filter, RelayFilter::Exits | RelayFilter::AllExits) && self.country.is_none()
+    }
+}
+
+closed_list! {
+    /// Which relays a scan was asked to test.
+    RelayFilter {
+        /// Running relays with the Exit flag and without BadExit.
+        Exits = "exits",
+        /// Running relays whose policy lets anything out by either address family, whatever their
+        /// flags.
+        AllExits = "all-exits",
+        /// Running relays with the BadExit flag whose policy lets anything out.
+        BadExits = "bad-exits",
+        /// Relays that were named, whatever their flags.
+        Named = "named",
     }
 }
 
 /// A relay that was asked for by name and is not tested.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Excluded {
     /// The relay.
     pub fingerprint: Fingerprint,
-    /// Why, in words.
+    /// Why it is not tested, in words.
     pub reason: String,
 }
 
 /// Pace, limits and tries of a scan; times in seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Settings {
     /// Shortest time between two circuits.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0)))]
     pub build_delay: f64,
-    /// Random part of that time, up to this much more or less.
+    /// Random part of the time between two circuits, up to this much more or less.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0)))]
     pub delay_noise: f64,
     /// How long a query may take once tor has sent it.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0)))]
     pub query_timeout: f64,
     /// How long a circuit may take to build.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0)))]
     pub circuit_timeout: f64,
     /// Tries for each relay in the first pass, in all.
     pub max_retries: u32,
     /// Shortest time between two tries of one relay.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0)))]
     pub retry_delay: f64,
     /// Most circuits under way at once.
     pub max_in_flight: u32,
@@ -163,6 +196,7 @@ pub struct Settings {
     /// Rounds that confirm what failed in the first pass.
     pub confirm_rounds: u32,
     /// Time between the end of a pass or round and the next.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0)))]
     pub confirm_after: f64,
     /// The one first hop used, where it was given.
     pub first_hop: Option<Fingerprint>,
@@ -170,6 +204,7 @@ pub struct Settings {
 
 /// The tor that a scan ran through.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TorInfo {
     /// Its version.
     pub version: String,
@@ -181,20 +216,21 @@ pub struct TorInfo {
 
 /// How many results have each status.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Counts {
-    /// [`Status::Success`].
+    /// Results whose status is `success`.
     pub success: u32,
-    /// [`Status::WrongIp`].
+    /// Results whose status is `wrong_ip`.
     pub wrong_ip: u32,
-    /// [`Status::DnsFail`].
+    /// Results whose status is `dns_fail`.
     pub dns_fail: u32,
-    /// [`Status::Timeout`].
+    /// Results whose status is `timeout`.
     pub timeout: u32,
-    /// [`Status::CircuitFail`].
+    /// Results whose status is `circuit_fail`.
     pub circuit_fail: u32,
-    /// [`Status::Error`].
+    /// Results whose status is `error`.
     pub error: u32,
-    /// [`Status::Exception`].
+    /// Results whose status is `exception`.
     pub exception: u32,
 }
 

@@ -14,6 +14,8 @@ use crate::Fingerprint;
 /// the SHA-256 digest of its fingerprint written as 40 upper-case hexadecimal digits. The rule is
 /// part of the published format: it is the same on every host and in every version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(with = "String", extend("pattern" = "^[0-9]+/[0-9]+$")))]
 pub struct Shard {
     index: u32,
     of: u32,

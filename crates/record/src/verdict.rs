@@ -10,6 +10,7 @@ macro_rules! closed_list {
     ) => {
         $(#[$list])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub enum $name { $( $(#[doc = $doc])+ #[serde(rename = $text)] $variant, )+ }
 
         impl $name {
@@ -179,7 +180,8 @@ closed_list! {
         /// What tor's events say of the lookup and the reply on its socket do not agree, or one of
         /// them never came.
         WitnessesDisagree = "WITNESSES_DISAGREE",
-        /// Tor refused to attach our lookup to the circuit, or another controller of the same tor took it to a circuit of its own.
+        /// Tor refused to attach our lookup to the circuit, or another controller of the same tor
+        /// took it to a circuit of its own.
         AttachRefused = "ATTACH_REFUSED",
         /// The stream closed in a way that is not known to mean any of the others; the reasons
         /// that tor gave are kept with the attempt.

@@ -164,7 +164,7 @@ fn selection(
 ) -> Selection {
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     Selection {
-        filter: criteria.filter.name().to_owned(),
+        filter: criteria.filter.kind(),
         country: config.country.clone(),
         relays_in_consensus: count(statuses.relays.len()),
         exits_in_consensus: count(statuses.relays.iter().filter(|relay| is_exit(relay)).count()),
@@ -255,7 +255,7 @@ mod tests {
             expected_ip: config.expected,
             shard: None,
             selection: Selection {
-                filter: "bad-exits".to_owned(),
+                filter: record::RelayFilter::BadExits,
                 country: None,
                 relays_in_consensus: 1,
                 exits_in_consensus: 1,

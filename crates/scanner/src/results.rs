@@ -318,7 +318,7 @@ pub(crate) mod tests {
             expected_ip: None,
             shard: None,
             selection: Selection {
-                filter: "exits".to_owned(),
+                filter: record::RelayFilter::Exits,
                 country: None,
                 relays_in_consensus: 1,
                 exits_in_consensus: 1,

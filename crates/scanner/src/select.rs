@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use record::{Fingerprint, Shard};
+use record::{Fingerprint, RelayFilter, Shard};
 
 use crate::consensus::{Descriptor, Relay, is_private};
 use crate::policy::ExitPolicy;
@@ -22,14 +22,14 @@ pub enum Filter {
 }
 
 impl Filter {
-    /// The name in the run's file.
+    /// What the run's file says of it.
     #[must_use]
-    pub const fn name(&self) -> &'static str {
+    pub const fn kind(&self) -> RelayFilter {
         match self {
-            Self::Exits => "exits",
-            Self::AllExits => "all-exits",
-            Self::BadExits => "bad-exits",
-            Self::Named(_) => "named",
+            Self::Exits => RelayFilter::Exits,
+            Self::AllExits => RelayFilter::AllExits,
+            Self::BadExits => RelayFilter::BadExits,
+            Self::Named(_) => RelayFilter::Named,
         }
     }
 }

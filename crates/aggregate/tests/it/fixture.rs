@@ -11,8 +11,8 @@ use aggregate::rejections::Rejections;
 use chrono::{DateTime, TimeDelta, Utc};
 use record::{
     Attempt, Bandwidth, Blame, Circuit, CircuitState, Counts, ErrorCode, Fingerprint, FirstAnswer,
-    Kind, Millis, Mode, Plan, PlannedRelay, Query, RelayInfo, RelayResult, Run, Selection,
-    Settings, Shard, Status, Timing, TorInfo, Via, of_recent_mark,
+    Kind, Millis, Mode, Plan, PlannedRelay, Query, RelayFilter, RelayInfo, RelayResult, Run,
+    Selection, Settings, Shard, Status, Timing, TorInfo, Via, of_recent_mark,
 };
 use shelf::run::{PLAN_FILE, RUN_FILE, result_name};
 
@@ -79,7 +79,7 @@ pub fn scan(run: i32, results: impl IntoIterator<Item = (u32, char)>) -> Scan {
         .collect();
     let expected_ip = Some(EXPECTED.parse().unwrap());
     let selection = Selection {
-        filter: "exits".to_owned(),
+        filter: RelayFilter::Exits,
         country: None,
         relays_in_consensus: 9000,
         exits_in_consensus: 3100,

@@ -80,6 +80,7 @@ impl World {
             "--query-timeout=4",
             "--circuit-timeout=4",
             "--confirm-after=1",
+            "--expected-ipv6=2001:db8::4041",
             "--no-progress",
         ]);
         command.args(["--control", &self.tor.control()]);
@@ -230,13 +231,7 @@ fn found(relay: Fingerprint, fault: Fault, truth: Truth, result: &RelayResult) -
         nickname: fault.name().to_owned(),
         description: fault.description(),
         truth,
-        found: Some(Truth {
-            status: result.status,
-            error_code: result.error_code,
-            blame: result.blame,
-            resolved_ip: result.resolved_ip.clone(),
-            provisional: result.provisional,
-        }),
+        found: Some(Truth::found(result)),
         resolve_ms: None,
     }
 }

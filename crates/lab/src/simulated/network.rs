@@ -9,7 +9,7 @@ use record::Fingerprint;
 
 use crate::Fault;
 use crate::fault::{EXIT_GIVES_UP_AFTER, SLOW_FAILURE, SLOW_ROUND_TRIP};
-use crate::zone::{EXPECTED_ADDRESS, EXPECTED_ADDRESS_V6, OTHER_ADDRESS, exists};
+use crate::zone::{EXPECTED_ADDRESS, EXPECTED_ADDRESS_V6, FILTER_ADDRESS, OTHER_ADDRESS, exists};
 
 /// What goes wrong by chance, though nobody is at fault: shares of 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -366,9 +366,16 @@ fn right(ipv6: bool) -> Saying {
 /// more of it: see `docs/verdicts.md`.
 fn by_fault(fault: Fault, nth: usize) -> (Saying, Duration) {
     let saying = match fault {
-        Fault::Correct | Fault::RightAddressFirst | Fault::CorrectIpv6 | Fault::Ipv6Policy => {
-            right(fault.ipv6())
-        }
+        Fault::Correct
+        | Fault::RightAddressFirst
+        | Fault::CorrectIpv6
+        | Fault::Ipv6Policy
+        | Fault::OneServerSilent
+        | Fault::FamilyByKey => right(fault.ipv6()),
+        Fault::FailsAaaa => right(false),
+        // An exit asks for both families, and waits for both.
+        Fault::DropsAaaa => return (right(false), EXIT_GIVES_UP_AFTER),
+        Fault::FilterPage => Saying::Addresses(Some(FILTER_ADDRESS), None),
         Fault::OtherAddress | Fault::WrongAddressFirst => {
             Saying::Addresses(Some(OTHER_ADDRESS), None)
         }
