@@ -210,7 +210,7 @@ fn different_settings() {
         |run| run.mode = Mode::Nxdomain,
         |run| run.domain = "other.example.net".to_owned(),
         |run| run.expected_ip = Some([192, 0, 2, 1].into()),
-        |run| run.selection.filter = "all-exits".to_owned(),
+        |run| run.selection.filter = record::RelayFilter::AllExits,
         |run| run.selection.country = Some("de".to_owned()),
         |run| run.settings.query_timeout = 5.0,
         |run| run.settings.circuit_timeout = 20.0,
@@ -414,7 +414,7 @@ fn another_question() {
     rule!(
         "Other relays than for the previous report were asked for, or with another mode, domain or \
          expected address: the gate closes.",
-        after(|run| run.selection.filter = "all-exits".to_owned()),
+        after(|run| run.selection.filter = record::RelayFilter::AllExits),
         after(|run| run.selection.country = Some("de".to_owned())),
         after(|run| run.mode = Mode::Nxdomain),
         after(|run| run.domain = "other.example.net".to_owned()),
