@@ -70,7 +70,7 @@ pub(crate) async fn prepare(
         let candidate = |relay: &&Relay| in_shard(relay) && may_exit(relay, &criteria.filter);
         statuses.relays.iter().filter(candidate).map(|relay| relay.fingerprint).collect()
     };
-    let Directory { statuses, descriptors, header } =
+    let Directory { statuses, mut descriptors, header } =
         directory::fetch(control, wanted, is_first_hop, config.bootstrap_timeout).await?;
     if statuses.malformed > 0 {
         tracing::warn!("{} entries of the consensus could not be read", statuses.malformed);
@@ -98,6 +98,15 @@ pub(crate) async fn prepare(
         return Err(ScanError::Usage(no_exits(&statuses, &chosen.excluded)));
     }
     let selection = selection(config, &criteria, &statuses, &chosen);
+    let tied = |relay: &&Relay| is_first_hop(relay) || of_interest.contains(&relay.fingerprint);
+    let ties = statuses.relays.iter().filter(tied).map(|relay| {
+        let descriptor = descriptors.get(&relay.fingerprint);
+        let family = descriptor.into_iter().flat_map(|known| &known.family).map(String::as_str);
+        let ids = descriptor.map(|known| known.family_ids.clone()).unwrap_or_default();
+        let ties = Ties::new(relay.address.into(), relay.ipv6, family).with_family_ids(ids);
+        (relay.fingerprint, ties)
+    });
+    let ties = ties.collect();
     let exits = chosen
         .relays
         .iter()
@@ -108,23 +117,16 @@ pub(crate) async fn prepare(
                 address: relay.address.into(),
             };
             let country = countries.get(&planned.address).cloned();
-            let descriptor = descriptors.get(&relay.fingerprint);
-            let door = descriptor.and_then(|known| door(&known.policy, config.expected));
+            // Taken out: both at once would be twice the memory.
+            let descriptor = descriptors.remove(&relay.fingerprint);
+            let door = descriptor.as_ref().and_then(|known| door(&known.policy, config.expected));
             (planned, relay_info(relay, descriptor, country), door)
         })
         .collect();
-    let tied = |relay: &&Relay| is_first_hop(relay) || of_interest.contains(&relay.fingerprint);
-    let ties = statuses.relays.iter().filter(tied).map(|relay| {
-        let descriptor = descriptors.get(&relay.fingerprint);
-        let family = descriptor.into_iter().flat_map(|known| &known.family).map(String::as_str);
-        let ids = descriptor.map(|known| known.family_ids.clone()).unwrap_or_default();
-        let ties = Ties::new(relay.address.into(), relay.ipv6, family).with_family_ids(ids);
-        (relay.fingerprint, ties)
-    });
     Ok(Basis {
         exits,
         hops,
-        ties: ties.collect(),
+        ties,
         selection,
         valid_after: header.valid_after,
         exit_dns_limit: header.exit_dns_limit,
@@ -214,12 +216,9 @@ fn no_exits(statuses: &Statuses, excluded: &[(Fingerprint, select::Excluded)]) -
     )
 }
 
-fn relay_info(
-    relay: &Relay,
-    descriptor: Option<&Descriptor>,
-    country: Option<String>,
-) -> RelayInfo {
-    let known = descriptor.cloned().unwrap_or_default();
+fn relay_info(relay: &Relay, descriptor: Option<Descriptor>, country: Option<String>) -> RelayInfo {
+    let exits = descriptor.as_ref().map(|descriptor| !descriptor.policy.ipv6.is_empty());
+    let known = descriptor.unwrap_or_default();
     RelayInfo {
         flags: relay.flags.clone(),
         contact: known.contact,
@@ -227,10 +226,7 @@ fn relay_info(
         family_ids: known.family_ids,
         platform: known.platform,
         bandwidth: Bandwidth { consensus_weight: relay.weight, observed: known.observed_bandwidth },
-        ipv6: Ipv6 {
-            address: relay.ipv6.map(IpAddr::V6),
-            exit: descriptor.map(|descriptor| !descriptor.policy.ipv6.is_empty()),
-        },
+        ipv6: Ipv6 { address: relay.ipv6.map(IpAddr::V6), exit: exits },
         country,
     }
 }

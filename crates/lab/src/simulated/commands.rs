@@ -331,3 +331,70 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     let pairs = digits.filter(|digits| digits.len().is_multiple_of(2))?;
     pairs.chunks_exact(2).map(|pair| u8::try_from(pair[0] << 4 | pair[1]).ok()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Fault;
+    use crate::simulated::documents::Documents;
+    use crate::simulated::machine::Place;
+    use crate::simulated::{Noise, SimulatedNetwork};
+    use chrono::DateTime;
+    use proptest::prelude::*;
+    use rand::SeedableRng as _;
+    use std::sync::Arc;
+
+    fn machine() -> Machine {
+        let network = Arc::new(SimulatedNetwork::new(&[Fault::Correct], 1, Noise::NONE, 1));
+        let began = DateTime::UNIX_EPOCH;
+        let documents = Arc::new(Documents::of(&network, began, true));
+        let place = Place {
+            cookie: [7; 32],
+            cookie_file: "/nonexistent".to_owned(),
+            pid: 1,
+            socks: "127.0.0.1:1".to_owned(),
+            dns: "127.0.0.1:2".to_owned(),
+            microdescriptors: true,
+            began,
+        };
+        let mut machine = Machine::new(network, documents, place);
+        machine.connect(0);
+        machine
+    }
+
+    fn say(machine: &mut Machine, lines: &[String]) -> Vec<Output> {
+        let mut rng = rand::rngs::StdRng::seed_from_u64(1);
+        machine.commands(0, lines, Duration::ZERO, &mut rng);
+        machine.output()
+    }
+
+    #[test]
+    fn nobody_gets_in_without_the_cookie() {
+        let cookie = format!("AUTHENTICATE {}", hex(&[7; 32]));
+        let said = |line: &str| match &say(&mut machine(), &[line.to_owned()])[..] {
+            [Output::Say(0, said), ..] => String::from_utf8(said.clone()).unwrap(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(said(&cookie), "250 OK\r\n");
+        for line in ["AUTHENTICATE", "AUTHENTICATE 00", "AUTHENTICATE x"] {
+            assert!(said(line).starts_with("515 "), "{line}");
+        }
+        assert!(said("GETINFO version").starts_with("514 "));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_answered(
+            lines in prop::collection::vec(
+                "(GETINFO|GETCONF|SETCONF|SETEVENTS|EXTENDCIRCUIT|SETCIRCUITPURPOSE|ATTACHSTREAM|\
+                 CLOSESTREAM|CLOSECIRCUIT|SIGNAL|AUTHCHALLENGE SAFECOOKIE|AUTHENTICATE|)[ -~é]{0,30}",
+                1..6,
+            ),
+            inside: bool,
+        ) {
+            let mut machine = machine();
+            machine.connections.get_mut(&0).unwrap().authenticated = inside;
+            prop_assert!(matches!(&say(&mut machine, &lines)[..], [Output::Say(0, _), ..]));
+        }
+    }
+}
