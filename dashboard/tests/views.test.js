@@ -73,6 +73,29 @@ describe("every view", () => {
     assert.equal(titles.size, VIEWS.length);
   });
 
+  test("what was found beside a verdict is told with what to do, and as text", async (t) => {
+    const { files, latest } = site({ relays: 40 });
+    const findings = [
+      {
+        code: "NAMED_FILTER",
+        name: "A",
+        message: "answered with A’s <b>page</b>",
+        remedy: "Use B.",
+      },
+      { code: "OF_TOMORROW", name: null, message: "something new", remedy: "Wait." },
+    ];
+    const ipv6 = { outcome: "stall", expected: null, lookups: [] };
+    const results = latest.results.map((one) => ({ ...one, ipv6, findings }));
+    const text = JSON.stringify({ ...latest, results });
+    const { page } = await open(t, { files: new Map(files).set("/latest.json", text) });
+    await visit(page, `#/relay/${results[0].exit_fingerprint}`);
+    const shown = await page.locator("main").innerText();
+    for (const words of ["A’s <b>page</b>", "Use B.", "A filter’s page", "OF_TOMORROW"]) {
+      assert.ok(shown.includes(words), `${words}: ${shown}`);
+    }
+    assert.match(shown, /the exit waited in vain for its resolver/);
+  });
+
   test("an address that names nothing is told, and leads on", async (t) => {
     const { page } = await open(t, { files: site({ relays: 40 }).files });
     for (const hash of ["#/nothing", "#/relay/", "#/relay/xyz", `#/relay/${"0".repeat(40)}`]) {

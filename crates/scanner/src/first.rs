@@ -179,7 +179,7 @@ mod tests {
         let then_right = [silence.clone(), right];
         assert_eq!(first(&then_right, None), Some((1, Status::Timeout)));
         assert_eq!(first(&then_right, Some(1)), Some((2, Status::Success)));
-        assert_eq!(first(&[silence.clone()], None), Some((1, Status::Timeout)));
+        assert_eq!(first(std::slice::from_ref(&silence), None), Some((1, Status::Timeout)));
         assert_eq!(first(&[silence, unreached], None), None);
     }
 
