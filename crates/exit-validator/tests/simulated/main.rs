@@ -73,7 +73,7 @@ fn every_scripted_fault_is_found_whatever_the_weather() {
 
 #[test]
 fn a_tor_that_is_lost_and_comes_back() {
-    let world = World::new(600, 100, 1, Noise::LIVE);
+    let world = World::on_a_bad_day(600);
     let mut command = world.scan();
     command.arg("--build-delay=0.01");
     let mut running = start(command);
@@ -95,7 +95,7 @@ fn a_tor_that_is_lost_and_comes_back() {
 
 #[test]
 fn an_uplink_that_goes_and_comes_back() {
-    let world = World::new(600, 100, 1, Noise::LIVE);
+    let world = World::on_a_bad_day(600);
     let mut command = world.scan();
     command.arg("--build-delay=0.01");
     let mut running = start(command);
@@ -116,7 +116,7 @@ fn an_uplink_that_goes_and_comes_back() {
 
 #[test]
 fn killed_at_twenty_moments_and_resumed() {
-    let world = World::new(2_000, 100, 1, Noise::LIVE);
+    let world = World::on_a_bad_day(2_000);
     let mut rng = StdRng::seed_from_u64(seed());
     let circuits = || world.tor().standing().expect("it runs").tally.circuits;
     let mut moments = Vec::new();

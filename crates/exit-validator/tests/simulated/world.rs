@@ -39,10 +39,10 @@ pub fn show(figures: &str) {
 
 /// Faults as they are on the public network: of 3,164 exits there some 21 fail in every scan, and some
 /// are never reached. So many of each kind, at most one exit in eighty.
-fn faults(exits: usize, of_each: usize) -> Vec<Fault> {
-    let mut faults: Vec<Fault> =
-        Fault::ALL.into_iter().filter(|fault| *fault != Fault::Ipv6Policy).collect();
-    faults = faults.repeat(of_each);
+fn faults(exits: usize, of_each: usize, but: &[Fault]) -> Vec<Fault> {
+    let faults = Fault::ALL.into_iter();
+    let faults = faults.filter(|fault| *fault != Fault::Ipv6Policy && !but.contains(fault));
+    let mut faults = faults.collect::<Vec<_>>().repeat(of_each);
     let healthy = exits.saturating_sub(faults.len());
     faults.extend((0..healthy).map(|number| {
         // A third of them exits by IPv6 too.
@@ -54,8 +54,18 @@ fn faults(exits: usize, of_each: usize) -> Vec<Fault> {
 impl World {
     /// So many exits, of which so many have each fault, and so many first hops.
     pub fn new(exits: usize, first_hops: usize, of_each: usize, noise: Noise) -> Self {
-        let faults = faults(exits, of_each);
-        let network = SimulatedNetwork::new(&faults, first_hops, noise, seed());
+        Self::of(&faults(exits, of_each, &[]), first_hops, noise)
+    }
+
+    /// One on which attempts are broken off: with one exit for each fault, but those whose truth is in
+    /// their first answer, which an attempt that left no trace may have had.
+    pub fn on_a_bad_day(exits: usize) -> Self {
+        let but = [Fault::RightThenWrong, Fault::Vanishes];
+        Self::of(&faults(exits, 1, &but), 100, Noise::LIVE)
+    }
+
+    fn of(faults: &[Fault], first_hops: usize, noise: Noise) -> Self {
+        let network = SimulatedNetwork::new(faults, first_hops, noise, seed());
         let network = network.with_a_zone_that_answers();
         let dir = tempfile::tempdir().unwrap();
         let exits = network.exits().collect();
