@@ -1,0 +1,30 @@
+//! Ports that nobody else takes until their tor does.
+
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+
+use crate::Error;
+
+/// A free port on loopback, taken by us as long as this lives.
+pub(super) struct Port {
+    pub(super) number: u16,
+    _taken: Taken,
+}
+
+enum Taken {
+    Tcp { _listener: TcpListener },
+    Udp { _socket: UdpSocket },
+}
+
+impl Port {
+    pub(super) fn take() -> Result<Self, Error> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::Port)?;
+        let number = listener.local_addr().map_err(Error::Port)?.port();
+        Ok(Self { number, _taken: Taken::Tcp { _listener: listener } })
+    }
+
+    pub(super) fn take_udp() -> Result<Self, Error> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::Port)?;
+        let number = socket.local_addr().map_err(Error::Port)?.port();
+        Ok(Self { number, _taken: Taken::Udp { _socket: socket } })
+    }
+}
