@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use record::{DEFAULT_DOMAIN, DEFAULT_EXPECTED, Fingerprint};
 
 use crate::gate::Thresholds;
-use crate::job::{self, Options, Target};
+use crate::job::{self, ReportOptions, Target};
 
 pub use retain::RetainArgs;
 
@@ -40,10 +40,10 @@ pub struct ReportCli {
 /// The verbs report, history, zone check and retain under one name, as `aggregate` always had them.
 #[derive(Debug, Parser)]
 #[command(name = "aggregate", args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
-pub struct Cli {
+pub struct AggregateCli {
     /// What to do instead of making a report.
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub command: Option<AggregateCommand>,
     /// The report's arguments.
     #[command(flatten)]
     pub report: ReportArgs,
@@ -55,7 +55,7 @@ pub struct Cli {
 
 /// What to do instead of making a report.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum AggregateCommand {
     /// What belongs to the report itself.
     #[command(flatten)]
     Report(ReportCommand),
@@ -336,7 +336,7 @@ fn percent(text: &str) -> Result<f64, String> {
 
 impl ReportArgs {
     /// What is to be done, with everything that was not given put in.
-    pub fn options(self) -> Options {
+    pub fn options(self) -> ReportOptions {
         let beside_previous = self.previous.as_ref().map(|previous| match previous.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
             _ => PathBuf::from("."),
@@ -345,7 +345,7 @@ impl ReportArgs {
         let root = self.analysis_root.unwrap_or_else(|| job::default_root(&output_directory));
         let history = self.history.unwrap_or_else(|| root.join(job::DEFAULT_HISTORY));
         let gate = self.gate;
-        Options {
+        ReportOptions {
             inputs: self.input,
             target: match (self.stdout, self.output) {
                 (true, _) => Target::Print,

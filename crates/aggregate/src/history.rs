@@ -203,7 +203,7 @@ pub enum Clash {
 
 /// What a run asked for: the gate compares it with the next one's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Asked {
+struct Terms {
     mode: record::Mode,
     domain: String,
     expected_ip: Option<std::net::IpAddr>,
@@ -393,7 +393,7 @@ impl History {
             self.damaged(format!("an entry that cannot be written: {error}"))
         };
         let meta = &report.metadata;
-        let asked = Asked {
+        let asked = Terms {
             mode: meta.mode,
             domain: meta.domain.clone(),
             expected_ip: meta.expected_ip,

@@ -45,7 +45,7 @@ pub enum Target {
 
 /// What is to be done.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct ReportOptions {
     /// The analysis directories; none for the newest complete run and the shards of its scan.
     pub inputs: Vec<PathBuf>,
     /// Where the newest complete run is looked for.
@@ -70,7 +70,7 @@ pub struct Options {
     pub known_good: Option<Fingerprint>,
 }
 
-impl Options {
+impl ReportOptions {
     /// Whether the previous report is one that was named, and not the output directory's own.
     fn names_a_report(&self) -> bool {
         let place = |path: &Path| {
@@ -86,7 +86,7 @@ impl Options {
 
 /// What the job takes from the machine beside files.
 #[derive(Debug, Clone, Copy)]
-pub struct Machine {
+pub struct JobMachine {
     /// The time now: tells a run from the future, and old unfinished files from new ones.
     pub now: DateTime<Utc>,
     /// A random number, for the name that the check of our zone asks for.
@@ -95,7 +95,7 @@ pub struct Machine {
 
 /// What came of it.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct Reported {
     /// The report.
     pub report: Report,
     /// Where it was written; none where it was not.
@@ -150,7 +150,7 @@ pub enum JobError {
 ///
 /// [`JobError`]. A history that cannot be used is none, unless the disk is full: the report is worth
 /// more, and the outcome says it.
-pub fn run(options: &Options, machine: Machine) -> Result<Outcome, JobError> {
+pub fn run(options: &ReportOptions, machine: JobMachine) -> Result<Reported, JobError> {
     let directories = directories(options)?;
     // Before anything is read: it must not change until this report is there.
     let output = match &options.target {
@@ -161,7 +161,7 @@ pub fn run(options: &Options, machine: Machine) -> Result<Outcome, JobError> {
         let mut memory = Keeper::look(options);
         let joined = join(&directories)?;
         let (report, written) = one(options, machine, &directories, joined, None, &mut memory)?;
-        return Ok(Outcome { report, written, history: memory.trouble });
+        return Ok(Reported { report, written, history: memory.trouble });
     };
     // Old enough that no other program of ours can still be writing it.
     output.sweep(machine.now - TimeDelta::days(1));
@@ -171,7 +171,7 @@ pub fn run(options: &Options, machine: Machine) -> Result<Outcome, JobError> {
     memory.catch_up(options, machine, &output, &directories)?;
     let output = Some(&output);
     let (report, written) = one(options, machine, &directories, joined, output, &mut memory)?;
-    Ok(Outcome { report, written, history: memory.trouble })
+    Ok(Reported { report, written, history: memory.trouble })
 }
 
 /// The history, as long as it works.
@@ -181,12 +181,12 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn open(options: &Options) -> Self {
+    fn open(options: &ReportOptions) -> Self {
         Self::of(options.history.as_deref().map(History::open))
     }
 
     /// For what is published nowhere: changes nothing, not even by beginning a history.
-    fn look(options: &Options) -> Self {
+    fn look(options: &ReportOptions) -> Self {
         let path = options.history.as_deref().filter(|path| path.exists());
         match path.map(History::open_existing) {
             Some(Err(error @ HistoryError::Older { .. })) => {
@@ -224,8 +224,8 @@ impl Keeper {
     /// last one that was, before those that are asked for.
     fn catch_up(
         &mut self,
-        options: &Options,
-        machine: Machine,
+        options: &ReportOptions,
+        machine: JobMachine,
         output: &Output,
         directories: &[PathBuf],
     ) -> Result<(), JobError> {
@@ -276,7 +276,7 @@ fn run_ids_of(directories: &[PathBuf]) -> Vec<String> {
 /// for what is asked for now, and are before it: oldest first.
 fn missed(
     history: &History,
-    options: &Options,
+    options: &ReportOptions,
     directories: &[PathBuf],
 ) -> Result<Vec<Vec<PathBuf>>, HistoryError> {
     let asked: Vec<_> = directories.iter().filter_map(|path| input::run_of(path)).collect();
@@ -315,8 +315,8 @@ fn missed(
 
 /// One report, of these directories as they were read; and where it was written.
 fn one(
-    options: &Options,
-    machine: Machine,
+    options: &ReportOptions,
+    machine: JobMachine,
     directories: &[PathBuf],
     joined: Joined,
     output: Option<&Output>,
@@ -434,7 +434,7 @@ fn begin_with(
 /// What the report goes on from, and what the gate compares with: the history where it knows
 /// anything, and otherwise the previous report.
 fn base(
-    options: &Options,
+    options: &ReportOptions,
     prior: Prior,
     known: Option<Memory>,
     run_ids: &[String],
@@ -491,7 +491,7 @@ pub fn inputs(root: &Path, of: Option<&Path>) -> Result<Set, JobError> {
 }
 
 /// The inputs' directories.
-fn directories(options: &Options) -> Result<Vec<PathBuf>, JobError> {
+fn directories(options: &ReportOptions) -> Result<Vec<PathBuf>, JobError> {
     if !options.inputs.is_empty() {
         return Ok(options.inputs.clone());
     }
@@ -512,7 +512,7 @@ fn open_output(directory: &Path) -> Result<Output, PublishError> {
     Output::open(directory)
 }
 
-fn files(options: &Options, output: Option<&Output>) -> Result<Vec<FileEntry>, PublishError> {
+fn files(options: &ReportOptions, output: Option<&Output>) -> Result<Vec<FileEntry>, PublishError> {
     match output {
         Some(output) => {
             let (files, unusable) = output.files()?;
@@ -538,7 +538,7 @@ fn files(options: &Options, output: Option<&Output>) -> Result<Vec<FileEntry>, P
 type Prior = Result<(previous::PriorReport, Option<String>, Vec<u8>), String>;
 
 fn prior(
-    options: &Options,
+    options: &ReportOptions,
     run_ids: &[String],
     now: DateTime<Utc>,
     files: &[FileEntry],
@@ -582,7 +582,7 @@ const TRIED: usize = 10;
 /// The newest dated report that was published, where `latest.json` cannot be used: without it the
 /// gate would have nothing to compare with.
 fn earlier(
-    options: &Options,
+    options: &ReportOptions,
     now: DateTime<Utc>,
     files: &[FileEntry],
 ) -> Result<Option<(previous::PriorReport, Vec<u8>, String)>, JobError> {
@@ -607,7 +607,7 @@ fn earlier(
     Ok(None)
 }
 
-fn check_zone(options: &Options, joined: &Joined, random: u128) -> ZoneCheck {
+fn check_zone(options: &ReportOptions, joined: &Joined, random: u128) -> ZoneCheck {
     let facts = &joined.facts;
     match Expectation::of(facts.mode, facts.expected_ip) {
         Some(expectation) => ask_zone(options.zone_server, &facts.domain, expectation, random),

@@ -12,7 +12,7 @@ use record::Fingerprint;
 
 /// What is known of a relay.
 #[derive(Debug, Clone, Copy)]
-pub struct Relay<'a> {
+pub struct OperatedRelay<'a> {
     /// Its identity.
     pub fingerprint: Fingerprint,
     /// Its contact line.
@@ -25,7 +25,7 @@ pub struct Relay<'a> {
 
 /// The operator's key of each relay, in their order.
 #[must_use]
-pub fn keys(relays: &[Relay<'_>]) -> Vec<String> {
+pub fn keys(relays: &[OperatedRelay<'_>]) -> Vec<String> {
     let contacts: Vec<Option<String>> =
         relays.iter().map(|relay| relay.contact.and_then(normalise)).collect();
     let groups = families(relays);
@@ -57,7 +57,7 @@ pub fn keys(relays: &[Relay<'_>]) -> Vec<String> {
 
 /// For each relay the number of its family: relays joined by a family's key, and then by families that
 /// name each other.
-fn families(relays: &[Relay<'_>]) -> Vec<usize> {
+fn families(relays: &[OperatedRelay<'_>]) -> Vec<usize> {
     let index: HashMap<Fingerprint, usize> =
         relays.iter().enumerate().map(|(index, relay)| (relay.fingerprint, index)).collect();
     let named: Vec<HashSet<usize>> = relays
@@ -204,11 +204,11 @@ mod tests {
             vec![name(&d)],
         ];
         let contacts = [Some("x@a.org"), None, None, Some("x@a.org"), Some("y@b.org")];
-        let relays: Vec<Relay<'_>> = [a, b, c, d, e]
+        let relays: Vec<OperatedRelay<'_>> = [a, b, c, d, e]
             .into_iter()
             .zip(contacts)
             .zip(&families)
-            .map(|((fingerprint, contact), family)| Relay {
+            .map(|((fingerprint, contact), family)| OperatedRelay {
                 fingerprint,
                 contact,
                 family,
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn a_familys_key_joins_before_anything_else() {
         let [a, b, c] = [1, 2, 3].map(|byte| Fingerprint::from_bytes([byte; 20]));
-        let relay = |fingerprint, contact, family_ids| Relay {
+        let relay = |fingerprint, contact, family_ids| OperatedRelay {
             fingerprint,
             contact,
             family: &[],

@@ -33,12 +33,12 @@ pub struct PriorReport {
     /// What it itself went on from.
     pub own_previous: Previous,
     /// What it knows of each relay.
-    pub relays: BTreeMap<Fingerprint, Known>,
+    pub relays: BTreeMap<Fingerprint, KnownRelay>,
 }
 
 /// What is known of a relay from earlier runs.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Known {
+pub struct KnownRelay {
     /// Its nickname.
     pub nickname: String,
     /// Its address.
@@ -95,7 +95,7 @@ pub fn read_bytes(path: &Path) -> Result<(PriorReport, Vec<u8>), PriorError> {
 #[derive(Deserialize)]
 struct Document {
     metadata: Meta,
-    results: Vec<Row>,
+    results: Vec<PreviousRow>,
     #[serde(default)]
     absent: Vec<AbsentRow>,
 }
@@ -119,7 +119,7 @@ struct PublishMeta {
 }
 
 #[derive(Deserialize)]
-struct Row {
+struct PreviousRow {
     exit_fingerprint: Fingerprint,
     #[serde(default)]
     exit_nickname: String,
@@ -153,11 +153,11 @@ struct AbsentRow {
 /// [`PriorError::Damaged`] and [`PriorError::Newer`].
 pub fn parse(bytes: &[u8]) -> Result<PriorReport, PriorError> {
     #[derive(Deserialize)]
-    struct Envelope {
+    struct ReportEnvelope {
         format: Option<Format>,
     }
     let json = |error: serde_json::Error| PriorError::Damaged(error.into());
-    let Envelope { format } = serde_json::from_slice(bytes).map_err(json)?;
+    let ReportEnvelope { format } = serde_json::from_slice(bytes).map_err(json)?;
     let document: Document = if format.is_some() {
         Kind::Report.parse(bytes).map_err(|error| match error {
             FormatError::Version { .. } => PriorError::Newer(error),
@@ -194,7 +194,7 @@ fn foreign(bytes: &[u8]) -> Result<Document, serde_json::Error> {
         .map_err(serde::de::Error::custom)?;
     let text = |row: &serde_json::Value, field: &str| Some(row.get(field)?.as_str()?.to_owned());
     let results = results.iter().filter_map(|row| {
-        Some(Row {
+        Some(PreviousRow {
             exit_fingerprint: text(row, "exit_fingerprint")?.parse().ok()?,
             exit_nickname: text(row, "exit_nickname").unwrap_or_default(),
             exit_address: text(row, "exit_address").and_then(|address| address.parse().ok()),
@@ -240,7 +240,7 @@ fn taken(document: Document, foreign: bool) -> PriorReport {
                 recent = recent_mark(status, row.provisional).to_string();
             }
         }
-        let known = Known {
+        let known = KnownRelay {
             nickname: row.exit_nickname,
             address: row.exit_address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             last_seen: time,
@@ -251,7 +251,7 @@ fn taken(document: Document, foreign: bool) -> PriorReport {
         relays.insert(row.exit_fingerprint, known);
     }
     for row in absent {
-        relays.entry(row.exit_fingerprint).or_insert_with(|| Known {
+        relays.entry(row.exit_fingerprint).or_insert_with(|| KnownRelay {
             nickname: row.exit_nickname,
             address: row.exit_address,
             last_seen: row.last_seen.min(time),
@@ -302,7 +302,7 @@ pub struct Base {
     /// As the report says it.
     pub previous: Previous,
     /// What is known of each relay.
-    pub relays: BTreeMap<Fingerprint, Known>,
+    pub relays: BTreeMap<Fingerprint, KnownRelay>,
     /// The previous report is of a later run.
     pub later: bool,
 }
@@ -327,7 +327,7 @@ impl Base {
         }
         let previous =
             Previous { source: PreviousSource::Report, note: None, report: Some(prior.report) };
-        let remembered = |known: &Known| time - known.last_seen <= streak::FORGET_AFTER;
+        let remembered = |known: &KnownRelay| time - known.last_seen <= streak::FORGET_AFTER;
         let relays = prior.relays.into_iter().filter(|(_, known)| remembered(known)).collect();
         Self { previous, relays, later: false }
     }
@@ -347,7 +347,7 @@ impl Base {
                     _ => known.last_seen,
                 };
                 let streak = known.before;
-                (!new).then_some((relay, Known { recent, streak, last_seen, ..known }))
+                (!new).then_some((relay, KnownRelay { recent, streak, last_seen, ..known }))
             })
             .collect();
         Self { previous: prior.own_previous, relays, later: false }

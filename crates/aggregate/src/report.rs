@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use record::{
-    ABSENT_MARK, AbsentRelay, BandwidthShare, Counts, Failure, FileEntry, FileReport, Fingerprint,
-    GateCode, Ipv6Lookups, Ipv6Outcome, Kind, KnownGood, Metadata, OperatorFailures, Previous,
-    Publish, Rejected, RelayResult, Report, ReportInput, ReportSelection, ReportedInfo,
+    ABSENT_MARK, AbsentRelay, BandwidthShare, Counts, FailingRelay, FileEntry, FileReport,
+    Fingerprint, GateCode, Ipv6Lookups, Ipv6Outcome, Kind, KnownGood, Metadata, OperatorFailures,
+    Previous, Publish, Rejected, RelayResult, Report, ReportInput, ReportSelection, ReportedInfo,
     ReportedRelay, Status, Streak, TrendEntry, ZoneCheck, recent_mark,
 };
 
@@ -15,7 +15,7 @@ use crate::gate::{self, Circumstances, Thresholds};
 use crate::input::Input;
 use crate::merge::{Joined, Vote};
 use crate::operator;
-use crate::previous::{Base, Known};
+use crate::previous::{Base, KnownRelay};
 use crate::rejections::Rejections;
 use crate::stats::{percent, percentiles};
 use crate::streak::{self, Effect};
@@ -103,10 +103,10 @@ pub fn build(
     rejections.extend(also_rejected);
 
     let keys = {
-        let relays: Vec<operator::Relay<'_>> = joined
+        let relays: Vec<operator::OperatedRelay<'_>> = joined
             .relays
             .iter()
-            .map(|(fingerprint, Vote { result, .. })| operator::Relay {
+            .map(|(fingerprint, Vote { result, .. })| operator::OperatedRelay {
                 fingerprint: *fingerprint,
                 contact: result.relay.contact.as_deref(),
                 family: &result.relay.family,
@@ -128,7 +128,7 @@ pub fn build(
 
     let failing: Vec<&ReportedRelay> =
         results.iter().filter(|relay| relay.status.counts_against_dns()).collect();
-    let mut failures: Vec<Failure> = failing.iter().map(|relay| failure(relay)).collect();
+    let mut failures: Vec<FailingRelay> = failing.iter().map(|relay| failure(relay)).collect();
     failures.sort_by_key(|failure| {
         (std::cmp::Reverse(failure.consecutive_failures), failure.exit_fingerprint)
     });
@@ -328,7 +328,7 @@ fn bandwidth(results: &[ReportedRelay]) -> BandwidthShare {
 fn reported(
     verdict: Vote,
     operator: String,
-    known: Option<Known>,
+    known: Option<KnownRelay>,
     past: Option<&Past>,
     timestamp: DateTime<Utc>,
 ) -> ReportedRelay {
@@ -396,7 +396,7 @@ fn reported(
     }
 }
 
-fn absent(fingerprint: Fingerprint, known: Known) -> AbsentRelay {
+fn absent(fingerprint: Fingerprint, known: KnownRelay) -> AbsentRelay {
     let recent = streak::with_mark(&known.recent, ABSENT_MARK);
     AbsentRelay {
         exit_fingerprint: fingerprint,
@@ -409,8 +409,8 @@ fn absent(fingerprint: Fingerprint, known: Known) -> AbsentRelay {
     }
 }
 
-fn failure(relay: &ReportedRelay) -> Failure {
-    Failure {
+fn failure(relay: &ReportedRelay) -> FailingRelay {
+    FailingRelay {
         exit_fingerprint: relay.exit_fingerprint,
         exit_nickname: relay.exit_nickname.clone(),
         exit_address: relay.exit_address,

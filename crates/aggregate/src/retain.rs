@@ -38,7 +38,7 @@ pub const HISTORY_KEEP_DAYS: u32 = 730;
 
 /// What is to be kept, and where. A number of 0 means that nothing goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
+pub struct RetainOptions {
     /// Where the analysis directories are.
     pub root: PathBuf,
     /// The output directory.
@@ -61,7 +61,7 @@ pub struct Options {
 
 /// What there is to keep in bounds, in the order of doing it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum RetainPart {
     /// The analysis directories.
     Runs,
     /// The wrapper's logs.
@@ -72,7 +72,7 @@ pub enum Part {
     Reports,
 }
 
-impl fmt::Display for Part {
+impl fmt::Display for RetainPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Runs => "analysis",
@@ -85,9 +85,9 @@ impl fmt::Display for Part {
 
 /// What became of one part.
 #[derive(Debug)]
-pub struct Done {
+pub struct PartDone {
     /// Which.
-    pub part: Part,
+    pub part: RetainPart,
     /// What was done to what, or would be, one line each.
     pub steps: Vec<String>,
     /// All of it in one line, without the part's name.
@@ -98,8 +98,8 @@ pub struct Done {
     pub troubles: Vec<RetainError>,
 }
 
-impl Done {
-    const fn new(part: Part) -> Self {
+impl PartDone {
+    const fn new(part: RetainPart) -> Self {
         Self {
             part,
             steps: Vec::new(),
@@ -170,10 +170,10 @@ pub type Next<'a> = dyn FnMut(&str) + 'a;
 /// [`RetainError::Publish`], where another program is publishing, or the output directory cannot
 /// be opened. Every other trouble is its part's own.
 pub fn run(
-    options: &Options,
+    options: &RetainOptions,
     now: DateTime<Utc>,
     doing: &mut Next<'_>,
-) -> Result<Vec<Done>, RetainError> {
+) -> Result<Vec<PartDone>, RetainError> {
     let directory = &options.output_directory;
     // A report that is being made reads what would be removed. Looking needs no lock, and must not
     // keep a publisher out.

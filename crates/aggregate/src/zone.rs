@@ -76,11 +76,11 @@ pub fn check(servers: &[SocketAddr], name: &str, id: u16, expectation: Expectati
                     let servers = vec![server.to_string()];
                     return ZoneCheck { ok: true, servers, error: None };
                 }
-                Err(Fault::Answer(error)) => {
+                Err(ZoneFault::Answer(error)) => {
                     let servers = vec![server.to_string()];
                     return ZoneCheck { ok: false, servers, error: Some(error) };
                 }
-                Err(Fault::Server(error)) => errors.push(format!("{server}: {error}")),
+                Err(ZoneFault::Server(error)) => errors.push(format!("{server}: {error}")),
             }
         }
     }
@@ -97,7 +97,7 @@ pub fn check(servers: &[SocketAddr], name: &str, id: u16, expectation: Expectati
 
 /// Why a try did not show the zone to be well.
 #[derive(Debug, PartialEq, Eq)]
-enum Fault {
+enum ZoneFault {
     /// The server did not answer, or could not.
     Server(String),
     /// The zone's answer is wrong.
@@ -112,14 +112,14 @@ fn question(name: &str, id: u16, expectation: Expectation) -> Result<Message, St
     Ok(message)
 }
 
-fn ask(server: SocketAddr, question: &Message, expectation: Expectation) -> Result<(), Fault> {
+fn ask(server: SocketAddr, question: &Message, expectation: Expectation) -> Result<(), ZoneFault> {
     let fault = |error: io::Error| match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-            Fault::Server(format!("no answer within {} s", TIMEOUT.as_secs()))
+            ZoneFault::Server(format!("no answer within {} s", TIMEOUT.as_secs()))
         }
-        _ => Fault::Server(error.to_string()),
+        _ => ZoneFault::Server(error.to_string()),
     };
-    let bytes = question.to_vec().map_err(|error| Fault::Server(error.to_string()))?;
+    let bytes = question.to_vec().map_err(|error| ZoneFault::Server(error.to_string()))?;
     let local: IpAddr = match server {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -136,11 +136,15 @@ fn ask(server: SocketAddr, question: &Message, expectation: Expectation) -> Resu
             return answer;
         }
     }
-    Err(Fault::Server(format!("{STRAY_PACKETS} packets that are no answer")))
+    Err(ZoneFault::Server(format!("{STRAY_PACKETS} packets that are no answer")))
 }
 
 /// What a packet says; `None` of one that is not the answer to the question.
-fn judge(packet: &[u8], question: &Message, expectation: Expectation) -> Option<Result<(), Fault>> {
+fn judge(
+    packet: &[u8],
+    question: &Message,
+    expectation: Expectation,
+) -> Option<Result<(), ZoneFault>> {
     let message = Message::from_vec(packet).ok()?;
     let asked = question.queries.first()?;
     let echoed = message.queries.first()?;
@@ -167,21 +171,21 @@ fn judge(packet: &[u8], question: &Message, expectation: Expectation) -> Option<
             if addresses == BTreeSet::from([expected]) {
                 Ok(())
             } else if addresses.is_empty() {
-                Err(Fault::Answer(format!("no address came, where {expected} was expected")))
+                Err(ZoneFault::Answer(format!("no address came, where {expected} was expected")))
             } else {
-                Err(Fault::Answer(format!("{seen} came, where {expected} was expected")))
+                Err(ZoneFault::Answer(format!("{seen} came, where {expected} was expected")))
             }
         }
         (Expectation::Definite, ResponseCode::NXDomain) => Ok(()),
         (Expectation::Definite, ResponseCode::NoError) if !addresses.is_empty() => Ok(()),
         (Expectation::Definite, ResponseCode::NoError) => {
-            Err(Fault::Answer("neither an address nor NXDOMAIN came".to_owned()))
+            Err(ZoneFault::Answer("neither an address nor NXDOMAIN came".to_owned()))
         }
         (Expectation::Address(_), ResponseCode::NXDomain) => {
-            Err(Fault::Answer("the name does not exist".to_owned()))
+            Err(ZoneFault::Answer("the name does not exist".to_owned()))
         }
         // The server's own trouble, or a zone whose servers it cannot reach: another may tell.
-        (_, code) => Err(Fault::Server(format!("it answered {code}"))),
+        (_, code) => Err(ZoneFault::Server(format!("it answered {code}"))),
     })
 }
 

@@ -27,7 +27,7 @@ use lab::simulated::{Noise, SimulatedNetwork, SimulatedTor};
 use lab::{Fault, Network, Spec};
 use record::{Fingerprint, Kind, RelayResult, Run};
 use scanner::ask::{SocksAddr, socks};
-use scanner::probe::Reply;
+use scanner::probe::SocketReply;
 use shelf::run::{RUN_FILE, result_name};
 use tor_control::{
     CircuitId, CircuitStatus, Command, ConnectOptions, Control, Event, EventKind, Purpose,
@@ -213,7 +213,7 @@ fn scanned(network: &Network, dir: &Path) -> (f64, Vec<RelayResult>) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let run: Run = Kind::Run.parse(&std::fs::read(dir.join(RUN_FILE)).unwrap()).unwrap();
     assert_eq!(usize::try_from(run.counts.success).unwrap(), network.exits().len());
-    let result = |exit: &lab::Exit| {
+    let result = |exit: &lab::LabExit| {
         let bytes = std::fs::read(dir.join(result_name(&exit.fingerprint))).unwrap();
         Kind::Result.parse(&bytes).unwrap()
     };
@@ -262,7 +262,7 @@ async fn bare_client(network: &Network) -> f64 {
             }
             Some(reply) = queries.next(), if !queries.is_empty() => {
                 let (circuit, reply) = reply;
-                assert!(matches!(reply, Reply::Socks(0, Some(_))), "{reply:?}");
+                assert!(matches!(reply, SocketReply::Socks(0, Some(_))), "{reply:?}");
                 closing.push(control.submit(Command::CloseCircuit(circuit)));
                 answered += 1;
             }

@@ -121,7 +121,7 @@ fn program() -> Command {
 }
 
 /// What is asked for.
-struct Chosen<'a> {
+struct ChosenVerb<'a> {
     verb: &'static Verb,
     /// What the verb goes by in messages: the name of a link, or the program's and its own.
     name: String,
@@ -130,21 +130,21 @@ struct Chosen<'a> {
 }
 
 /// The verb that these arguments, the program's name first, ask for.
-fn choose(arguments: &[OsString]) -> Option<Chosen<'_>> {
+fn choose(arguments: &[OsString]) -> Option<ChosenVerb<'_>> {
     let called = Path::new(arguments.first()?).file_name()?;
     for verb in VERBS {
         if let Some(link) = verb.link.filter(|link| called == *link) {
-            return Some(Chosen { verb, name: link.to_owned(), rest: arguments });
+            return Some(ChosenVerb { verb, name: link.to_owned(), rest: arguments });
         }
     }
     let verb = VERBS.iter().find(|verb| arguments.get(1).is_some_and(|word| word == verb.name))?;
-    Some(Chosen { verb, name: format!("{NAME} {}", verb.name), rest: &arguments[1..] })
+    Some(ChosenVerb { verb, name: format!("{NAME} {}", verb.name), rest: &arguments[1..] })
 }
 
 /// Does what the arguments, the program's name first, ask for.
 pub(crate) fn start(arguments: &[OsString]) -> ExitCode {
     // Only the one verb's variables are looked at: what is wrong with another's is its own.
-    if let Some(Chosen { verb, name, rest }) = choose(arguments) {
+    if let Some(ChosenVerb { verb, name, rest }) = choose(arguments) {
         let command = verb.command().bin_name(name.clone()).display_name(name);
         let matches = settings::arguments::read(&command, rest);
         return verb.call(&command, &matches);

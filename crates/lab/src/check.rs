@@ -8,22 +8,22 @@ use std::path::Path;
 use record::{ErrorCode, Fingerprint, Ipv6Outcome, Kind, Mode, RelayResult, Run, printable};
 use shelf::run::{RUN_FILE, result_name, seems_result};
 
-use crate::{Error, Manifest, Truth};
+use crate::{LabError, Manifest, Truth};
 
 /// How a scan of the lab compares with the truth.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Checked {
+pub struct Comparison {
     /// How the scan judged answers.
     pub mode: Mode,
     /// One for each exit of the lab, in its order.
-    pub rows: Vec<Row>,
+    pub rows: Vec<ComparedExit>,
     /// What is wrong apart from single relays' verdicts.
     pub faults: Vec<String>,
 }
 
 /// One exit of the lab in a scan.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Row {
+pub struct ComparedExit {
     /// Its identity.
     pub fingerprint: Fingerprint,
     /// Its nickname.
@@ -38,7 +38,7 @@ pub struct Row {
     pub resolve_ms: Option<f64>,
 }
 
-impl Row {
+impl ComparedExit {
     /// Whether the scan's verdict is the true one.
     #[must_use]
     pub fn is_true(&self) -> bool {
@@ -62,11 +62,11 @@ impl Row {
     }
 }
 
-impl Checked {
+impl Comparison {
     /// Whether the scan is complete and every verdict true.
     #[must_use]
     pub fn is_true(&self) -> bool {
-        self.faults.is_empty() && self.rows.iter().all(Row::is_true)
+        self.faults.is_empty() && self.rows.iter().all(ComparedExit::is_true)
     }
 
     /// The comparison as a table for people.
@@ -101,7 +101,7 @@ impl Checked {
     }
 }
 
-impl Row {
+impl ComparedExit {
     /// What it should have been.
     fn difference(&self) -> String {
         let (verdict, cause, blame) = words(&self.truth);
@@ -153,12 +153,12 @@ pub(crate) fn columns<const N: usize>(lines: &[[String; N]]) -> String {
 ///
 /// [`Error::File`] where the directory or its run file cannot be read. Whatever is wrong with the
 /// results themselves is in [`Checked`].
-pub fn check(analysis: &Path, manifest: &Manifest) -> Result<Checked, Error> {
+pub fn check(analysis: &Path, manifest: &Manifest) -> Result<Comparison, LabError> {
     let path = analysis.join(RUN_FILE);
-    let bytes = fs::read(&path).map_err(Error::file("read", &path))?;
+    let bytes = fs::read(&path).map_err(LabError::file("read", &path))?;
     let run: Run = Kind::Run
         .parse(&bytes)
-        .map_err(|error| Error::file("read", &path)(std::io::Error::other(error)))?;
+        .map_err(|error| LabError::file("read", &path)(std::io::Error::other(error)))?;
     let mut faults = Vec::new();
     let mut results = read_results(analysis, &mut faults)?;
     for result in results.values() {
@@ -196,7 +196,7 @@ pub fn check(analysis: &Path, manifest: &Manifest) -> Result<Checked, Error> {
     }
     let row = |exit: &crate::manifest::ManifestExit| {
         let result = results.remove(&exit.fingerprint);
-        Row {
+        ComparedExit {
             fingerprint: exit.fingerprint,
             nickname: exit.nickname.clone(),
             description: exit.description.clone(),
@@ -213,22 +213,22 @@ pub fn check(analysis: &Path, manifest: &Manifest) -> Result<Checked, Error> {
         let (relay, nickname) = (&result.exit_fingerprint, &result.exit_nickname);
         faults.push(format!("{relay} ({nickname}) has a result and is no exit of the lab"));
     }
-    Ok(Checked { mode: run.mode, rows, faults })
+    Ok(Comparison { mode: run.mode, rows, faults })
 }
 
 /// The result files by relay; what cannot be one is a fault.
 fn read_results(
     analysis: &Path,
     faults: &mut Vec<String>,
-) -> Result<BTreeMap<Fingerprint, RelayResult>, Error> {
+) -> Result<BTreeMap<Fingerprint, RelayResult>, LabError> {
     let mut results = BTreeMap::new();
-    for entry in fs::read_dir(analysis).map_err(Error::file("read", analysis))? {
-        let entry = entry.map_err(Error::file("read", analysis))?;
+    for entry in fs::read_dir(analysis).map_err(LabError::file("read", analysis))? {
+        let entry = entry.map_err(LabError::file("read", analysis))?;
         let name = entry.file_name().to_string_lossy().into_owned();
         if !seems_result(&name) {
             continue;
         }
-        let bytes = fs::read(entry.path()).map_err(Error::file("read", &entry.path()))?;
+        let bytes = fs::read(entry.path()).map_err(LabError::file("read", &entry.path()))?;
         match Kind::Result.parse::<RelayResult>(&bytes) {
             Ok(result) if result_name(&result.exit_fingerprint) == name => {
                 results.insert(result.exit_fingerprint, result);
@@ -320,7 +320,7 @@ mod tests {
         })
     }
 
-    fn checked(results: &[Value], complete: bool) -> Checked {
+    fn checked(results: &[Value], complete: bool) -> Comparison {
         let dir = tempfile::tempdir().unwrap();
         for result in results {
             let relay: Fingerprint =

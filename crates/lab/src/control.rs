@@ -8,23 +8,23 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::Error;
+use crate::LabError;
 
 /// How long a tor on this machine may take to answer: much, while a hundred of them start.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An authenticated connection to one tor.
 #[derive(Debug)]
-pub(crate) struct Control {
+pub(crate) struct LabControl {
     name: String,
     stream: BufReader<TcpStream>,
 }
 
-impl Control {
+impl LabControl {
     /// Connects to the port on 127.0.0.1 and authenticates by the cookie in that file.
-    pub(crate) async fn connect(name: &str, port: u16, cookie: &Path) -> Result<Self, Error> {
-        let cookie = std::fs::read(cookie).map_err(Error::file("read", cookie))?;
-        let failed = |said: String| Error::Control {
+    pub(crate) async fn connect(name: &str, port: u16, cookie: &Path) -> Result<Self, LabError> {
+        let cookie = std::fs::read(cookie).map_err(LabError::file("read", cookie))?;
+        let failed = |said: String| LabError::Control {
             name: name.to_owned(),
             doing: "connecting".to_owned(),
             said,
@@ -40,7 +40,7 @@ impl Control {
     }
 
     /// Sends a command and gives the lines of its reply, without their codes and line ends.
-    pub(crate) async fn command(&mut self, command: &str) -> Result<Vec<String>, Error> {
+    pub(crate) async fn command(&mut self, command: &str) -> Result<Vec<String>, LabError> {
         let verb = command.split(' ').next().unwrap_or_default();
         match timeout(PATIENCE, self.exchange(command)).await {
             Ok(Ok(lines)) => Ok(lines),
@@ -49,8 +49,8 @@ impl Control {
         }
     }
 
-    fn failed(&self, doing: &str, said: &str) -> Error {
-        Error::Control {
+    fn failed(&self, doing: &str, said: &str) -> LabError {
+        LabError::Control {
             name: self.name.clone(),
             doing: doing.to_owned(),
             said: record::printable(said),

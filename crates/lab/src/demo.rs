@@ -20,7 +20,7 @@ pub(crate) struct Demo {
 }
 
 /// One scan of the demonstration.
-struct Scan {
+struct DemoScan {
     heading: &'static str,
     name: &'static str,
     arguments: Vec<OsString>,
@@ -73,17 +73,17 @@ async fn scans(
     ];
     let nxdomain = ["--host".into(), manifest.nxdomain_domain.clone().into()];
     let scans = [
-        Scan {
+        DemoScan {
             heading: "Wildcard mode, through a tor of the scanner's own",
             name: "wildcard",
             arguments: own_tor.to_vec(),
         },
-        Scan {
+        DemoScan {
             heading: "Nxdomain mode, through a tor of the scanner's own",
             name: "nxdomain",
             arguments: own_tor.iter().chain(&nxdomain).cloned().collect(),
         },
-        Scan {
+        DemoScan {
             heading: "Wildcard mode, through the control port of a tor that is running",
             name: "control",
             arguments: vec!["--control".into(), client.control.clone().into()],
@@ -130,7 +130,12 @@ async fn scans(
 }
 
 /// Aggregates one scan into the reports of the demonstration.
-async fn report(program: &Path, results: &Path, scan: &Scan, quiet: bool) -> anyhow::Result<()> {
+async fn report(
+    program: &Path,
+    results: &Path,
+    scan: &DemoScan,
+    quiet: bool,
+) -> anyhow::Result<()> {
     let status = Command::new(program)
         .args(["report", "--input"])
         .arg(results.join(scan.name))

@@ -31,7 +31,7 @@ pub enum Transport {
 
 /// What is to be done about a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Action {
+pub(crate) enum Response {
     /// Answer with these bytes, after this long.
     Answer { after: Duration, bytes: Vec<u8> },
     /// Do not answer.
@@ -49,7 +49,7 @@ pub(crate) struct Heard {
     pub(crate) name: String,
     /// The type asked for.
     pub(crate) record_type: RecordType,
-    pub(crate) action: Action,
+    pub(crate) action: Response,
 }
 
 /// One resolver's mind: its fault, and what it remembers of the questions before.
@@ -97,7 +97,7 @@ impl Script {
             let occasion = self.count(&name, now);
             self.act(&question, query, &name, via, occasion)
         };
-        if action == Action::FreezeExit {
+        if action == Response::FreezeExit {
             self.struck = Some(now);
         }
         Some(Heard { record_type: query.query_type(), name, action })
@@ -131,7 +131,7 @@ impl Script {
         name: &str,
         via: Transport,
         occasion: Occasion,
-    ) -> Action {
+    ) -> Response {
         let answer = |records: &[RData]| records_to(question, query, records);
         let right = || right_answer(question, query, name, self.fault.ipv6());
         let a = query.query_type() == RecordType::A && query.query_class() == DNSClass::IN;
@@ -140,9 +140,9 @@ impl Script {
         let addresses = |wrong: &[RData]| if a { answer(wrong) } else { answer(&[]) };
         let first = occasion.number() == Some(0);
         let now =
-            |message: Message| Action::Answer { after: Duration::ZERO, bytes: wire(&message) };
+            |message: Message| Response::Answer { after: Duration::ZERO, bytes: wire(&message) };
         match self.fault {
-            Fault::DropsAaaa if query.query_type() == RecordType::AAAA => Action::Ignore,
+            Fault::DropsAaaa if query.query_type() == RecordType::AAAA => Response::Ignore,
             Fault::FailsAaaa if query.query_type() == RecordType::AAAA => {
                 now(error(question, query, ResponseCode::ServFail))
             }
@@ -174,12 +174,12 @@ impl Script {
                     message.metadata.truncation = true;
                     now(message)
                 }
-                Transport::Tcp => Action::Ignore,
+                Transport::Tcp => Response::Ignore,
             },
             Fault::Garbage => {
                 let mut bytes = question.metadata.id.to_be_bytes().to_vec();
                 bytes.extend([0xff; 46]);
-                Action::Answer { after: Duration::ZERO, bytes }
+                Response::Answer { after: Duration::ZERO, bytes }
             }
             Fault::WrongId => {
                 let mut message = right();
@@ -188,10 +188,10 @@ impl Script {
             }
             Fault::SlowPath => {
                 let bytes = wire(&error(question, query, ResponseCode::ServFail));
-                Action::Answer { after: SLOW_FAILURE, bytes }
+                Response::Answer { after: SLOW_FAILURE, bytes }
             }
-            Fault::Silent => Action::Ignore,
-            Fault::Slow(after) => Action::Answer { after, bytes: wire(&right()) },
+            Fault::Silent => Response::Ignore,
+            Fault::Slow(after) => Response::Answer { after, bytes: wire(&right()) },
             Fault::BrokenThenRight if first => now(error(question, query, ResponseCode::ServFail)),
             Fault::RightThenWrong if !first && occasion != Occasion::Probe => {
                 now(addresses(&[OTHER]))
@@ -210,10 +210,10 @@ impl Script {
             Fault::FreezesInQuery | Fault::BreaksOff | Fault::Vanishes
                 if matches!(occasion, Occasion::Again { .. }) =>
             {
-                Action::Ignore
+                Response::Ignore
             }
-            Fault::FreezesInQuery => Action::FreezeExit,
-            Fault::BreaksOff | Fault::Vanishes => Action::CutLinks,
+            Fault::FreezesInQuery => Response::FreezeExit,
+            Fault::BreaksOff | Fault::Vanishes => Response::CutLinks,
         }
     }
 }
@@ -294,13 +294,13 @@ mod tests {
         message.to_vec().unwrap()
     }
 
-    fn ask(script: &mut Script, name: &str, record_type: RecordType, now: Instant) -> Action {
+    fn ask(script: &mut Script, name: &str, record_type: RecordType, now: Instant) -> Response {
         script.hear(&question(name, record_type), Transport::Udp, now).unwrap().action
     }
 
     fn answer(fault: Fault, name: &str, record_type: RecordType) -> Message {
         match ask(&mut Script::new(fault), name, record_type, start()) {
-            Action::Answer { bytes, .. } => Message::from_vec(&bytes).unwrap(),
+            Response::Answer { bytes, .. } => Message::from_vec(&bytes).unwrap(),
             other => panic!("{other:?}"),
         }
     }
@@ -366,7 +366,7 @@ mod tests {
                 [IpAddr::from(EXPECTED_ADDRESS)]
             );
             let code = match ask(&mut Script::new(fault), NAME, RecordType::AAAA, start()) {
-                Action::Answer { bytes, .. } => {
+                Response::Answer { bytes, .. } => {
                     Some(Message::from_vec(&bytes).unwrap().metadata.response_code)
                 }
                 _ => None,
@@ -382,7 +382,7 @@ mod tests {
     #[test]
     fn garbage_is_no_message() {
         let mut script = Script::new(Fault::Garbage);
-        let Action::Answer { bytes, .. } = ask(&mut script, NAME, RecordType::A, start()) else {
+        let Response::Answer { bytes, .. } = ask(&mut script, NAME, RecordType::A, start()) else {
             panic!("no answer");
         };
         assert_eq!(bytes[..2], [0x12, 0x34]);
@@ -394,7 +394,7 @@ mod tests {
         let mut script = Script::new(Fault::BrokenThenRight);
         let code =
             |script: &mut Script, name: &str, now| match ask(script, name, RecordType::A, now) {
-                Action::Answer { bytes, .. } => {
+                Response::Answer { bytes, .. } => {
                     Message::from_vec(&bytes).unwrap().metadata.response_code
                 }
                 other => panic!("{other:?}"),
@@ -412,7 +412,7 @@ mod tests {
 
         let mut script = Script::new(Fault::RightThenWrong);
         let first = |script: &mut Script, name: &str, now| {
-            let Action::Answer { bytes, .. } = ask(script, name, RecordType::A, now) else {
+            let Response::Answer { bytes, .. } = ask(script, name, RecordType::A, now) else {
                 panic!("no answer");
             };
             addresses(&Message::from_vec(&bytes).unwrap())[0]
@@ -429,19 +429,22 @@ mod tests {
     #[test]
     fn an_exit_is_struck_once_for_each_name() {
         for (fault, blow) in
-            [(Fault::FreezesInQuery, Action::FreezeExit), (Fault::BreaksOff, Action::CutLinks)]
+            [(Fault::FreezesInQuery, Response::FreezeExit), (Fault::BreaksOff, Response::CutLinks)]
         {
             let mut script = Script::new(fault);
             let at = start();
             assert_eq!(ask(&mut script, NAME, RecordType::A, at), blow);
             let woken = at + Duration::from_secs(15);
-            assert_eq!(ask(&mut script, NAME, RecordType::A, woken), Action::Ignore);
-            assert!(matches!(ask(&mut script, PROBE, RecordType::A, woken), Action::Answer { .. }));
+            assert_eq!(ask(&mut script, NAME, RecordType::A, woken), Response::Ignore);
+            assert!(matches!(
+                ask(&mut script, PROBE, RecordType::A, woken),
+                Response::Answer { .. }
+            ));
             assert_eq!(ask(&mut script, NO_NAME, RecordType::A, woken), blow);
             script.forget();
             assert_eq!(
                 ask(&mut script, NO_NAME, RecordType::A, woken),
-                Action::Ignore,
+                Response::Ignore,
                 "asked for again after a scan's end"
             );
         }

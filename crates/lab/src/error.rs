@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Why a lab could not start, or could not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum LabError {
     /// A specification that no network can be made of.
     #[error("cannot make this network: {0}")]
     Spec(String),
@@ -85,7 +85,7 @@ pub enum Error {
     Stopped,
 }
 
-impl Error {
+impl LabError {
     /// Turns an error of a file operation into one that says which file it was about.
     pub(crate) fn file(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();

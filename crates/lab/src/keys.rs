@@ -8,11 +8,15 @@ use record::Fingerprint;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use crate::Error;
+use crate::LabError;
 
 /// Makes a relay's keys in its data directory and gives its fingerprint.
-pub(crate) async fn relay(nickname: &str, data: &Path, empty: &Path) -> Result<Fingerprint, Error> {
-    let failed = |said: String| Error::Keys { program: "tor", whose: nickname.to_owned(), said };
+pub(crate) async fn relay(
+    nickname: &str,
+    data: &Path,
+    empty: &Path,
+) -> Result<Fingerprint, LabError> {
+    let failed = |said: String| LabError::Keys { program: "tor", whose: nickname.to_owned(), said };
     let output = Command::new("tor")
         .args(["--list-fingerprint", "--hush", "--TestingTorNetwork", "1"])
         .args(["--ORPort", "127.0.0.1:1", "--Address", "127.0.0.1", "--Nickname", nickname])
@@ -28,25 +32,25 @@ pub(crate) async fn relay(nickname: &str, data: &Path, empty: &Path) -> Result<F
         .kill_on_drop(true)
         .output()
         .await
-        .map_err(|source| Error::Start { program: "tor".to_owned(), source })?;
+        .map_err(|source| LabError::Start { program: "tor".to_owned(), source })?;
     let file = data.join("fingerprint");
     if !output.status.success() || !file.exists() {
         return Err(failed(String::from_utf8_lossy(&output.stdout).into_owned()));
     }
     // The nickname, a space, the fingerprint.
-    let text = std::fs::read_to_string(&file).map_err(Error::file("read", &file))?;
+    let text = std::fs::read_to_string(&file).map_err(LabError::file("read", &file))?;
     let fingerprint = text.split_ascii_whitespace().next_back().and_then(|word| word.parse().ok());
     fingerprint.ok_or_else(|| failed(format!("{} holds no fingerprint", file.display())))
 }
 
 /// Makes an authority's keys as a voter in the place where tor looks for them, and gives the
 /// fingerprint of its identity.
-pub(crate) async fn voter(nickname: &str, data: &Path) -> Result<Fingerprint, Error> {
+pub(crate) async fn voter(nickname: &str, data: &Path) -> Result<Fingerprint, LabError> {
     let failed =
-        |said: String| Error::Keys { program: "tor-gencert", whose: nickname.to_owned(), said };
-    let start = |source| Error::Start { program: "tor-gencert".to_owned(), source };
+        |said: String| LabError::Keys { program: "tor-gencert", whose: nickname.to_owned(), said };
+    let start = |source| LabError::Start { program: "tor-gencert".to_owned(), source };
     let keys: PathBuf = data.join("keys");
-    std::fs::create_dir_all(&keys).map_err(Error::file("create", &keys))?;
+    std::fs::create_dir_all(&keys).map_err(LabError::file("create", &keys))?;
     let certificate = keys.join("authority_certificate");
     let mut child = Command::new("tor-gencert")
         .args(["--create-identity-key", "-m", "12", "--passphrase-fd", "0", "-i"])
@@ -70,7 +74,8 @@ pub(crate) async fn voter(nickname: &str, data: &Path) -> Result<Fingerprint, Er
     if !output.status.success() {
         return Err(failed(String::from_utf8_lossy(&output.stderr).into_owned()));
     }
-    let text = std::fs::read_to_string(&certificate).map_err(Error::file("read", &certificate))?;
+    let text =
+        std::fs::read_to_string(&certificate).map_err(LabError::file("read", &certificate))?;
     let fingerprint = text.lines().find_map(|line| line.strip_prefix("fingerprint ")?.parse().ok());
     fingerprint.ok_or_else(|| failed("its certificate holds no fingerprint".to_owned()))
 }
@@ -79,7 +84,7 @@ pub(crate) async fn voter(nickname: &str, data: &Path) -> Result<Fingerprint, Er
 const FAMILY: &str = "family";
 
 /// Makes a family's key (proposal 321) in this directory, and gives its id as a torrc has it.
-pub(crate) async fn family(dir: &Path, empty: &Path) -> Result<String, Error> {
+pub(crate) async fn family(dir: &Path, empty: &Path) -> Result<String, LabError> {
     let output = Command::new("tor")
         .args(["--keygen-family", FAMILY, "--hush", "-f"])
         .arg(empty)
@@ -90,20 +95,20 @@ pub(crate) async fn family(dir: &Path, empty: &Path) -> Result<String, Error> {
         .kill_on_drop(true)
         .output()
         .await
-        .map_err(|source| Error::Start { program: "tor".to_owned(), source })?;
+        .map_err(|source| LabError::Start { program: "tor".to_owned(), source })?;
     let file = dir.join(format!("{FAMILY}.public_family_id"));
     if !output.status.success() || !file.exists() {
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        return Err(Error::Keys { program: "tor", whose: "the family".to_owned(), said });
+        return Err(LabError::Keys { program: "tor", whose: "the family".to_owned(), said });
     }
-    let id = std::fs::read_to_string(&file).map_err(Error::file("read", &file))?;
+    let id = std::fs::read_to_string(&file).map_err(LabError::file("read", &file))?;
     Ok(id.trim().to_owned())
 }
 
 /// Puts the family's key, made in `dir`, among those of a relay.
-pub(crate) fn give_family(dir: &Path, data: &Path) -> Result<(), Error> {
+pub(crate) fn give_family(dir: &Path, data: &Path) -> Result<(), LabError> {
     let name = format!("{FAMILY}.secret_family_key");
     let to = data.join("keys").join(&name);
-    std::fs::copy(dir.join(name), &to).map_err(Error::file("write", &to))?;
+    std::fs::copy(dir.join(name), &to).map_err(LabError::file("write", &to))?;
     Ok(())
 }

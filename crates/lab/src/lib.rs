@@ -31,9 +31,9 @@ mod store;
 mod torrc;
 pub mod zone;
 
-pub use check::{Checked, Row, check};
+pub use check::{ComparedExit, Comparison, check};
 pub use dns::Transport;
-pub use error::Error;
+pub use error::LabError;
 pub use fault::{
     EXIT_GIVES_UP_AFTER, FREEZE_IN_QUERY, Fault, SEQUENCE_RESTARTS_AFTER, Then, Truth,
 };
@@ -41,10 +41,10 @@ pub use manifest::{
     Holder, MANIFEST_FILE, Manifest, ManifestClient, ManifestExit, ManifestGuard, PACE,
     SETTINGS_FILE, TORRC_FILE,
 };
-pub use network::{Client, Exit, Guard, Network};
+pub use network::{Client, LabExit, LabGuard, Network};
 pub use outside::{BANDWIDTHS_FILE, Offer, RESOLVERS_FILE, Standing, Told, Wanted};
-pub use resolver::Asked;
+pub use resolver::HeardQuery;
 pub use spec::Spec;
-pub use start::Progress;
+pub use start::LabProgress;
 #[cfg(feature = "store")]
 pub use store::{R2_BUCKET, SPACES_BUCKET, Store, StoreKey};

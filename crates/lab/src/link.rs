@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use crate::Error;
+use crate::LabError;
 
 /// The way to one exit, before it is open.
 #[derive(Debug)]
@@ -33,18 +33,18 @@ pub(crate) struct Cut(watch::Sender<()>);
 impl Link {
     /// Takes a port of its own; the exit listens on `exit` on loopback, and a round trip to it takes
     /// so much longer.
-    pub(crate) fn bind(exit: u16, round_trip: Duration) -> Result<Self, Error> {
+    pub(crate) fn bind(exit: u16, round_trip: Duration) -> Result<Self, LabError> {
         let taken = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| {
             listener.set_nonblocking(true)?;
             Ok(listener)
         });
         let exit = SocketAddr::from((Ipv4Addr::LOCALHOST, exit));
-        Ok(Self { listener: taken.map_err(Error::Port)?, exit, delay: round_trip / 2 })
+        Ok(Self { listener: taken.map_err(LabError::Port)?, exit, delay: round_trip / 2 })
     }
 
     /// The port that the world is to know.
-    pub(crate) fn port(&self) -> Result<u16, Error> {
-        Ok(self.listener.local_addr().map_err(Error::Port)?.port())
+    pub(crate) fn port(&self) -> Result<u16, LabError> {
+        Ok(self.listener.local_addr().map_err(LabError::Port)?.port())
     }
 
     /// Opens it; to be called in a runtime.

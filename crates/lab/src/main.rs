@@ -7,10 +7,10 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::program::{Arguments, run};
+use crate::program::{LabArguments, run};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = LabArguments::parse();
     match run(arguments) {
         Ok(code) => code,
         Err(error) => {

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::zone::{EXPECTED_ADDRESS, NXDOMAIN_DOMAIN, WILDCARD_DOMAIN};
-use crate::{Error, Fault, Network, Truth};
+use crate::{Fault, LabError, Network, Truth};
 
 /// The file of settings that a lab, or its store, leaves in its directory, as a `config.env`.
 pub const SETTINGS_FILE: &str = "config.env";
@@ -75,9 +75,10 @@ pub struct Holder {
 
 impl Holder {
     /// The process that this is.
-    pub(crate) fn this() -> Result<Self, Error> {
+    pub(crate) fn this() -> Result<Self, LabError> {
         let pid = std::process::id();
-        let process_start = process_start(pid).map_err(Error::file("read", Path::new("/proc")))?;
+        let process_start =
+            process_start(pid).map_err(LabError::file("read", Path::new("/proc")))?;
         Ok(Self { pid, process_start })
     }
 
@@ -172,8 +173,8 @@ impl Manifest {
     /// # Errors
     ///
     /// [`Error::File`] where the process cannot be found in `/proc`.
-    pub fn of(network: &Network) -> Result<Self, Error> {
-        let exit = |exit: &crate::Exit| {
+    pub fn of(network: &Network) -> Result<Self, LabError> {
+        let exit = |exit: &crate::LabExit| {
             let nickname = exit.nickname.clone();
             ManifestExit {
                 family_id: exit.family_id.as_ref().map(|id| format!("ed25519:{id}")),
@@ -186,7 +187,7 @@ impl Manifest {
                 )
             }
         };
-        let guard = |guard: &crate::Guard| ManifestGuard {
+        let guard = |guard: &crate::LabGuard| ManifestGuard {
             fingerprint: guard.fingerprint,
             nickname: guard.nickname.clone(),
         };
@@ -264,7 +265,7 @@ impl Manifest {
     /// # Errors
     ///
     /// [`Error::File`].
-    pub fn write(&self, network: &Network) -> Result<(), Error> {
+    pub fn write(&self, network: &Network) -> Result<(), LabError> {
         self.write_in(network.dir(), &network.torrc_lines())
     }
 
@@ -273,19 +274,19 @@ impl Manifest {
     /// # Errors
     ///
     /// [`Error::File`].
-    pub fn write_in(&self, dir: &Path, torrc_lines: &str) -> Result<(), Error> {
+    pub fn write_in(&self, dir: &Path, torrc_lines: &str) -> Result<(), LabError> {
         shelf::atomic::replace(&self.torrc, torrc_lines.as_bytes())
-            .map_err(Error::file("write", &self.torrc))?;
+            .map_err(LabError::file("write", &self.torrc))?;
         if let Some(settings) = self.settings() {
             let path = dir.join(SETTINGS_FILE);
             shelf::atomic::replace(&path, settings.as_bytes())
-                .map_err(Error::file("write", &path))?;
+                .map_err(LabError::file("write", &path))?;
         }
         let path = dir.join(MANIFEST_FILE);
         let written = serde_json::to_vec_pretty(self)
             .map_err(std::io::Error::from)
             .and_then(|bytes| shelf::atomic::replace(&path, &bytes));
-        written.map_err(Error::file("write", &path))
+        written.map_err(LabError::file("write", &path))
     }
 
     /// Reads the manifest in a lab's directory; `None` where there is none.
@@ -293,7 +294,7 @@ impl Manifest {
     /// # Errors
     ///
     /// [`Error::File`] where it cannot be read or is of another format or version.
-    pub fn read(dir: &Path) -> Result<Option<Self>, Error> {
+    pub fn read(dir: &Path) -> Result<Option<Self>, LabError> {
         read(&dir.join(MANIFEST_FILE), FORMAT_NAME, FORMAT_VERSION)
     }
 
@@ -315,19 +316,20 @@ pub(crate) fn read<T: DeserializeOwned>(
     path: &Path,
     name: &str,
     version: u32,
-) -> Result<Option<T>, Error> {
+) -> Result<Option<T>, LabError> {
     /// What every file of the lab begins with.
     #[derive(Deserialize)]
-    struct Envelope {
+    struct LabEnvelope {
         format: Format,
     }
-    let failed = |error: std::io::Error| Error::file("read", path)(error);
+    let failed = |error: std::io::Error| LabError::file("read", path)(error);
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),
     };
-    let found: Envelope = serde_json::from_slice(&bytes).map_err(|error| failed(error.into()))?;
+    let found: LabEnvelope =
+        serde_json::from_slice(&bytes).map_err(|error| failed(error.into()))?;
     let Format { name: found_name, version: found_version } = found.format;
     if (found_name.as_str(), found_version) != (name, version) {
         let found = format!("unknown format {found_name} version {found_version}");

@@ -10,16 +10,16 @@ use record::Fingerprint;
 use rustix::process::Signal;
 
 use crate::process::Processes;
-use crate::resolver::{Asked, Log, Mind, Resolvers};
+use crate::resolver::{HeardQuery, Mind, QueryLog, Resolvers};
 use crate::torrc::{self, Authority};
-use crate::{Error, Fault, Progress, Spec};
+use crate::{Fault, LabError, LabProgress, Spec};
 
 /// The client tor's name in the lab.
 pub(crate) const CLIENT: &str = "client";
 
 /// An exit of the lab.
 #[derive(Debug, Clone)]
-pub struct Exit {
+pub struct LabExit {
     /// Its identity.
     pub fingerprint: Fingerprint,
     /// Its nickname: [`Fault::name`], with a number where there are several.
@@ -32,13 +32,13 @@ pub struct Exit {
     pub or_address: SocketAddr,
     /// Where its resolver listens, by UDP and TCP.
     pub resolver: SocketAddr,
-    pub(crate) log: Log,
+    pub(crate) log: QueryLog,
     pub(crate) mind: Mind,
 }
 
 /// A first hop of the lab.
 #[derive(Debug, Clone)]
-pub struct Guard {
+pub struct LabGuard {
     /// Its identity.
     pub fingerprint: Fingerprint,
     /// Its nickname.
@@ -64,8 +64,8 @@ pub struct Client {
 pub struct Network {
     pub(crate) dir: PathBuf,
     pub(crate) authorities: Vec<Authority>,
-    pub(crate) exits: Vec<Exit>,
-    pub(crate) guards: Vec<Guard>,
+    pub(crate) exits: Vec<LabExit>,
+    pub(crate) guards: Vec<LabGuard>,
     pub(crate) dead_guard: Option<Fingerprint>,
     pub(crate) client: Option<Client>,
     // Dropped in this order: the resolvers act on the processes.
@@ -84,8 +84,8 @@ impl Network {
     pub async fn start(
         spec: &Spec,
         dir: &Path,
-        progress: impl FnMut(Progress) + Send,
-    ) -> Result<Self, Error> {
+        progress: impl FnMut(LabProgress) + Send,
+    ) -> Result<Self, LabError> {
         crate::start::start(spec, dir, progress).await
     }
 
@@ -97,19 +97,19 @@ impl Network {
 
     /// The exits, in the order of the specification.
     #[must_use]
-    pub fn exits(&self) -> &[Exit] {
+    pub fn exits(&self) -> &[LabExit] {
         &self.exits
     }
 
     /// The exit with this nickname.
     #[must_use]
-    pub fn exit(&self, nickname: &str) -> Option<&Exit> {
+    pub fn exit(&self, nickname: &str) -> Option<&LabExit> {
         self.exits.iter().find(|exit| exit.nickname == nickname)
     }
 
     /// The first hops that work.
     #[must_use]
-    pub fn guards(&self) -> &[Guard] {
+    pub fn guards(&self) -> &[LabGuard] {
         &self.guards
     }
 
@@ -137,7 +137,7 @@ impl Network {
     /// # Errors
     ///
     /// [`Error::NoSuchRelay`].
-    pub fn asked(&self, exit: &Fingerprint) -> Result<Vec<Asked>, Error> {
+    pub fn asked(&self, exit: &Fingerprint) -> Result<Vec<HeardQuery>, LabError> {
         Ok(self.find(exit)?.log.asked())
     }
 
@@ -151,8 +151,9 @@ impl Network {
 
     /// Waits until no exit is frozen by a question of before.
     pub async fn all_awake(&self) {
-        let until =
-            |exit: &Exit| exit.mind.lock().unwrap_or_else(PoisonError::into_inner).frozen_until();
+        let until = |exit: &LabExit| {
+            exit.mind.lock().unwrap_or_else(PoisonError::into_inner).frozen_until()
+        };
         if let Some(until) = self.exits.iter().filter_map(until).max() {
             tokio::time::sleep_until((until + Duration::from_secs(1)).into()).await;
         }
@@ -163,7 +164,7 @@ impl Network {
     /// # Errors
     ///
     /// [`Error::NoSuchRelay`].
-    pub async fn kill_exit(&self, exit: &Fingerprint) -> Result<(), Error> {
+    pub async fn kill_exit(&self, exit: &Fingerprint) -> Result<(), LabError> {
         let name = self.find(exit)?.nickname.clone();
         self.processes.handle().run(move |table| table.kill(&name)).await
     }
@@ -173,7 +174,7 @@ impl Network {
     /// # Errors
     ///
     /// [`Error::NoSuchRelay`], or that it cannot be started.
-    pub async fn restart_exit(&self, exit: &Fingerprint) -> Result<(), Error> {
+    pub async fn restart_exit(&self, exit: &Fingerprint) -> Result<(), LabError> {
         let name = self.find(exit)?.nickname.clone();
         self.processes.handle().run(move |table| table.restart(&name)).await?
     }
@@ -183,7 +184,7 @@ impl Network {
     /// # Errors
     ///
     /// [`Error::NoSuchRelay`].
-    pub async fn freeze(&self, relay: &Fingerprint) -> Result<(), Error> {
+    pub async fn freeze(&self, relay: &Fingerprint) -> Result<(), LabError> {
         self.signal(relay, Signal::STOP).await
     }
 
@@ -192,7 +193,7 @@ impl Network {
     /// # Errors
     ///
     /// [`Error::NoSuchRelay`].
-    pub async fn resume(&self, relay: &Fingerprint) -> Result<(), Error> {
+    pub async fn resume(&self, relay: &Fingerprint) -> Result<(), LabError> {
         self.signal(relay, Signal::CONT).await
     }
 
@@ -201,8 +202,8 @@ impl Network {
     /// # Errors
     ///
     /// [`Error::NoClient`].
-    pub async fn kill_client(&self) -> Result<(), Error> {
-        self.client.as_ref().ok_or(Error::NoClient)?;
+    pub async fn kill_client(&self) -> Result<(), LabError> {
+        self.client.as_ref().ok_or(LabError::NoClient)?;
         self.processes.handle().run(|table| table.kill(CLIENT)).await
     }
 
@@ -212,8 +213,8 @@ impl Network {
     /// # Errors
     ///
     /// [`Error::NoClient`], or that it cannot be started.
-    pub async fn restart_client(&self) -> Result<(), Error> {
-        self.client.as_ref().ok_or(Error::NoClient)?;
+    pub async fn restart_client(&self) -> Result<(), LabError> {
+        self.client.as_ref().ok_or(LabError::NoClient)?;
         self.processes.handle().run(|table| table.restart(CLIENT)).await?
     }
 
@@ -222,7 +223,7 @@ impl Network {
     /// # Errors
     ///
     /// [`Error::Stopped`].
-    pub async fn process_ids(&self) -> Result<Vec<u32>, Error> {
+    pub async fn process_ids(&self) -> Result<Vec<u32>, LabError> {
         self.processes.handle().run(crate::process::Table::ids).await
     }
 
@@ -232,7 +233,7 @@ impl Network {
         let _ = tokio::task::spawn_blocking(move || drop(self)).await;
     }
 
-    async fn signal(&self, relay: &Fingerprint, signal: Signal) -> Result<(), Error> {
+    async fn signal(&self, relay: &Fingerprint, signal: Signal) -> Result<(), LabError> {
         let guard = self.guards.iter().find(|guard| guard.fingerprint == *relay);
         let name = match guard {
             Some(guard) => guard.nickname.clone(),
@@ -241,8 +242,8 @@ impl Network {
         self.processes.handle().run(move |table| table.signal(&name, signal)).await
     }
 
-    fn find(&self, exit: &Fingerprint) -> Result<&Exit, Error> {
+    fn find(&self, exit: &Fingerprint) -> Result<&LabExit, LabError> {
         let found = self.exits.iter().find(|known| known.fingerprint == *exit);
-        found.ok_or(Error::NoSuchRelay(*exit))
+        found.ok_or(LabError::NoSuchRelay(*exit))
     }
 }

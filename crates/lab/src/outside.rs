@@ -13,7 +13,7 @@ use crate::fault::Then;
 use crate::manifest::{Holder, Manifest, ManifestClient, ManifestExit, ManifestGuard};
 use crate::process::Processes;
 use crate::resolver::{Resolver, Resolvers};
-use crate::{Error, Fault};
+use crate::{Fault, LabError};
 
 /// The file in the lab's directory with what the resolvers offer.
 pub const RESOLVERS_FILE: &str = "resolvers.json";
@@ -68,10 +68,10 @@ impl Standing {
     /// # Errors
     ///
     /// [`Error::Port`], [`Error::File`], [`Error::Start`].
-    pub fn start(dir: &Path) -> Result<Self, Error> {
-        let dir = dir.canonicalize().map_err(Error::file("read", dir))?;
+    pub fn start(dir: &Path) -> Result<Self, LabError> {
+        let dir = dir.canonicalize().map_err(LabError::file("read", dir))?;
         let files = dir.join("resolvers");
-        std::fs::create_dir_all(&files).map_err(Error::file("create", &files))?;
+        std::fs::create_dir_all(&files).map_err(LabError::file("create", &files))?;
         let processes = Processes::new()?;
         let mut resolvers = Vec::new();
         let mut exits = Vec::new();
@@ -82,7 +82,7 @@ impl Standing {
             let address = resolver.address()?;
             let resolv_conf = files.join(format!("{nickname}.conf"));
             std::fs::write(&resolv_conf, format!("nameserver {address}\n"))
-                .map_err(Error::file("write", &resolv_conf))?;
+                .map_err(LabError::file("write", &resolv_conf))?;
             resolvers.push(resolver);
             exits.push(Wanted {
                 nickname,
@@ -111,12 +111,12 @@ impl Offer {
     /// # Errors
     ///
     /// [`Error::File`].
-    pub fn write(&self, dir: &Path) -> Result<(), Error> {
+    pub fn write(&self, dir: &Path) -> Result<(), LabError> {
         let path = dir.join(RESOLVERS_FILE);
         serde_json::to_vec_pretty(self)
             .map_err(std::io::Error::from)
             .and_then(|bytes| shelf::atomic::replace(&path, &bytes))
-            .map_err(Error::file("write", &path))
+            .map_err(LabError::file("write", &path))
     }
 
     /// Reads the offer in a lab's directory; `None` where there is none.
@@ -124,7 +124,7 @@ impl Offer {
     /// # Errors
     ///
     /// [`Error::File`] where it cannot be read or is of another format or version.
-    pub fn read(dir: &Path) -> Result<Option<Self>, Error> {
+    pub fn read(dir: &Path) -> Result<Option<Self>, LabError> {
         crate::manifest::read(&dir.join(RESOLVERS_FILE), FORMAT_NAME, FORMAT_VERSION)
     }
 
@@ -134,17 +134,19 @@ impl Offer {
     /// # Errors
     ///
     /// [`Error::Told`] where the exits are not exactly those that are wanted.
-    pub fn adopt(&self, told: &Told, dir: &Path) -> Result<Manifest, Error> {
+    pub fn adopt(&self, told: &Told, dir: &Path) -> Result<Manifest, LabError> {
         let mut left: Vec<_> = told.exits.iter().collect();
         let mut exits = Vec::new();
         for wanted in &self.exits {
             let name = &wanted.nickname;
             let fault = Fault::ALL.into_iter().find(|fault| fault.name() == name);
             let fault = fault.ok_or_else(|| {
-                Error::Told(format!("{RESOLVERS_FILE} wants an exit with the unknown fault {name}"))
+                LabError::Told(format!(
+                    "{RESOLVERS_FILE} wants an exit with the unknown fault {name}"
+                ))
             })?;
             let at = left.iter().position(|exit| exit.nickname == *name);
-            let at = at.ok_or_else(|| Error::Told(format!("it has no exit {name}")))?;
+            let at = at.ok_or_else(|| LabError::Told(format!("it has no exit {name}")))?;
             let exit = left.swap_remove(at);
             exits.push(ManifestExit::new(
                 fault,
@@ -156,7 +158,7 @@ impl Offer {
         }
         if let Some(exit) = left.first() {
             let name = record::printable(&exit.nickname);
-            return Err(Error::Told(format!("no resolver is there for its exit {name}")));
+            return Err(LabError::Told(format!("no resolver is there for its exit {name}")));
         }
         let guards = told.guards.clone();
         Ok(Manifest::new(self.holder, dir, told.client.clone(), exits, guards, None))
@@ -209,10 +211,10 @@ impl Told {
     /// # Errors
     ///
     /// [`Error::File`].
-    pub fn write_bandwidths(&self, dir: &Path) -> Result<(), Error> {
+    pub fn write_bandwidths(&self, dir: &Path) -> Result<(), LabError> {
         let path = dir.join(BANDWIDTHS_FILE);
         let text = crate::torrc::bandwidths(crate::start::unix_now(), self.relays());
-        shelf::atomic::replace(&path, text.as_bytes()).map_err(Error::file("write", &path))
+        shelf::atomic::replace(&path, text.as_bytes()).map_err(LabError::file("write", &path))
     }
 
     /// Takes one line.
@@ -251,18 +253,18 @@ impl Told {
 }
 
 impl FromStr for Told {
-    type Err = Error;
+    type Err = LabError;
 
-    fn from_str(text: &str) -> Result<Self, Error> {
+    fn from_str(text: &str) -> Result<Self, LabError> {
         let mut told = Self::default();
         for (index, line) in text.lines().enumerate() {
-            let said = |why| Error::Told(format!("line {}: {why}", index + 1));
+            let said = |why| LabError::Told(format!("line {}: {why}", index + 1));
             told.hear(line).map_err(said)?;
         }
         let mut relays: Vec<_> = told.relays().collect();
         relays.sort_unstable();
         if let Some(twice) = relays.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(Error::Told(format!("two relays have the fingerprint {}", twice[0])));
+            return Err(LabError::Told(format!("two relays have the fingerprint {}", twice[0])));
         }
         Ok(told)
     }
@@ -292,7 +294,7 @@ mod tests {
         }
     }
 
-    fn wishes(lines: &[&str]) -> Result<Told, Error> {
+    fn wishes(lines: &[&str]) -> Result<Told, LabError> {
         lines.join("\n").parse()
     }
 

@@ -18,7 +18,7 @@ use std::thread::JoinHandle;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::oneshot;
 
-use crate::Error;
+use crate::LabError;
 
 /// The processes. All of them end when this is dropped.
 #[derive(Debug)]
@@ -29,11 +29,11 @@ pub(crate) struct Processes {
 
 /// A way to act on the processes from anywhere.
 #[derive(Debug, Clone)]
-pub(crate) struct Handle(mpsc::Sender<Message>);
+pub(crate) struct Handle(mpsc::Sender<StartMessage>);
 
 type Job = Box<dyn FnOnce(&mut Table) + Send>;
 
-enum Message {
+enum StartMessage {
     Job(Job),
     Stop,
 }
@@ -51,9 +51,9 @@ pub(crate) struct Launch {
 
 /// The processes by name, as their own thread sees them.
 #[derive(Default)]
-pub(crate) struct Table(BTreeMap<String, Entry>);
+pub(crate) struct Table(BTreeMap<String, ProcessEntry>);
 
-struct Entry {
+struct ProcessEntry {
     launch: Launch,
     child: Child,
     /// Whether the lab itself ended it.
@@ -62,17 +62,17 @@ struct Entry {
 
 impl Processes {
     /// Starts the thread.
-    pub(crate) fn new() -> Result<Self, Error> {
+    pub(crate) fn new() -> Result<Self, LabError> {
         let (sender, messages) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("lab-processes".to_owned())
             .spawn(move || {
                 let mut table = Table::default();
-                while let Ok(Message::Job(job)) = messages.recv() {
+                while let Ok(StartMessage::Job(job)) = messages.recv() {
                     job(&mut table);
                 }
             })
-            .map_err(|source| Error::Start { program: "a thread".to_owned(), source })?;
+            .map_err(|source| LabError::Start { program: "a thread".to_owned(), source })?;
         Ok(Self { handle: Handle(sender), thread: Some(thread) })
     }
 
@@ -83,7 +83,7 @@ impl Processes {
 
 impl Drop for Processes {
     fn drop(&mut self) {
-        let _ = self.handle.0.send(Message::Stop);
+        let _ = self.handle.0.send(StartMessage::Stop);
         if let Some(thread) = self.thread.take() {
             // A panic in there has ended the processes as well as its orderly end does.
             let _ = thread.join();
@@ -96,28 +96,28 @@ impl Handle {
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce(&mut Table) -> T + Send + 'static,
-    ) -> Result<T, Error> {
+    ) -> Result<T, LabError> {
         let (sender, result) = oneshot::channel();
         let job = Box::new(move |table: &mut Table| {
             // Whoever asked may have lost interest.
             let _ = sender.send(job(table));
         });
-        self.0.send(Message::Job(job)).map_err(|_| Error::Stopped)?;
-        result.await.map_err(|_| Error::Stopped)
+        self.0.send(StartMessage::Job(job)).map_err(|_| LabError::Stopped)?;
+        result.await.map_err(|_| LabError::Stopped)
     }
 }
 
 impl Table {
     /// Starts a tor under this name, ending the one that had it.
-    pub(crate) fn start(&mut self, name: &str, launch: Launch) -> Result<(), Error> {
+    pub(crate) fn start(&mut self, name: &str, launch: Launch) -> Result<(), LabError> {
         self.kill(name);
         let child = spawn(&launch)?;
-        self.0.insert(name.to_owned(), Entry { launch, child, killed: false });
+        self.0.insert(name.to_owned(), ProcessEntry { launch, child, killed: false });
         Ok(())
     }
 
     /// Ends it, if it runs, and starts it again as it was.
-    pub(crate) fn restart(&mut self, name: &str) -> Result<(), Error> {
+    pub(crate) fn restart(&mut self, name: &str) -> Result<(), LabError> {
         self.kill(name);
         if let Some(entry) = self.0.get_mut(name) {
             entry.child = spawn(&entry.launch)?;
@@ -148,7 +148,7 @@ impl Table {
 
     /// The processes that have ended by themselves, and how.
     pub(crate) fn ended(&mut self) -> Vec<(String, String)> {
-        let ended = |entry: &mut Entry| entry.child.try_wait().ok().flatten();
+        let ended = |entry: &mut ProcessEntry| entry.child.try_wait().ok().flatten();
         self.0
             .iter_mut()
             .filter(|(_, entry)| !entry.killed)
@@ -187,9 +187,9 @@ fn end(child: &mut Child) {
     let _ = child.wait();
 }
 
-fn spawn(launch: &Launch) -> Result<Child, Error> {
-    let output = File::create(&launch.output).map_err(Error::file("create", &launch.output))?;
-    let errors = output.try_clone().map_err(Error::file("write", &launch.output))?;
+fn spawn(launch: &Launch) -> Result<Child, LabError> {
+    let output = File::create(&launch.output).map_err(LabError::file("create", &launch.output))?;
+    let errors = output.try_clone().map_err(LabError::file("write", &launch.output))?;
     Command::new("setpriv")
         .args(["--pdeathsig", "KILL", "--", "tor", "--hush", "-f"])
         .arg(&launch.torrc)
@@ -201,7 +201,7 @@ fn spawn(launch: &Launch) -> Result<Child, Error> {
         // Out of reach of the terminal's interrupt: the lab ends them.
         .process_group(0)
         .spawn()
-        .map_err(|source| Error::Start { program: "setpriv".to_owned(), source })
+        .map_err(|source| LabError::Start { program: "setpriv".to_owned(), source })
 }
 
 /// The last lines of a text file, on one line; empty where it cannot be read.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Parser, Subcommand};
-use lab::{Holder, Manifest, Network, Offer, Progress, SETTINGS_FILE, Spec, Standing, Told};
+use lab::{Holder, LabProgress, Manifest, Network, Offer, SETTINGS_FILE, Spec, Standing, Told};
 #[cfg(feature = "store")]
 use lab::{R2_BUCKET, SPACES_BUCKET, Store, StoreKey};
 use record::{Mode, printable};
@@ -36,7 +36,7 @@ const NO_LAB: u8 = 4;
                   3 `check` found verdicts that are not true, or a scan that is not complete; \
                   4 there is no lab in the directory, or for `adopt` no resolvers."
 )]
-pub(crate) struct Arguments {
+pub(crate) struct LabArguments {
     #[command(subcommand)]
     command: LabCommand,
 }
@@ -54,19 +54,19 @@ enum LabCommand {
     /// DIR/config.env has the settings that have the whole job run on it.
     Up(Up),
     /// End the lab and wait until all of it is gone.
-    Down(Place),
+    Down(PlaceArgs),
     /// Run an S3 server on loopback until SIGINT or SIGTERM, in the place of every real store.
     ///
     /// DIR/config.env then has the settings that send the uploads to it, until it ends; what it
     /// stores is in DIR/spaces-reports and DIR/r2-reports.
     #[cfg(feature = "store")]
-    Store(Place),
+    Store(PlaceArgs),
     /// Compare the results of a scan of the lab with the truth.
     Check {
         /// The scan's analysis directory.
         analysis_dir: PathBuf,
         #[command(flatten)]
-        place: Place,
+        place: PlaceArgs,
     },
     /// Start the resolvers alone, for a network that another program runs, and keep them until
     /// SIGINT or SIGTERM.
@@ -75,7 +75,7 @@ enum LabCommand {
     /// `nickname`, a `resolv_conf` for tor's ServerDNSResolvConfFile, whether it allows `ipv6`, and
     /// what becomes of its tor when the network is ready: `then` is `runs`, `freezes` (SIGSTOP) or
     /// `dies` (SIGKILL). Faults that need more of the lab are not among them.
-    Resolvers(Place),
+    Resolvers(PlaceArgs),
     /// Adopt a network that another program runs with these resolvers.
     ///
     /// Writes DIR/network.json and DIR/config.env, as `lab up` does; and DIR/measured-bandwidths for
@@ -87,7 +87,7 @@ enum LabCommand {
         /// for a tor that is to use the network.
         network: PathBuf,
         #[command(flatten)]
-        place: Place,
+        place: PlaceArgs,
     },
     /// Scan a lab in both modes and through a running tor, and compare with the truth.
     Demo(Demo),
@@ -96,10 +96,10 @@ enum LabCommand {
 #[derive(Debug, Args)]
 struct Up {
     #[command(flatten)]
-    place: Place,
+    place: PlaceArgs,
     /// `standard`, one exit for each fault, or `healthy:N`, N exits without one.
     #[arg(long, default_value = "standard")]
-    exits: Exits,
+    exits: ExitChoice,
     /// First hops that work.
     #[arg(long, default_value_t = 4)]
     guards: u32,
@@ -110,7 +110,7 @@ struct Up {
 }
 
 #[derive(Debug, Args)]
-struct Place {
+struct PlaceArgs {
     /// The lab's directory [default: exit-validator-lab in $XDG_RUNTIME_DIR, or a private
     /// directory beside other temporary files].
     #[arg(long)]
@@ -119,12 +119,12 @@ struct Place {
 
 /// Which exits a lab has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Exits {
+enum ExitChoice {
     Standard,
     Healthy(usize),
 }
 
-impl FromStr for Exits {
+impl FromStr for ExitChoice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -136,7 +136,7 @@ impl FromStr for Exits {
     }
 }
 
-impl std::fmt::Display for Exits {
+impl std::fmt::Display for ExitChoice {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Standard => f.write_str("standard"),
@@ -146,7 +146,7 @@ impl std::fmt::Display for Exits {
 }
 
 /// Carries a command out.
-pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(arguments: LabArguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         LabCommand::Up(up) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -171,7 +171,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-impl Place {
+impl PlaceArgs {
     fn dir(&self) -> anyhow::Result<PathBuf> {
         if let Some(dir) = &self.dir {
             return Ok(dir.clone());
@@ -201,8 +201,8 @@ impl Place {
 impl Up {
     fn spec(&self) -> Spec {
         let spec = match self.exits {
-            Exits::Standard => Spec::standard(),
-            Exits::Healthy(number) => Spec::healthy(number),
+            ExitChoice::Standard => Spec::standard(),
+            ExitChoice::Healthy(number) => Spec::healthy(number),
         };
         Spec { guards: self.guards, ..spec }
     }
@@ -259,14 +259,14 @@ fn forget(dir: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-pub(crate) fn in_words(progress: Progress) -> String {
+pub(crate) fn in_words(progress: LabProgress) -> String {
     match progress {
-        Progress::Keys { relays } => format!("making the keys of {relays} relays"),
-        Progress::Relays => "starting them".to_owned(),
-        Progress::Vote => "the authorities know all relays, and vote".to_owned(),
-        Progress::Consensus => "there is a consensus".to_owned(),
-        Progress::Client => "starting the client".to_owned(),
-        Progress::Ready => "ready".to_owned(),
+        LabProgress::Keys { relays } => format!("making the keys of {relays} relays"),
+        LabProgress::Relays => "starting them".to_owned(),
+        LabProgress::Vote => "the authorities know all relays, and vote".to_owned(),
+        LabProgress::Consensus => "there is a consensus".to_owned(),
+        LabProgress::Client => "starting the client".to_owned(),
+        LabProgress::Ready => "ready".to_owned(),
     }
 }
 
@@ -479,16 +479,16 @@ mod tests {
 
     #[test]
     fn the_arguments_are_well_formed() {
-        Arguments::command().debug_assert();
+        LabArguments::command().debug_assert();
     }
 
     #[test]
     fn exits_are_standard_or_so_many_healthy_ones() {
-        for exits in [Exits::Standard, Exits::Healthy(80)] {
+        for exits in [ExitChoice::Standard, ExitChoice::Healthy(80)] {
             assert_eq!(exits.to_string().parse(), Ok(exits));
         }
         for text in ["", "healthy", "healthy:", "healthy:-1", "sick:3"] {
-            assert!(text.parse::<Exits>().is_err(), "{text}");
+            assert!(text.parse::<ExitChoice>().is_err(), "{text}");
         }
     }
 }

@@ -16,8 +16,8 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::Error;
-use crate::dns::{Action, Script, Transport};
+use crate::LabError;
+use crate::dns::{Response, Script, Transport};
 use crate::fault::{FREEZE_IN_QUERY, Fault};
 use crate::link::{Cut, Link};
 use crate::process::Handle;
@@ -33,7 +33,7 @@ const IDLE: Duration = Duration::from_secs(10);
 
 /// A question that a resolver heard.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
+pub struct HeardQuery {
     /// The name in lower case, with its final dot.
     pub name: String,
     /// The type asked for, for instance `A`.
@@ -52,7 +52,7 @@ pub(crate) struct Resolver {
     exit: String,
     /// The way to its exit, where that is not the usual one.
     link: Option<Link>,
-    log: Log,
+    log: QueryLog,
     mind: Mind,
 }
 
@@ -61,7 +61,7 @@ pub(crate) type Mind = Arc<Mutex<Script>>;
 
 /// What one resolver was asked, shared with whoever wants to see it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Log(Arc<Mutex<VecDeque<Asked>>>);
+pub(crate) struct QueryLog(Arc<Mutex<VecDeque<HeardQuery>>>);
 
 /// The running resolvers. They end when this is dropped.
 #[derive(Debug)]
@@ -70,12 +70,12 @@ pub(crate) struct Resolvers {
     thread: Option<JoinHandle<()>>,
 }
 
-impl Log {
-    fn locked(&self) -> MutexGuard<'_, VecDeque<Asked>> {
+impl QueryLog {
+    fn locked(&self) -> MutexGuard<'_, VecDeque<HeardQuery>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, asked: Asked) {
+    fn push(&self, asked: HeardQuery) {
         let mut log = self.locked();
         if log.len() == REMEMBERED {
             log.pop_front();
@@ -84,14 +84,14 @@ impl Log {
     }
 
     /// The newest questions, oldest first.
-    pub(crate) fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<HeardQuery> {
         self.locked().iter().cloned().collect()
     }
 }
 
 impl Resolver {
     /// Takes a port, the same for UDP and TCP. The link is opened with the resolver.
-    pub(crate) fn bind(fault: Fault, exit: String, link: Option<Link>) -> Result<Self, Error> {
+    pub(crate) fn bind(fault: Fault, exit: String, link: Option<Link>) -> Result<Self, LabError> {
         let mut last = None;
         let mut link = link;
         for _ in 0..50 {
@@ -103,25 +103,25 @@ impl Resolver {
                         tcp,
                         exit,
                         link: link.take(),
-                        log: Log::default(),
+                        log: QueryLog::default(),
                         mind: Arc::new(Mutex::new(Script::new(fault))),
                     });
                 }
                 Err(error) => last = Some(error),
             }
         }
-        Err(Error::Port(last.unwrap_or_else(|| std::io::ErrorKind::AddrInUse.into())))
+        Err(LabError::Port(last.unwrap_or_else(|| std::io::ErrorKind::AddrInUse.into())))
     }
 
-    pub(crate) fn address(&self) -> Result<SocketAddr, Error> {
-        self.udp.local_addr().map_err(Error::Port)
+    pub(crate) fn address(&self) -> Result<SocketAddr, LabError> {
+        self.udp.local_addr().map_err(LabError::Port)
     }
 
     pub(crate) fn mind(&self) -> Mind {
         Arc::clone(&self.mind)
     }
 
-    pub(crate) fn log(&self) -> Log {
+    pub(crate) fn log(&self) -> QueryLog {
         self.log.clone()
     }
 }
@@ -136,14 +136,14 @@ fn bind_both() -> std::io::Result<(std::net::UdpSocket, std::net::TcpListener)> 
 
 impl Resolvers {
     /// Runs the resolvers on a thread of their own.
-    pub(crate) fn start(resolvers: Vec<Resolver>, processes: &Handle) -> Result<Self, Error> {
-        let failed = |source| Error::Start { program: "the resolvers".to_owned(), source };
+    pub(crate) fn start(resolvers: Vec<Resolver>, processes: &Handle) -> Result<Self, LabError> {
+        let failed = |source| LabError::Start { program: "the resolvers".to_owned(), source };
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         {
             let _entered = runtime.enter();
             for resolver in resolvers {
-                let shared = Arc::new(Shared {
+                let shared = Arc::new(ResolverShared {
                     script: resolver.mind,
                     log: resolver.log,
                     exit: resolver.exit,
@@ -180,15 +180,15 @@ impl Drop for Resolvers {
 }
 
 /// What the tasks of one resolver share.
-struct Shared {
+struct ResolverShared {
     script: Mind,
-    log: Log,
+    log: QueryLog,
     exit: String,
     link: Option<Cut>,
     processes: Handle,
 }
 
-impl Shared {
+impl ResolverShared {
     /// Hears a message; gives the bytes to send, and when.
     #[expect(clippy::disallowed_methods, reason = "the edge: the time at which a question came")]
     fn hear(&self, bytes: &[u8], transport: Transport) -> Option<(Duration, Vec<u8>)> {
@@ -199,11 +199,11 @@ impl Shared {
         };
         let record_type = heard.record_type;
         let record_type = record_type.to_string();
-        self.log.push(Asked { name: heard.name, record_type, transport });
+        self.log.push(HeardQuery { name: heard.name, record_type, transport });
         match heard.action {
-            Action::Answer { after, bytes } => return Some((after, bytes)),
-            Action::Ignore => {}
-            Action::FreezeExit => {
+            Response::Answer { after, bytes } => return Some((after, bytes)),
+            Response::Ignore => {}
+            Response::FreezeExit => {
                 let (processes, exit) = (self.processes.clone(), self.exit.clone());
                 tokio::spawn(async move {
                     let name = exit.clone();
@@ -216,7 +216,7 @@ impl Shared {
                     }
                 });
             }
-            Action::CutLinks => {
+            Response::CutLinks => {
                 if let Some(link) = &self.link {
                     link.cut();
                 }
@@ -226,7 +226,7 @@ impl Shared {
     }
 }
 
-async fn serve_udp(socket: Arc<UdpSocket>, shared: Arc<Shared>) {
+async fn serve_udp(socket: Arc<UdpSocket>, shared: Arc<ResolverShared>) {
     let mut buffer = vec![0; LONGEST];
     loop {
         // An error is about an earlier answer that met a closed port: the exit has gone.
@@ -243,7 +243,7 @@ async fn serve_udp(socket: Arc<UdpSocket>, shared: Arc<Shared>) {
     }
 }
 
-async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>) {
+async fn serve_tcp(listener: TcpListener, shared: Arc<ResolverShared>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             // Out of descriptors: others close theirs.
@@ -255,7 +255,7 @@ async fn serve_tcp(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 /// Answers the questions of one connection, each with its length before it (RFC 1035, 4.2.2).
-async fn converse(mut stream: TcpStream, shared: Arc<Shared>) -> std::io::Result<()> {
+async fn converse(mut stream: TcpStream, shared: Arc<ResolverShared>) -> std::io::Result<()> {
     loop {
         let length = timeout(IDLE, stream.read_u16()).await??;
         let mut question = vec![0; usize::from(length)];
@@ -279,19 +279,19 @@ mod tests {
     const SHORT: Duration = Duration::from_millis(300);
     const LONG: Duration = Duration::from_secs(10);
 
-    struct Running {
+    struct RunningResolver {
         address: SocketAddr,
-        log: Log,
+        log: QueryLog,
         _resolvers: Resolvers,
         _processes: Processes,
     }
 
-    fn running(fault: Fault) -> Running {
+    fn running(fault: Fault) -> RunningResolver {
         let processes = Processes::new().unwrap();
         let resolver = Resolver::bind(fault, "none".to_owned(), None).unwrap();
         let (address, log) = (resolver.address().unwrap(), resolver.log());
         let resolvers = Resolvers::start(vec![resolver], processes.handle()).unwrap();
-        Running { address, log, _resolvers: resolvers, _processes: processes }
+        RunningResolver { address, log, _resolvers: resolvers, _processes: processes }
     }
 
     fn question() -> Vec<u8> {
@@ -301,7 +301,7 @@ mod tests {
         message.to_vec().unwrap()
     }
 
-    fn by_udp(running: &Running, wait: Duration) -> Option<Vec<u8>> {
+    fn by_udp(running: &RunningResolver, wait: Duration) -> Option<Vec<u8>> {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.connect(running.address).unwrap();
         socket.set_read_timeout(Some(wait)).unwrap();

@@ -36,8 +36,8 @@ pub use machine::{Tally, Uplink};
 pub use network::{Noise, SimulatedNetwork};
 
 use self::documents::Documents;
-use self::machine::{Machine, Place};
-use self::serve::{Running, Sockets};
+use self::machine::{SimulatedMachine, TorPlace};
+use self::serve::{RunningTor, Sockets};
 
 /// A simulated tor. It ends when this is dropped.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl SimulatedTor {
         let control = dir.join("control");
         let (orders, received) = orders::unbounded_channel();
         let (ready, started) = mpsc::channel();
-        let host = Host {
+        let host = SimulatedHost {
             cookie_file: dir.join("control_auth_cookie"),
             control: control.clone(),
             documents: Arc::new(Documents::of(&network, wall_clock(), microdescriptors)),
@@ -159,7 +159,7 @@ impl Drop for SimulatedTor {
 
 /// Where one tor after the other runs.
 #[derive(Debug)]
-struct Host {
+struct SimulatedHost {
     network: Arc<SimulatedNetwork>,
     documents: Arc<Documents>,
     control: PathBuf,
@@ -168,7 +168,7 @@ struct Host {
     starts: u32,
 }
 
-impl Host {
+impl SimulatedHost {
     fn run(
         mut self,
         mut orders: orders::UnboundedReceiver<Order>,
@@ -233,7 +233,7 @@ impl Host {
     }
 
     /// Starts a tor; `before`: the one that was there.
-    async fn start(&mut self, before: Option<Machine>) -> io::Result<Running> {
+    async fn start(&mut self, before: Option<SimulatedMachine>) -> io::Result<RunningTor> {
         self.starts += 1;
         let sockets = Sockets::open(&self.control).await?;
         let (socks, dns) = sockets.addresses()?;
@@ -248,13 +248,13 @@ impl Host {
             .mode(0o600)
             .open(&self.cookie_file)
             .and_then(|mut file| io::Write::write_all(&mut file, &machine.place.cookie))?;
-        Ok(Running::start(machine, sockets))
+        Ok(RunningTor::start(machine, sockets))
     }
 
-    fn machine(&self, socks: String, dns: String) -> Machine {
+    fn machine(&self, socks: String, dns: String) -> SimulatedMachine {
         let mut cookie = [0; 32];
         randomness().fill_bytes(&mut cookie);
-        let place = Place {
+        let place = TorPlace {
             cookie,
             cookie_file: self.cookie_file.display().to_string(),
             pid: std::process::id() + self.starts,
@@ -263,15 +263,15 @@ impl Host {
             microdescriptors: self.microdescriptors,
             began: wall_clock(),
         };
-        Machine::new(Arc::clone(&self.network), Arc::clone(&self.documents), place)
+        SimulatedMachine::new(Arc::clone(&self.network), Arc::clone(&self.documents), place)
     }
 
-    fn end(&self, tor: Running) -> Machine {
+    fn end(&self, tor: RunningTor) -> SimulatedMachine {
         tor.end(self.machine(String::new(), String::new()))
     }
 }
 
-fn standing(tor: &Running) -> Standing {
+fn standing(tor: &RunningTor) -> Standing {
     tor.hub.with(|machine, _| Standing {
         tally: machine.tally(),
         circuits: machine.circuits.len(),

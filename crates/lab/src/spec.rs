@@ -1,6 +1,6 @@
 //! What a lab is to consist of.
 
-use crate::{Error, Fault};
+use crate::{Fault, LabError};
 
 /// What a lab is to consist of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,13 +44,13 @@ impl Spec {
     }
 
     /// Refuses what no network can be made of.
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), LabError> {
         if self.exits.is_empty() || self.guards == 0 {
-            return Err(Error::Spec("it needs one exit and one guard at least".to_owned()));
+            return Err(LabError::Spec("it needs one exit and one guard at least".to_owned()));
         }
         let relays = self.exits.len() + self.guards as usize + usize::from(self.dead_guard);
         if relays > MOST_RELAYS {
-            return Err(Error::Spec(format!("{relays} relays are more than {MOST_RELAYS}")));
+            return Err(LabError::Spec(format!("{relays} relays are more than {MOST_RELAYS}")));
         }
         Ok(())
     }

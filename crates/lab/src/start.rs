@@ -15,18 +15,18 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::sleep;
 
-use crate::network::{Guard, Network};
+use crate::network::{LabGuard, Network};
 use crate::process::Processes;
 use crate::resolver::Resolvers;
 use crate::torrc;
-use crate::{Error, Spec};
+use crate::{LabError, Spec};
 
 use stage::{Places, Stage};
 use watch::Watch;
 
 /// How far a lab has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
+pub enum LabProgress {
     /// Keys are being made, for so many relays.
     Keys {
         /// How many.
@@ -53,13 +53,13 @@ const PER_RELAY: Duration = Duration::from_secs(1);
 
 /// A relay's name and files.
 #[derive(Debug, Clone)]
-struct Place {
+struct RelayPlace {
     name: String,
     dir: PathBuf,
 }
 
-impl Place {
-    fn new(lab: &Path, name: &str) -> Result<Self, Error> {
+impl RelayPlace {
+    fn new(lab: &Path, name: &str) -> Result<Self, LabError> {
         let dir = lab.join(name);
         private(&dir.join("data"))?;
         Ok(Self { name: name.to_owned(), dir })
@@ -77,19 +77,19 @@ impl Place {
 pub(crate) async fn start(
     spec: &Spec,
     dir: &Path,
-    mut progress: impl FnMut(Progress) + Send,
-) -> Result<Network, Error> {
+    mut progress: impl FnMut(LabProgress) + Send,
+) -> Result<Network, LabError> {
     spec.check()?;
     private(dir)?;
-    let dir = dir.canonicalize().map_err(Error::file("read", dir))?;
+    let dir = dir.canonicalize().map_err(LabError::file("read", dir))?;
     let plain = |path: &str| !path.chars().any(char::is_control);
     if !dir.to_str().is_some_and(plain) {
-        return Err(Error::Directory(dir));
+        return Err(LabError::Directory(dir));
     }
     let mut tries = 1;
     loop {
         match start_once(spec, &dir, &mut progress).await {
-            Err(Error::Ended { log, .. }) if tries < TRIES && port_was_taken(&log) => tries += 1,
+            Err(LabError::Ended { log, .. }) if tries < TRIES && port_was_taken(&log) => tries += 1,
             result => return result,
         }
     }
@@ -103,20 +103,20 @@ fn port_was_taken(log: &str) -> bool {
 async fn start_once(
     spec: &Spec,
     dir: &Path,
-    progress: &mut (impl FnMut(Progress) + Send),
-) -> Result<Network, Error> {
+    progress: &mut (impl FnMut(LabProgress) + Send),
+) -> Result<Network, LabError> {
     let files = dir.join("tor");
     if files.exists() {
-        fs::remove_dir_all(&files).map_err(Error::file("replace", &files))?;
+        fs::remove_dir_all(&files).map_err(LabError::file("replace", &files))?;
     }
     private(&files)?;
     let no_settings = files.join("no-settings");
     write(&no_settings, "")?;
     let places = Places::new(spec, &files)?;
 
-    progress(Progress::Keys { relays: places.all().len() });
+    progress(LabProgress::Keys { relays: places.all().len() });
     let keys = places.keys(&no_settings).await?;
-    progress(Progress::Relays);
+    progress(LabProgress::Relays);
     let processes = Processes::new()?;
     let handle = processes.handle().clone();
     let (authorities, held) = places.authorities(&keys)?;
@@ -142,14 +142,14 @@ async fn start_once(
     let (exits, resolvers) = stage.exits(spec, &places.exits, keys.exits()).await?;
     let resolvers = Resolvers::start(resolvers, &handle)?;
     watch.descriptors(&mut voters, &keys.relays).await?;
-    progress(Progress::Vote);
+    progress(LabProgress::Vote);
     watch.vote(&mut voters, &keys.relays).await?;
-    progress(Progress::Consensus);
+    progress(LabProgress::Consensus);
     watch.fetched(&places.guards).await?;
 
     let mut client = None;
     if spec.client {
-        progress(Progress::Client);
+        progress(LabProgress::Client);
         client = Some(stage.client(&watch, &authorities).await?);
     }
     // Last: a client that chose a dead guard to fetch from would wait ten seconds and try again.
@@ -160,14 +160,14 @@ async fn start_once(
         .guards
         .iter()
         .zip(keys.guards())
-        .map(|(place, &fingerprint)| Guard { fingerprint, nickname: place.name.clone() })
+        .map(|(place, &fingerprint)| LabGuard { fingerprint, nickname: place.name.clone() })
         .collect();
     let dead_guard = if spec.dead_guard { guards.pop() } else { None };
     if let Some(guard) = &dead_guard {
         let name = guard.nickname.clone();
         handle.run(move |table| table.kill(&name)).await?;
     }
-    progress(Progress::Ready);
+    progress(LabProgress::Ready);
     Ok(Network {
         dir: dir.to_owned(),
         authorities,
@@ -181,13 +181,13 @@ async fn start_once(
 }
 
 /// Makes a directory that nobody else may look into.
-fn private(dir: &Path) -> Result<(), Error> {
+fn private(dir: &Path) -> Result<(), LabError> {
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.map_err(Error::file("create", dir))
+    made.map_err(LabError::file("create", dir))
 }
 
-fn write(path: &Path, text: &str) -> Result<(), Error> {
-    fs::write(path, text).map_err(Error::file("write", path))
+fn write(path: &Path, text: &str) -> Result<(), LabError> {
+    fs::write(path, text).map_err(LabError::file("write", path))
 }
 
 /// Seconds since 1970, as the consensus counts them.

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-use crate::Error;
+use crate::LabError;
 
 /// The bucket that stands for one of DigitalOcean Spaces.
 pub const SPACES_BUCKET: &str = "spaces-reports";
@@ -82,20 +82,20 @@ impl Store {
         buckets: &[&str],
         key: StoreKey,
         atomic: bool,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, LabError> {
         for bucket in buckets {
             let path = root.join(bucket);
-            std::fs::create_dir_all(&path).map_err(Error::file("create", &path))?;
+            std::fs::create_dir_all(&path).map_err(LabError::file("create", &path))?;
         }
         let files = s3s_fs::FileSystem::new(root).map_err(|error| {
-            Error::file("open", root)(std::io::Error::other(format!("{error:?}")))
+            LabError::file("open", root)(std::io::Error::other(format!("{error:?}")))
         })?;
         let mut service = S3ServiceBuilder::new(files);
         service.set_auth(SimpleAuth::from_single(key.id.clone(), key.secret.clone()));
         let service =
             InTurn { service: service.build(), turns: atomic.then(Arc::<Mutex<()>>::default) };
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(Error::Port)?;
-        let address = listener.local_addr().map_err(Error::Port)?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(LabError::Port)?;
+        let address = listener.local_addr().map_err(LabError::Port)?;
         let task = tokio::spawn(async move {
             // An error of one connection, or a moment without descriptors, is not the end.
             loop {

@@ -156,7 +156,7 @@ pub(crate) const ASKED: &str = "ControlPort auto\nCookieAuthentication 1\n";
 
 /// An exit's own lines.
 #[derive(Debug)]
-pub(crate) struct Exit<'a> {
+pub(crate) struct ExitLines<'a> {
     /// Where it listens.
     pub(crate) or_port: u16,
     /// The port that other relays are to know, where it is another: see `link`.
@@ -173,7 +173,7 @@ pub(crate) struct Exit<'a> {
     pub(crate) looks_for_hijacking: bool,
 }
 
-impl Exit<'_> {
+impl ExitLines<'_> {
     pub(crate) fn lines(&self) -> String {
         let mut lines = String::new();
         let or_port = self.or_port;

@@ -22,7 +22,7 @@ mod zone;
 pub use fingerprint::{Fingerprint, InvalidFingerprint};
 pub use format::{Format, FormatError, Kind};
 pub use report::{
-    ABSENT_MARK, AbsentRelay, BandwidthShare, Disagreements, Failure, GateCode, GateFinding,
+    ABSENT_MARK, AbsentRelay, BandwidthShare, Disagreements, FailingRelay, GateCode, GateFinding,
     KnownGood, Metadata, OperatorFailures, Percentiles, Previous, PreviousReport, PreviousSource,
     Publish, RECENT_RUNS, RejectReason, Rejected, RejectedFile, Report, ReportInput,
     ReportSelection, ReportedInfo, ReportedRelay, ShardCoverage, State, Streak, Vantage, ZoneCheck,

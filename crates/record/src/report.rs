@@ -25,7 +25,7 @@ pub struct Report {
     pub results: Vec<ReportedRelay>,
     /// The relays whose DNS failed, the longest streak first, then by fingerprint. Relays that
     /// could not be reached are not among them.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<FailingRelay>,
     /// The relays whose DNS failed, by address, as failing resolvers are often shared.
     #[cfg_attr(
         feature = "schema",
@@ -387,7 +387,7 @@ pub struct Vantage {
 /// A relay whose DNS failed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Failure {
+pub struct FailingRelay {
     /// The relay.
     pub exit_fingerprint: Fingerprint,
     /// Its nickname: a stranger's text.

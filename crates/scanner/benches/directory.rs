@@ -16,7 +16,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use peak_alloc::PeakAlloc;
 use record::Fingerprint;
-use scanner::consensus::{ConsensusReader, DescriptorReader, Reader, Statuses};
+use scanner::consensus::{ConsensusReader, DescriptorReader, DocumentReader, Statuses};
 use scanner::directory::{self, Directory};
 use scanner::hops::is_first_hop;
 use tor_control::{ConnectOptions, Control, ControlAddr};

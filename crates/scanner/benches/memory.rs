@@ -15,7 +15,7 @@ use record::{Fingerprint, Mode, PlannedRelay, RelayInfo};
 use scanner::classify::Judge;
 use scanner::hops::{Candidate, FirstHops};
 use scanner::probe::Limits;
-use scanner::schedule::{Action, Event, Pace, RunContext, Scan, Target};
+use scanner::schedule::{Action, Pace, RunContext, Scan, ScanEvent, Target};
 use tor_control::{CircuitEvent, CircuitStatus};
 
 #[global_allocator]
@@ -103,7 +103,7 @@ fn measure(relays: u32) {
     // Every circuit fails between first hop and exit: the most that a relay can leave behind.
     let mut now = Duration::ZERO;
     let mut failing = 0;
-    let mut actions = scan.step(Event::Tick, now);
+    let mut actions = scan.step(ScanEvent::Tick, now);
     let mut serial = 0_u64;
     while !scan.finished() {
         let mut events = Vec::new();
@@ -111,8 +111,8 @@ fn measure(relays: u32) {
             if let Action::Launch(probe, path) = action {
                 serial += 1;
                 let id: tor_control::CircuitId = serial.to_string().parse().unwrap();
-                events.push(Event::Launched(probe, id.clone()));
-                events.push(Event::Circuit(CircuitEvent {
+                events.push(ScanEvent::Launched(probe, id.clone()));
+                events.push(ScanEvent::Circuit(CircuitEvent {
                     id,
                     status: CircuitStatus::Failed,
                     path: path[..1].to_vec(),
@@ -125,7 +125,7 @@ fn measure(relays: u32) {
         if events.is_empty() {
             failing = failing.max(HEAP.current_usage() - before);
             now = now.max(scan.wake_at().unwrap());
-            actions = scan.step(Event::Tick, now);
+            actions = scan.step(ScanEvent::Tick, now);
         }
         for event in events {
             actions.extend(scan.step(event, now));

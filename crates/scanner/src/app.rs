@@ -10,9 +10,9 @@ use rand::{Rng, SeedableRng};
 use record::{Fingerprint, TorInfo, printable};
 use tokio::time::Instant;
 
-use crate::cli::{Config, Wanted};
-use crate::driver::{Driver, Ended, Outcome, Writer};
-use crate::part::{Book, End, Part, Todo};
+use crate::cli::{ScanConfig, Wanted};
+use crate::driver::{Driver, ScanEnd, ScanOutcome, Writer};
+use crate::part::{Book, End, RunPart, Todo};
 use crate::prepare::{criteria, prepare};
 use crate::progress::{Bootstrap, Progress, Screen};
 use crate::results::{AnalysisDir, Earlier};
@@ -29,11 +29,11 @@ use crate::{dry_run, inputs, story};
 /// # Errors
 ///
 /// [`ScanError`]: also where the scan ran and was not completed.
-pub async fn run(mut config: Config, screen: &Screen) -> Result<(), ScanError> {
+pub async fn run(mut config: ScanConfig, screen: &Screen) -> Result<(), ScanError> {
     let mut signals = Signals::new().map_err(|error| {
         ScanError::Internal(anyhow::Error::new(error).context("cannot watch for signals"))
     })?;
-    let request = Request {
+    let request = ScanRequest {
         filter: inputs::filter(&config.wanted)?,
         on_request: match &config.exclude_file {
             Some(path) => inputs::exit_file(path, "--exclude-file")?,
@@ -78,7 +78,7 @@ pub async fn run(mut config: Config, screen: &Screen) -> Result<(), ScanError> {
 }
 
 /// What is asked for, beside the configuration.
-struct Request {
+struct ScanRequest {
     filter: Filter,
     /// Relays whose operators asked not to be tested.
     on_request: BTreeSet<Fingerprint>,
@@ -95,7 +95,7 @@ enum Ready {
 
 /// A scan that can begin, and the directory of its results.
 struct ReadyScan {
-    part: Part,
+    part: RunPart,
     todo: Todo,
     dir: AnalysisDir,
     rng: StdRng,
@@ -103,8 +103,8 @@ struct ReadyScan {
 
 /// Looks at tor and its directory, claims it, and writes down what is to be done.
 async fn ready(
-    config: &Config,
-    request: Request,
+    config: &ScanConfig,
+    request: ScanRequest,
     tor: &mut Tor<'_>,
     session: &mut Session,
     signals: &mut Signals,
@@ -130,13 +130,13 @@ async fn ready(
     session.begin_with(tor.source, config.pace.limits.query, tor.found).await?;
     let mut rng = StdRng::from_rng(&mut rand_source());
     let run_id = format!("{}-{:08x}", request.started.format("%Y%m%dT%H%M%SZ"), rng.next_u32());
-    let (part, todo) = Part::start(config, basis, earlier, &dir, run_id, request.started)?;
+    let (part, todo) = RunPart::start(config, basis, earlier, &dir, run_id, request.started)?;
     Ok(Ready::Scan(Box::new(ReadyScan { part, todo, dir, rng })))
 }
 
 /// Scans, and writes down how it ended.
 async fn scan(
-    config: &Config,
+    config: &ScanConfig,
     ReadyScan { part, todo, dir, rng }: ReadyScan,
     mut tor: Tor<'_>,
     session: Session,
@@ -190,7 +190,7 @@ async fn scan(
     };
     let probing = began.elapsed();
     progress.finish();
-    let Outcome { ended, session, restarts } = outcome;
+    let ScanOutcome { ended, session, restarts } = outcome;
     match session {
         Some(session) => tor.leave(session).await,
         None => tor.restore().await,
@@ -209,13 +209,13 @@ async fn scan(
 }
 
 /// Why a scan is not complete; nothing where it is.
-fn why(ended: Ended) -> Result<Option<String>, ScanError> {
+fn why(ended: ScanEnd) -> Result<Option<String>, ScanError> {
     Ok(match ended {
-        Ended::Finished => None,
-        Ended::Interrupted(signal) => Some(format!("interrupted by {signal}")),
-        Ended::TorGone(error) => Some(error.to_string()),
-        Ended::GaveUp(why) => Some(why),
-        Ended::CannotWrite(error) => return Err(ScanError::Write(error)),
+        ScanEnd::Finished => None,
+        ScanEnd::Interrupted(signal) => Some(format!("interrupted by {signal}")),
+        ScanEnd::TorGone(error) => Some(error.to_string()),
+        ScanEnd::GaveUp(why) => Some(why),
+        ScanEnd::CannotWrite(error) => return Err(ScanError::Write(error)),
     })
 }
 

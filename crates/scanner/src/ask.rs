@@ -13,7 +13,7 @@ use tokio::net::{TcpStream, UdpSocket, UnixStream};
 use tokio_socks::TargetAddr;
 use tokio_socks::tcp::Socks5Stream;
 
-use crate::probe::Reply;
+use crate::probe::SocketReply;
 
 /// Where tor's SOCKS port listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,9 +52,9 @@ impl fmt::Display for SocksAddr {
 }
 
 /// Asks for a name by SOCKS5 RESOLVE (tor's socks-extensions, command 0xF0).
-pub async fn socks(address: &SocksAddr, name: &str) -> Reply {
+pub async fn socks(address: &SocksAddr, name: &str) -> SocketReply {
     let failed = |error: std::io::Error| {
-        Reply::Failed(format!("cannot connect to tor's SOCKS port at {address}: {error}"))
+        SocketReply::Failed(format!("cannot connect to tor's SOCKS port at {address}: {error}"))
     };
     match address {
         SocksAddr::Tcp(to) => match TcpStream::connect(to).await {
@@ -70,9 +70,9 @@ pub async fn socks(address: &SocksAddr, name: &str) -> Reply {
 
 /// Asks for a connection to `target`, an address or a name with its port, as this user of the SOCKS
 /// port (tor's socks-extensions: any name and password do). It is closed once it stands.
-pub async fn connect(address: &SocksAddr, target: &TargetAddr<'static>, user: &str) -> Reply {
+pub async fn connect(address: &SocksAddr, target: &TargetAddr<'static>, user: &str) -> SocketReply {
     let failed = |error: std::io::Error| {
-        Reply::Failed(format!("cannot connect to tor's SOCKS port at {address}: {error}"))
+        SocketReply::Failed(format!("cannot connect to tor's SOCKS port at {address}: {error}"))
     };
     let target = target.to_owned();
     match address {
@@ -87,38 +87,38 @@ pub async fn connect(address: &SocksAddr, target: &TargetAddr<'static>, user: &s
     }
 }
 
-async fn reach<S>(socket: S, target: TargetAddr<'static>, user: &str) -> Reply
+async fn reach<S>(socket: S, target: TargetAddr<'static>, user: &str) -> SocketReply
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     match Socks5Stream::connect_with_password_and_socket(socket, target, user, "-").await {
-        Ok(_) => Reply::Socks(0, None),
+        Ok(_) => SocketReply::Socks(0, None),
         Err(error) => refusal(&error),
     }
 }
 
-async fn resolve<S: AsyncRead + AsyncWrite + Unpin>(socket: S, name: &str) -> Reply {
+async fn resolve<S: AsyncRead + AsyncWrite + Unpin>(socket: S, name: &str) -> SocketReply {
     match Socks5Stream::tor_resolve_with_socket(socket, (name, 0)).await {
-        Ok(TargetAddr::Ip(address)) => Reply::Socks(0, Some(address.ip())),
-        Ok(TargetAddr::Domain(..)) => {
-            Reply::Failed("tor's SOCKS port answered with a name instead of an address".to_owned())
-        }
+        Ok(TargetAddr::Ip(address)) => SocketReply::Socks(0, Some(address.ip())),
+        Ok(TargetAddr::Domain(..)) => SocketReply::Failed(
+            "tor's SOCKS port answered with a name instead of an address".to_owned(),
+        ),
         Err(error) => refusal(&error),
     }
 }
 
-fn refusal(error: &tokio_socks::Error) -> Reply {
+fn refusal(error: &tokio_socks::Error) -> SocketReply {
     use tokio_socks::Error;
     match error {
-        Error::GeneralSocksServerFailure => Reply::Socks(1, None),
-        Error::ConnectionNotAllowedByRuleset => Reply::Socks(2, None),
-        Error::NetworkUnreachable => Reply::Socks(3, None),
-        Error::HostUnreachable => Reply::Socks(4, None),
-        Error::ConnectionRefused => Reply::Socks(5, None),
-        Error::TtlExpired => Reply::Socks(6, None),
-        Error::CommandNotSupported => Reply::Socks(7, None),
-        Error::AddressTypeNotSupported => Reply::Socks(8, None),
-        error => Reply::Failed(format!("tor's SOCKS port broke off: {error}")),
+        Error::GeneralSocksServerFailure => SocketReply::Socks(1, None),
+        Error::ConnectionNotAllowedByRuleset => SocketReply::Socks(2, None),
+        Error::NetworkUnreachable => SocketReply::Socks(3, None),
+        Error::HostUnreachable => SocketReply::Socks(4, None),
+        Error::ConnectionRefused => SocketReply::Socks(5, None),
+        Error::TtlExpired => SocketReply::Socks(6, None),
+        Error::CommandNotSupported => SocketReply::Socks(7, None),
+        Error::AddressTypeNotSupported => SocketReply::Socks(8, None),
+        error => SocketReply::Failed(format!("tor's SOCKS port broke off: {error}")),
     }
 }
 
@@ -128,20 +128,20 @@ const MAX_ANSWER: usize = 4096;
 
 /// Asks for a name by a query of this type to tor's DNSPort. `id` is the query's identifier,
 /// which need not be secret: the socket is connected and on this host.
-pub async fn dns_port(address: SocketAddr, name: &str, kind: RecordType, id: u16) -> Reply {
+pub async fn dns_port(address: SocketAddr, name: &str, kind: RecordType, id: u16) -> SocketReply {
     let failed = |error: std::io::Error| {
-        Reply::Failed(format!("cannot ask tor's DNSPort at {address}: {error}"))
+        SocketReply::Failed(format!("cannot ask tor's DNSPort at {address}: {error}"))
     };
     let question = match Name::from_ascii(format!("{name}.")) {
         Ok(name) => Query::query(name, kind),
-        Err(error) => return Reply::Failed(format!("the name cannot be asked for: {error}")),
+        Err(error) => return SocketReply::Failed(format!("the name cannot be asked for: {error}")),
     };
     let mut message = Message::new(id, MessageType::Query, OpCode::Query);
     message.metadata.recursion_desired = true;
     message.add_query(question.clone());
     let bytes = match message.to_vec() {
         Ok(bytes) => bytes,
-        Err(error) => return Reply::Failed(format!("the name cannot be asked for: {error}")),
+        Err(error) => return SocketReply::Failed(format!("the name cannot be asked for: {error}")),
     };
     let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let exchange = async {
@@ -160,7 +160,7 @@ pub async fn dns_port(address: SocketAddr, name: &str, kind: RecordType, id: u16
 }
 
 /// Reads an answer; none where it is not one to this question.
-fn read_answer(bytes: &[u8], id: u16, question: &Query) -> Option<Reply> {
+fn read_answer(bytes: &[u8], id: u16, question: &Query) -> Option<SocketReply> {
     let message = Message::from_vec(bytes).ok()?;
     let ours = message.metadata.id == id
         && message.metadata.message_type == MessageType::Response
@@ -177,7 +177,7 @@ fn read_answer(bytes: &[u8], id: u16, question: &Query) -> Option<Reply> {
         _ => None,
     };
     let addresses = message.answers.iter().filter_map(|record| address(&record.data)).collect();
-    Some(Reply::Dns(rcode_name(message.metadata.response_code), addresses))
+    Some(SocketReply::Dns(rcode_name(message.metadata.response_code), addresses))
 }
 
 /// The names of RFC 1035, section 4.1.1, in the registry's spelling; `RCODEn` for others.

@@ -35,7 +35,7 @@ Examples:
 /// its evidence.
 #[derive(Debug, Parser)]
 #[command(name = "scanner", after_help = AFTER_HELP)]
-pub struct Cli {
+pub struct ScanCli {
     /// Where the results go, one file a relay; must not hold another run's [default: a new
     /// directory under "analysis", named by the time]
     #[arg(long, value_name = "DIR", env = "ANALYSIS_DIR")]
@@ -55,10 +55,10 @@ pub struct Cli {
     pub check_settings: bool,
 
     #[command(flatten)]
-    question: Question,
+    question: QuestionFlags,
 
     #[command(flatten)]
-    exits: Exits,
+    exits: ExitFlags,
 
     #[command(flatten)]
     pacing: Pacing,
@@ -73,7 +73,7 @@ pub struct Cli {
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What to ask")]
-struct Question {
+struct QuestionFlags {
     /// Wildcard mode (the default): the zone that answers every name under it with one address
     /// [default: tor.exit.validator.1aeo.com]
     #[arg(long, env = "DNS_WILDCARD_DOMAIN", value_parser = trimmed::<Domain>)]
@@ -98,7 +98,7 @@ struct Question {
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Which exits")]
-struct Exits {
+struct ExitFlags {
     /// Test this exit; repeatable
     #[arg(short, long, value_name = "FINGERPRINT")]
     exit: Vec<Fingerprint>,
@@ -328,7 +328,7 @@ pub enum TorChoice {
 
 /// A checked configuration.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Config {
+pub struct ScanConfig {
     /// Where results go; none for a new directory.
     pub analysis_dir: Option<PathBuf>,
     /// Go on with what is there.
@@ -379,13 +379,13 @@ impl fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-impl Cli {
+impl ScanCli {
     /// Checks what single flags cannot.
     ///
     /// # Errors
     ///
     /// [`Usage`], in words for the person who gave the flags.
-    pub fn check(self) -> Result<Config, Usage> {
+    pub fn check(self) -> Result<ScanConfig, Usage> {
         let expected_ipv6 = self.question.expected_ipv6;
         let (mode, domain, expected) = self.question.check()?;
         let country = self.exits.country.clone();
@@ -405,7 +405,7 @@ impl Cli {
         if self.resume && self.dry_run {
             return Err(Usage("--resume and --dry-run do not go together".to_owned()));
         }
-        Ok(Config {
+        Ok(ScanConfig {
             analysis_dir,
             resume: self.resume,
             dry_run: self.dry_run,
@@ -428,7 +428,7 @@ impl Cli {
     }
 }
 
-impl Question {
+impl QuestionFlags {
     fn check(self) -> Result<(Mode, Domain, Option<IpAddr>), Usage> {
         let expected = self.expected_ip.unwrap_or(DEFAULT_EXPECTED);
         if let Some(host) = self.host {
@@ -444,7 +444,7 @@ impl Question {
     }
 }
 
-impl Exits {
+impl ExitFlags {
     fn check(self) -> Result<Wanted, Usage> {
         let named = !self.exit.is_empty() || self.exit_file.is_some();
         match (named, self.all_exits, self.bad_exits) {

@@ -17,10 +17,10 @@ use record::Fingerprint;
 use sha2::{Digest, Sha256};
 
 use crate::family_cert;
-use crate::policy::{ExitPolicy, Known, Ports, Rules};
+use crate::policy::{ExitPolicy, PortPool, Ports, Rules};
 
 /// Takes in a document line by line.
-pub trait Reader {
+pub trait DocumentReader {
     /// The next line, without its end: any bytes.
     fn line(&mut self, line: &[u8]);
 
@@ -105,14 +105,14 @@ pub struct ConsensusReader {
     header: Header,
     statuses: Statuses,
     seen: HashSet<Fingerprint>,
-    part: Part,
+    part: ConsensusPart,
     /// The entry that the following lines belong to; none after an `r` line that could not be read.
     current: Option<Relay>,
 }
 
 /// Where in a consensus a line stands.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Part {
+enum ConsensusPart {
     #[default]
     Header,
     Authorities,
@@ -172,28 +172,28 @@ impl ConsensusReader {
     }
 }
 
-impl Reader for ConsensusReader {
+impl DocumentReader for ConsensusReader {
     fn line(&mut self, line: &[u8]) {
         let line = String::from_utf8_lossy(line);
         let line = line.trim_end_matches('\r');
         let (keyword, rest) = line.split_once(' ').unwrap_or((line, ""));
         match (self.part, keyword) {
-            (Part::Footer, _) => {}
-            (_, "directory-footer") => self.part = Part::Footer,
+            (ConsensusPart::Footer, _) => {}
+            (_, "directory-footer") => self.part = ConsensusPart::Footer,
             (_, "r") => {
-                self.part = Part::Relays;
+                self.part = ConsensusPart::Relays;
                 self.status_line(keyword, rest);
             }
-            (Part::Relays, _) => self.status_line(keyword, rest),
-            (_, "dir-source") => self.part = Part::Authorities,
-            (Part::Header, "valid-after") => self.header.valid_after = parse_time(rest),
-            (Part::Header, "params") => self.header.exit_dns_limit = exit_dns_limit(rest),
-            (Part::Header | Part::Authorities, _) => {}
+            (ConsensusPart::Relays, _) => self.status_line(keyword, rest),
+            (_, "dir-source") => self.part = ConsensusPart::Authorities,
+            (ConsensusPart::Header, "valid-after") => self.header.valid_after = parse_time(rest),
+            (ConsensusPart::Header, "params") => self.header.exit_dns_limit = exit_dns_limit(rest),
+            (ConsensusPart::Header | ConsensusPart::Authorities, _) => {}
         }
     }
 
     fn is_done(&self) -> bool {
-        self.part == Part::Footer
+        self.part == ConsensusPart::Footer
     }
 }
 
@@ -289,7 +289,7 @@ pub struct DescriptorReader<'a> {
     wanted: &'a HashSet<Fingerprint>,
     found: HashMap<Fingerprint, Descriptor>,
     objects: Objects,
-    known: Known,
+    known: PortPool,
     /// Not between descriptors.
     current: Option<Unfinished>,
 }
@@ -325,7 +325,7 @@ impl<'a> DescriptorReader<'a> {
             wanted,
             found: HashMap::new(),
             objects: Objects::default(),
-            known: Known::default(),
+            known: PortPool::default(),
             current: None,
         }
     }
@@ -351,7 +351,7 @@ impl<'a> DescriptorReader<'a> {
     }
 }
 
-impl Reader for DescriptorReader<'_> {
+impl DocumentReader for DescriptorReader<'_> {
     fn line(&mut self, line: &[u8]) {
         if self.objects.hold(line) {
             self.current.iter_mut().for_each(|current| current.object_line(line));
@@ -398,7 +398,7 @@ pub struct MicrodescriptorReader<'a> {
     owners: &'a HashMap<[u8; 32], Fingerprint>,
     found: HashMap<Fingerprint, Descriptor>,
     objects: Objects,
-    known: Known,
+    known: PortPool,
     /// Not before the first.
     current: Option<(Sha256, Descriptor)>,
 }
@@ -411,7 +411,7 @@ impl<'a> MicrodescriptorReader<'a> {
             owners,
             found: HashMap::new(),
             objects: Objects::default(),
-            known: Known::default(),
+            known: PortPool::default(),
             current: None,
         }
     }
@@ -444,7 +444,7 @@ pub fn microdescriptor(document: &[u8]) -> Option<Descriptor> {
     reader.finish().remove(&somebody)
 }
 
-impl Reader for MicrodescriptorReader<'_> {
+impl DocumentReader for MicrodescriptorReader<'_> {
     fn line(&mut self, line: &[u8]) {
         if line.split(|&byte| byte == b' ').next() == Some(b"onion-key") && !self.objects.inside {
             self.keep();
@@ -533,7 +533,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn read<R: Reader>(mut reader: R, document: &[u8]) -> R {
+    fn read<R: DocumentReader>(mut reader: R, document: &[u8]) -> R {
         reader.lines(document);
         reader
     }

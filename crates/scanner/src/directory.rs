@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use tor_control::{Command, Control, Error, ErrorKind};
 
 use crate::consensus::{
-    self, ConsensusReader, Descriptor, DescriptorReader, Header, MicrodescriptorReader, Reader,
-    Relay, Statuses,
+    self, ConsensusReader, Descriptor, DescriptorReader, DocumentReader, Header,
+    MicrodescriptorReader, Relay, Statuses,
 };
 use crate::session::one;
 
@@ -78,7 +78,7 @@ pub async fn fetch(
 }
 
 /// Reads a document of the control port, without ever holding it as a whole.
-async fn read<R: Reader>(control: &Control, key: &str, mut reader: R) -> Result<R, Error> {
+async fn read<R: DocumentReader>(control: &Control, key: &str, mut reader: R) -> Result<R, Error> {
     let mut pieces = control.read_info(key);
     while !reader.is_done()
         && let Some(piece) = pieces.next().await?

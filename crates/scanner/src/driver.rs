@@ -18,10 +18,10 @@ use tokio_socks::TargetAddr;
 use tor_control::{Command, ErrorKind, Event as TorEvent, Purpose};
 
 use crate::ask;
-use crate::probe::{Reply, To};
+use crate::probe::{SocketReply, To};
 use crate::progress::{Bootstrap, Progress, Screen};
 use crate::results::{AnalysisDir, ResultsError};
-use crate::schedule::{Action, Event, Notice, ProbeId, Scan};
+use crate::schedule::{Action, Notice, ProbeId, Scan, ScanEvent};
 use crate::session::{Found, Session, SessionError, Source, wants_reload};
 use crate::signals::Signals;
 
@@ -36,7 +36,7 @@ const SOCKET_SLACK: Duration = Duration::from_secs(30);
 
 /// Why a scan ended.
 #[derive(Debug)]
-pub enum Ended {
+pub enum ScanEnd {
     /// Every relay has its final result.
     Finished,
     /// A signal, by name.
@@ -51,9 +51,9 @@ pub enum Ended {
 
 /// What a scan leaves besides its results.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct ScanOutcome {
     /// Why it ended.
-    pub ended: Ended,
+    pub ended: ScanEnd,
     /// The tor, where there is one still.
     pub session: Option<Session>,
     /// How often tor was lost and came back.
@@ -87,12 +87,12 @@ pub struct Driver<'a, 's> {
     pub progress: &'a mut Progress<'s>,
 }
 
-type Waited = Pin<Box<dyn Future<Output = Option<Event>>>>;
+type Waited = Pin<Box<dyn Future<Output = Option<ScanEvent>>>>;
 type Pending = FuturesUnordered<Waited>;
 
 enum Turn {
-    Over(Ended),
-    Happened(Event, Instant),
+    Over(ScanEnd),
+    Happened(ScanEvent, Instant),
     Nothing,
     TorLost,
     /// Somebody changed tor's options.
@@ -103,23 +103,23 @@ enum Turn {
 
 impl Driver<'_, '_> {
     /// Runs the scan to its end, whatever that is. `follow` sees every report.
-    pub async fn run(&mut self, session: Session, mut follow: impl FnMut(&Notice)) -> Outcome {
+    pub async fn run(&mut self, session: Session, mut follow: impl FnMut(&Notice)) -> ScanOutcome {
         let mut session = session;
         let mut pending: Pending = FuturesUnordered::new();
         let mut restarts = 0;
-        let mut events = vec![(Event::Tick, now())];
+        let mut events = vec![(ScanEvent::Tick, now())];
         let ended = 'scan: loop {
             for (event, at) in events.drain(..) {
                 let actions = self.step(event, at);
                 for action in actions {
                     if let Action::GiveUp(why) = action {
-                        break 'scan Ended::GaveUp(why);
+                        break 'scan ScanEnd::GaveUp(why);
                     }
                     self.act(action, &session, &pending, &mut follow);
                 }
             }
             if self.scan.finished() {
-                break Ended::Finished;
+                break ScanEnd::Finished;
             }
             match self.turn(&mut session, &mut pending).await {
                 Turn::Over(ended) => break ended,
@@ -130,12 +130,12 @@ impl Driver<'_, '_> {
                         "somebody changed the options that the scan had set in tor (it may have read \
                          its configuration again); setting them again"
                     );
-                    events.push((Event::OptionsLost, at));
+                    events.push((ScanEvent::OptionsLost, at));
                     let beginning = session.begin(self.source, self.query_timeout, self.found);
                     if let Err(error) = beginning.await
                         && session.events.lost().is_none()
                     {
-                        break Ended::TorGone(error);
+                        break ScanEnd::TorGone(error);
                     }
                 }
                 Turn::WantsReload(at) => {
@@ -143,14 +143,14 @@ impl Driver<'_, '_> {
                         "tor was asked to read its configuration again; the scan stops its lookups, lets \
                          tor read it, and continues"
                     );
-                    for action in self.step(Event::OptionsLost, at) {
+                    for action in self.step(ScanEvent::OptionsLost, at) {
                         self.act(action, &session, &pending, &mut follow);
                     }
                     let way = session.give_way(self.source, self.query_timeout, self.found);
                     if let Err(error) = way.await
                         && session.events.lost().is_none()
                     {
-                        break Ended::TorGone(error);
+                        break ScanEnd::TorGone(error);
                     }
                 }
                 Turn::TorLost => {
@@ -159,12 +159,12 @@ impl Driver<'_, '_> {
                         lost(&mut session)
                     );
                     pending.clear();
-                    for action in self.step(Event::TorLost, now()) {
+                    for action in self.step(ScanEvent::TorLost, now()) {
                         self.act(action, &session, &pending, &mut follow);
                     }
                     session.abandon().await;
                     if self.scan.finished() {
-                        return Outcome { ended: Ended::Finished, session: None, restarts };
+                        return ScanOutcome { ended: ScanEnd::Finished, session: None, restarts };
                     }
                     match self.reopen().await {
                         Ok(back) => session = back,
@@ -177,16 +177,16 @@ impl Driver<'_, '_> {
                                     self.tell(report, &mut follow);
                                 }
                             }
-                            return Outcome { ended, session: None, restarts };
+                            return ScanOutcome { ended, session: None, restarts };
                         }
                     }
                     restarts += 1;
                     tracing::info!("tor is back; the scan goes on");
-                    events.push((Event::TorBack, now()));
+                    events.push((ScanEvent::TorBack, now()));
                 }
             }
         };
-        if !matches!(ended, Ended::Finished) {
+        if !matches!(ended, ScanEnd::Finished) {
             for action in self.scan.stop(now().saturating_duration_since(self.started)) {
                 self.act(action, &session, &pending, &mut follow);
             }
@@ -196,17 +196,17 @@ impl Driver<'_, '_> {
         let goodbye = async {
             while let Some(event) = pending.next().await {
                 // A circuit that tor was still to name when the scan ended is nobody's.
-                if let Some(Event::Launched(_, circuit)) = event {
+                if let Some(ScanEvent::Launched(_, circuit)) = event {
                     pending.push(ignore(control.submit(Command::CloseCircuit(circuit))));
                 }
             }
         };
         let _ = tokio::time::timeout(Duration::from_millis(500), goodbye).await;
-        Outcome { ended, session: Some(session), restarts }
+        ScanOutcome { ended, session: Some(session), restarts }
     }
 
     /// Tells the schedule what happened at this time, and what the wall clock said then.
-    fn step(&mut self, event: Event, at: Instant) -> Vec<Action> {
+    fn step(&mut self, event: ScanEvent, at: Instant) -> Vec<Action> {
         let ago = chrono::Duration::from_std(now().saturating_duration_since(at));
         self.scan.set_wall_clock(wall_clock() - ago.unwrap_or_default());
         self.scan.step(event, at.saturating_duration_since(self.started))
@@ -225,19 +225,19 @@ impl Driver<'_, '_> {
             // that every event from before has come, so those must be taken in first. After a
             // pause of this process or of tor both wait here at once.
             biased;
-            signal = self.signals.next() => Turn::Over(Ended::Interrupted(signal)),
-            error = self.writer.failure() => Turn::Over(Ended::CannotWrite(error)),
+            signal = self.signals.next() => Turn::Over(ScanEnd::Interrupted(signal)),
+            error = self.writer.failure() => Turn::Over(ScanEnd::CannotWrite(error)),
             stamped = session.events.next() => match stamped {
                 None => Turn::TorLost,
                 Some(stamped) => match stamped.event {
                     TorEvent::Circuit(event) => {
-                        Turn::Happened(Event::Circuit(event), stamped.at.into())
+                        Turn::Happened(ScanEvent::Circuit(event), stamped.at.into())
                     }
                     TorEvent::CircuitMinor(event) => {
-                        Turn::Happened(Event::CircuitMinor(event), stamped.at.into())
+                        Turn::Happened(ScanEvent::CircuitMinor(event), stamped.at.into())
                     }
                     TorEvent::Stream(event) => {
-                        Turn::Happened(Event::Stream(event), stamped.at.into())
+                        Turn::Happened(ScanEvent::Stream(event), stamped.at.into())
                     }
                     TorEvent::ConfChanged(changes) => {
                         if self.found.changed(self.source, &changes) {
@@ -260,7 +260,7 @@ impl Driver<'_, '_> {
                 Some(event) => Turn::Happened(event, now()),
                 None => Turn::Nothing,
             },
-            () = timer => Turn::Happened(Event::Tick, now()),
+            () = timer => Turn::Happened(ScanEvent::Tick, now()),
             () = tokio::time::sleep(SHOW_EVERY) => {
                 self.progress.tick();
                 Turn::Nothing
@@ -268,7 +268,7 @@ impl Driver<'_, '_> {
         }
     }
 
-    async fn reopen(&mut self) -> Result<Session, Ended> {
+    async fn reopen(&mut self) -> Result<Session, ScanEnd> {
         let mut watch = Bootstrap::new(self.screen);
         let back = self.source.reopen(
             self.bootstrap_limit,
@@ -278,8 +278,8 @@ impl Driver<'_, '_> {
             &mut watch,
         );
         tokio::select! {
-            back = back => back.map_err(Ended::TorGone),
-            signal = self.signals.next() => Err(Ended::Interrupted(signal)),
+            back = back => back.map_err(ScanEnd::TorGone),
+            signal = self.signals.next() => Err(ScanEnd::Interrupted(signal)),
         }
     }
 
@@ -307,10 +307,10 @@ impl Driver<'_, '_> {
                 let reply = control.submit(command);
                 pending.push(Box::pin(async move {
                     match reply.await.and_then(|reply| reply.circuit()) {
-                        Ok(circuit) => Some(Event::Launched(id, circuit)),
+                        Ok(circuit) => Some(ScanEvent::Launched(id, circuit)),
                         // The end of the events says so for the whole scan.
                         Err(error) if is_lost(error.kind()) => None,
-                        Err(error) => Some(Event::LaunchRefused(id, words(error))),
+                        Err(error) => Some(ScanEvent::LaunchRefused(id, words(error))),
                     }
                 }));
             }
@@ -329,7 +329,7 @@ impl Driver<'_, '_> {
                     match attached.await {
                         Ok(_) => None,
                         Err(error) if is_lost(error.kind()) => None,
-                        Err(error) => Some(Event::AttachRefused(stream, words(error))),
+                        Err(error) => Some(ScanEvent::AttachRefused(stream, words(error))),
                     }
                 }));
             }
@@ -339,7 +339,7 @@ impl Driver<'_, '_> {
                     match reply.await {
                         Err(error) if is_lost(error.kind()) => None,
                         // Whatever it says, it speaks.
-                        _ => Some(Event::Pong),
+                        _ => Some(ScanEvent::Pong),
                     }
                 }));
             }
@@ -378,13 +378,13 @@ impl Driver<'_, '_> {
         self.replied(id, name, async move {
             let kind = match via {
                 Via::Socks => return ask::socks(&socks, &asked).await,
-                Via::Connect => return Reply::Failed("a connection is no lookup".to_owned()),
+                Via::Connect => return SocketReply::Failed("a connection is no lookup".to_owned()),
                 Via::DnsPortA => RecordType::A,
                 Via::DnsPortAaaa => RecordType::AAAA,
             };
             match dns {
                 Some(dns) => ask::dns_port(dns, &asked, kind, query_id).await,
-                None => Reply::Failed("tor has no DNSPort".to_owned()),
+                None => SocketReply::Failed("tor has no DNSPort".to_owned()),
             }
         })
     }
@@ -394,16 +394,16 @@ impl Driver<'_, '_> {
         &self,
         id: ProbeId,
         key: String,
-        reply: impl Future<Output = Reply> + 'static,
+        reply: impl Future<Output = SocketReply> + 'static,
     ) -> Waited {
         let limit = self.query_timeout + SOCKET_SLACK;
         Box::pin(async move {
             // Bytes from outside are parsed in there: a panic is this attempt's, not the scan's.
             let reply = AssertUnwindSafe(tokio::time::timeout(limit, reply)).catch_unwind();
             match reply.await {
-                Ok(Ok(reply)) => Some(Event::Reply(id, key, reply)),
+                Ok(Ok(reply)) => Some(ScanEvent::Reply(id, key, reply)),
                 Ok(Err(_)) => None,
-                Err(_) => Some(Event::Fault(id, "the scanner failed while asking".to_owned())),
+                Err(_) => Some(ScanEvent::Fault(id, "the scanner failed while asking".to_owned())),
             }
         })
     }

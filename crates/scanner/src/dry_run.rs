@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use record::{Mode, printable};
 
-use crate::cli::Config;
+use crate::cli::ScanConfig;
 use crate::prepare::Basis;
 use crate::summary::spoken;
 
@@ -13,7 +13,7 @@ const MOST_LISTED: usize = 50;
 
 /// Which exits would be tested, through what, at what pace and for how long.
 #[must_use]
-pub fn tell(config: &Config, basis: &Basis, own_tor: bool, tor_version: &str) -> String {
+pub fn tell(config: &ScanConfig, basis: &Basis, own_tor: bool, tor_version: &str) -> String {
     let mut text = String::new();
     let exits = &basis.exits;
     let pace = &config.pace;
@@ -71,7 +71,7 @@ pub fn tell(config: &Config, basis: &Basis, own_tor: bool, tor_version: &str) ->
 }
 
 /// How long a scan of `exits` takes at this pace if nothing fails.
-fn expected_duration(config: &Config, exits: usize) -> String {
+fn expected_duration(config: &ScanConfig, exits: usize) -> String {
     let exits = u32::try_from(exits).unwrap_or(u32::MAX);
     spoken(config.pace.build_delay.saturating_mul(exits))
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use record::{Fingerprint, Shard, printable};
 use tor_control::Password;
 
-use crate::cli::{Config, TorChoice, Wanted};
+use crate::cli::{ScanConfig, TorChoice, Wanted};
 use crate::own_tor::OwnTorHome;
 use crate::results::{AnalysisDir, Earlier};
 use crate::scan_error::ScanError;
@@ -74,7 +74,7 @@ fn read_input(path: &Path, flag: &str) -> Result<String, ScanError> {
     })
 }
 
-pub(crate) fn source(config: &Config) -> Result<Source, ScanError> {
+pub(crate) fn source(config: &ScanConfig) -> Result<Source, ScanError> {
     match &config.tor {
         TorChoice::Running(address) => {
             let password = std::env::var(PASSWORD_VARIABLE).ok().filter(|text| !text.is_empty());
@@ -108,7 +108,7 @@ fn default_tor_dir() -> Result<PathBuf, ScanError> {
 }
 
 pub(crate) fn open_results(
-    config: &Config,
+    config: &ScanConfig,
     started: DateTime<Utc>,
 ) -> Result<(Option<AnalysisDir>, Option<Earlier>), ScanError> {
     if config.dry_run {

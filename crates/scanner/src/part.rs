@@ -11,7 +11,7 @@ use record::{
 };
 
 use crate::classify::Judge;
-use crate::cli::Config;
+use crate::cli::ScanConfig;
 use crate::hops::FirstHops;
 use crate::prepare::Basis;
 use crate::results::{AnalysisDir, Earlier};
@@ -19,7 +19,7 @@ use crate::scan_error::ScanError;
 use crate::schedule::{RunContext, Target};
 
 /// One part of a run: all of it, unless it was interrupted.
-pub(crate) struct Part {
+pub(crate) struct RunPart {
     pub(crate) plan: Plan,
     /// Of relays that need no further attempt.
     pub(crate) final_results: Vec<RelayResult>,
@@ -35,10 +35,10 @@ pub(crate) struct Todo {
     pub(crate) hops: FirstHops,
 }
 
-impl Part {
+impl RunPart {
     /// Sorts out what is still to be done, and writes the plan of a run that begins.
     pub(crate) fn start(
-        config: &Config,
+        config: &ScanConfig,
         mut basis: Basis,
         earlier: Option<Earlier>,
         dir: &AnalysisDir,
@@ -85,7 +85,7 @@ impl Part {
     }
 
     /// What became of the run, for its own file.
-    pub(crate) fn ended(&self, config: &Config, book: &Book, end: End) -> Run {
+    pub(crate) fn ended(&self, config: &ScanConfig, book: &Book, end: End) -> Run {
         let (plan, earlier) = (&self.plan, self.earlier_run.as_ref());
         Run {
             format: Kind::Run.format(),
@@ -131,7 +131,7 @@ pub(crate) struct End {
 }
 
 fn plan(
-    config: &Config,
+    config: &ScanConfig,
     basis: &Basis,
     run_id: String,
     started: DateTime<Utc>,
@@ -180,7 +180,7 @@ fn targets(
     (targets, final_results)
 }
 
-pub(crate) fn settings(config: &Config) -> Settings {
+pub(crate) fn settings(config: &ScanConfig) -> Settings {
     let pace = &config.pace;
     Settings {
         build_delay: pace.build_delay.as_secs_f64(),

@@ -132,9 +132,9 @@ impl Rules {
 
 /// Ports of other relays, so that equal ones are held once.
 #[derive(Debug, Default)]
-pub(crate) struct Known(HashSet<Ports>);
+pub(crate) struct PortPool(HashSet<Ports>);
 
-impl Known {
+impl PortPool {
     /// The same ports, shared with all that have them.
     pub(crate) fn shared(&mut self, ports: Ports) -> Ports {
         match self.0.get(&ports) {
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn equal_ports_are_held_once() {
-        let mut known = Known::default();
+        let mut known = PortPool::default();
         let first = known.shared(Ports::parse("accept 80,443"));
         let second = known.shared(Ports::parse("accept 443,80"));
         assert!(Arc::ptr_eq(&first.0, &second.0));

@@ -17,7 +17,7 @@ use tor_control::{
 use crate::ask::{self, SocksAddr};
 use crate::consensus::parse_time;
 use crate::names::Domain;
-use crate::probe::Reply;
+use crate::probe::SocketReply;
 use crate::schedule::waits_for_us;
 use crate::session::{SessionError, one};
 
@@ -151,7 +151,7 @@ fn of_consensus(valid_until: DateTime<Utc>, wall: DateTime<Utc>) -> Option<Findi
 
 /// What became of a lookup by one port.
 #[derive(Debug, PartialEq)]
-enum Seen {
+enum PortSeen {
     /// Tor holds it, and waits for us to attach it.
     Waits,
     /// Tor put something in the place of the name.
@@ -182,7 +182,7 @@ pub(crate) async fn try_ports(
     if let Some(dns) = dns {
         let by_dns = async |name: String| ask::dns_port(dns, &name, RecordType::A, 0).await;
         let seen = hold_back(control, events, domain, by_dns).await?;
-        if seen != Seen::Waits {
+        if seen != PortSeen::Waits {
             return Err(SessionError::Unfit(in_words("DNSPort", &dns.to_string(), &seen)));
         }
     }
@@ -191,13 +191,13 @@ pub(crate) async fn try_ports(
     let mut causes = Vec::new();
     for (port, forbids) in ports.iter().zip(forbidding(&lines, ports)) {
         if let Some(flag) = forbids {
-            let seen = Seen::Closed(flag.to_owned());
+            let seen = PortSeen::Closed(flag.to_owned());
             causes.push(in_words("SOCKS port", &port.to_string(), &seen));
             continue;
         }
         let by_socks = async |name: String| ask::socks(port, &name).await;
         let seen = hold_back(control, events, domain, by_socks).await?;
-        if seen == Seen::Waits {
+        if seen == PortSeen::Waits {
             for cause in causes {
                 tracing::info!("{cause}; using {port} instead");
             }
@@ -230,37 +230,39 @@ fn forbidding(lines: &[&str], ports: &[SocksAddr]) -> Vec<Option<&'static str>> 
     ports.iter().map(of).collect()
 }
 
-fn in_words(kind: &str, port: &str, seen: &Seen) -> String {
+fn in_words(kind: &str, port: &str, seen: &PortSeen) -> String {
     match seen {
-        Seen::Waits => format!("the {kind} {port} serves"),
-        Seen::Mapped(to) => format!(
+        PortSeen::Waits => format!("the {kind} {port} serves"),
+        PortSeen::Mapped(to) => format!(
             "this tor maps addresses: it put {} in the place of a name asked for by the {kind} {port}",
             printable(to)
         ),
-        Seen::Closed(reason) => format!(
+        PortSeen::Closed(reason) => format!(
             "the {kind} {port} takes no lookups ({}): see its flags in the torrc",
             printable(reason)
         ),
-        Seen::Foreign => format!(
+        PortSeen::Foreign => format!(
             "the {kind} {port} does not belong to this tor: it answers, and the control port shows \
              nothing of it"
         ),
-        Seen::Nothing => format!(
+        PortSeen::Nothing => format!(
             "the {kind} {port} does not answer, and the control port shows nothing of a lookup there: \
              it may belong to another tor"
         ),
-        Seen::Failed(error) => format!("the {kind} {port} cannot be used: {}", printable(error)),
+        PortSeen::Failed(error) => {
+            format!("the {kind} {port} cannot be used: {}", printable(error))
+        }
     }
 }
 
 /// Asks for a fresh name, and looks at what tor makes of it, while it leaves streams to us. The name
 /// is asked of nobody.
-async fn hold_back<F: Future<Output = Reply>>(
+async fn hold_back<F: Future<Output = SocketReply>>(
     control: &Control,
     events: &mut Events,
     domain: &Domain,
     ask: impl FnOnce(String) -> F,
-) -> Result<Seen, Error> {
+) -> Result<PortSeen, Error> {
     let name = domain.fresh_name(&Fingerprint::from_bytes([0; 20]), &mut randomness());
     let mut watch = Watch { name: name.clone(), stream: None };
     let mut asking = std::pin::pin!(ask(name).fuse());
@@ -281,15 +283,15 @@ async fn hold_back<F: Future<Output = Reply>>(
                 }
             }
             () = &mut patience => break if watch.stream.is_some() {
-                Seen::Closed("it was not held back".to_owned())
+                PortSeen::Closed("it was not held back".to_owned())
             } else {
-                Seen::Nothing
+                PortSeen::Nothing
             },
         };
         let Some(stamped) = stamped else {
             // The control connection is gone: the next command says why.
             one(control, "version").await?;
-            break Seen::Nothing;
+            break PortSeen::Nothing;
         };
         if let Some(seen) = watch.look(control, stamped.event) {
             break seen;
@@ -302,17 +304,17 @@ async fn hold_back<F: Future<Output = Reply>>(
     Ok(seen)
 }
 
-fn without_stream(reply: Option<Reply>) -> Seen {
+fn without_stream(reply: Option<SocketReply>) -> PortSeen {
     match reply {
-        Some(Reply::Failed(error)) => Seen::Failed(error),
-        Some(Reply::Socks(reply, _)) if ![0, 4].contains(&reply) => {
-            Seen::Failed(format!("SOCKS reply {reply}"))
+        Some(SocketReply::Failed(error)) => PortSeen::Failed(error),
+        Some(SocketReply::Socks(reply, _)) if ![0, 4].contains(&reply) => {
+            PortSeen::Failed(format!("SOCKS reply {reply}"))
         }
-        _ => Seen::Foreign,
+        _ => PortSeen::Foreign,
     }
 }
 
-fn events_that_came(control: &Control, events: &mut Events, watch: &mut Watch) -> Option<Seen> {
+fn events_that_came(control: &Control, events: &mut Events, watch: &mut Watch) -> Option<PortSeen> {
     // Without tokio's budget, which would end this at an event that has come.
     while let Some(Some(stamped)) = tokio::task::unconstrained(events.next()).now_or_never() {
         if let Some(seen) = watch.look(control, stamped.event) {
@@ -330,7 +332,7 @@ struct Watch {
 
 impl Watch {
     /// Takes in an event: others' streams go back to tor.
-    fn look(&mut self, control: &Control, event: Event) -> Option<Seen> {
+    fn look(&mut self, control: &Control, event: Event) -> Option<PortSeen> {
         let Event::Stream(event) = event else { return None };
         let named = event.target.eq_ignore_ascii_case(&self.name);
         if !named && self.stream.as_ref() != Some(&event.id) {
@@ -345,15 +347,15 @@ impl Watch {
 }
 
 /// What an event of the lookup's own stream says.
-fn judge(event: &StreamEvent) -> Option<Seen> {
+fn judge(event: &StreamEvent) -> Option<PortSeen> {
     match event.status {
-        StreamStatus::ControllerWait => Some(Seen::Waits),
-        StreamStatus::Remap => Some(Seen::Mapped(event.target.clone())),
+        StreamStatus::ControllerWait => Some(PortSeen::Waits),
+        StreamStatus::Remap => Some(PortSeen::Mapped(event.target.clone())),
         StreamStatus::Closed | StreamStatus::Failed => {
             let reason = event.reason.clone().unwrap_or_else(|| "no reason given".to_owned());
             Some(match reason.as_str() {
-                "DONE" => Seen::Mapped(event.target.clone()),
-                _ => Seen::Closed(reason),
+                "DONE" => PortSeen::Mapped(event.target.clone()),
+                _ => PortSeen::Closed(reason),
             })
         }
         _ => None,
@@ -467,16 +469,19 @@ mod tests {
         };
         use StreamStatus::{Closed, ControllerWait, NewResolve, Remap};
         assert_eq!(judge(&event(NewResolve, "a", None)), None);
-        assert_eq!(judge(&event(ControllerWait, "a", None)), Some(Seen::Waits));
-        let mapped = Some(Seen::Mapped("127.192.0.1".to_owned()));
+        assert_eq!(judge(&event(ControllerWait, "a", None)), Some(PortSeen::Waits));
+        let mapped = Some(PortSeen::Mapped("127.192.0.1".to_owned()));
         assert_eq!(judge(&event(Remap, "127.192.0.1", None)), mapped);
         assert_eq!(judge(&event(Closed, "127.192.0.1", Some("DONE"))), mapped);
-        let refused = Some(Seen::Closed("ENTRYPOLICY".to_owned()));
+        let refused = Some(PortSeen::Closed("ENTRYPOLICY".to_owned()));
         assert_eq!(judge(&event(Closed, "a", Some("ENTRYPOLICY"))), refused);
-        assert_eq!(without_stream(Some(Reply::Socks(0, None))), Seen::Foreign);
-        assert_eq!(without_stream(Some(Reply::Dns("NXDOMAIN".into(), vec![]))), Seen::Foreign);
-        assert!(matches!(without_stream(Some(Reply::Socks(2, None))), Seen::Failed(_)));
-        let words = in_words("SOCKS port", "127.0.0.1:9050", &Seen::Foreign);
+        assert_eq!(without_stream(Some(SocketReply::Socks(0, None))), PortSeen::Foreign);
+        assert_eq!(
+            without_stream(Some(SocketReply::Dns("NXDOMAIN".into(), vec![]))),
+            PortSeen::Foreign
+        );
+        assert!(matches!(without_stream(Some(SocketReply::Socks(2, None))), PortSeen::Failed(_)));
+        let words = in_words("SOCKS port", "127.0.0.1:9050", &PortSeen::Foreign);
         assert!(words.contains("the SOCKS port 127.0.0.1:9050 does not belong to this tor"));
     }
 }

@@ -10,7 +10,7 @@ use record::{
     Selection,
 };
 
-use crate::cli::Config;
+use crate::cli::ScanConfig;
 use crate::consensus::{Descriptor, Relay, Statuses};
 use crate::directory::{self, Directory};
 use crate::hops::{Candidate, Ties, is_first_hop};
@@ -38,7 +38,7 @@ pub struct Basis {
 /// Whom to look for: in a run that goes on, whom it set out to test, and not what this part's
 /// flags would choose.
 pub(crate) fn criteria(
-    config: &Config,
+    config: &ScanConfig,
     filter: &Filter,
     on_request: BTreeSet<Fingerprint>,
     planned: Option<&Plan>,
@@ -59,7 +59,7 @@ pub(crate) fn criteria(
 ///
 /// [`ScanError`]: tor cannot be asked, or there is nothing to test, or no first hop.
 pub(crate) async fn prepare(
-    config: &Config,
+    config: &ScanConfig,
     criteria: Criteria,
     planned: Option<&Plan>,
     control: &tor_control::Control,
@@ -159,7 +159,7 @@ async fn countries(
 
 /// How the exits were chosen, for the plan.
 fn selection(
-    config: &Config,
+    config: &ScanConfig,
     criteria: &Criteria,
     statuses: &Statuses,
     chosen: &select::Selected<'_>,
@@ -185,7 +185,7 @@ fn selection(
 }
 
 fn check_first_hop(
-    config: &Config,
+    config: &ScanConfig,
     statuses: &Statuses,
     hops: &[Candidate],
 ) -> Result<(), ScanError> {
@@ -205,7 +205,7 @@ fn check_first_hop(
     Ok(())
 }
 
-fn no_exits(statuses: &Statuses, excluded: &[(Fingerprint, select::Excluded)]) -> String {
+fn no_exits(statuses: &Statuses, excluded: &[(Fingerprint, select::Exclusion)]) -> String {
     if let [(relay, why)] = excluded {
         return format!("there is nothing to test: {relay} {why}");
     }
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn a_run_that_goes_on_looks_for_whom_it_planned() {
         let flags = ["scanner", "--country", "de", "--resume", "--analysis-dir", "d"];
-        let config = crate::cli::Cli::parse_from(flags).check().unwrap();
+        let config = crate::cli::ScanCli::parse_from(flags).check().unwrap();
         let relay = Fingerprint::from_bytes([7; 20]);
         let plan = Plan {
             format: Kind::Plan.format(),

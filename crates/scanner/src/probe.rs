@@ -42,7 +42,7 @@ pub struct Limits {
 
 /// What came back on a query's own socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reply {
+pub enum SocketReply {
     /// A SOCKS reply: the byte, and the address where it is 0.
     Socks(u8, Option<IpAddr>),
     /// An answer of the DNSPort: the response code's name, and the addresses.
@@ -113,7 +113,7 @@ pub struct Probe {
     circuit_ms: Option<Millis>,
     /// When the first hop was reached.
     at_first_hop: Option<Duration>,
-    queries: Vec<Asked>,
+    queries: Vec<OpenQuery>,
     /// Once the verdict is known: what had become of the circuit then, and how many queries it rests
     /// on. What comes after says nothing of it.
     settled: Option<(Circuit, usize)>,
@@ -121,7 +121,7 @@ pub struct Probe {
 
 /// A query, and what is not yet evidence.
 #[derive(Debug)]
-struct Asked {
+struct OpenQuery {
     query: Query,
     /// By which it is known among others: nobody else has it.
     key: String,
@@ -343,7 +343,7 @@ impl Probe {
 
     fn begin(&mut self, via: Via, key: String, name: String, now: Duration) {
         self.deadline = now + LOCAL_LIMIT;
-        self.queries.push(Asked {
+        self.queries.push(OpenQuery {
             query: Query {
                 via,
                 name,
@@ -442,7 +442,7 @@ impl Probe {
     }
 
     /// A reply came on the socket of the query with this key.
-    pub fn reply(&mut self, key: &str, reply: Reply, now: Duration) -> Next {
+    pub fn reply(&mut self, key: &str, reply: SocketReply, now: Duration) -> Next {
         let Some(asked) = self.queries.last_mut().filter(|asked| {
             matches!(self.phase, Phase::Asking) && asked.key == key && !asked.replied
         }) else {
@@ -450,15 +450,15 @@ impl Probe {
         };
         asked.replied = true;
         match reply {
-            Reply::Socks(byte, address) => {
+            SocketReply::Socks(byte, address) => {
                 asked.query.socks_reply = Some(byte);
                 asked.query.addresses.extend(address);
             }
-            Reply::Dns(rcode, addresses) => {
+            SocketReply::Dns(rcode, addresses) => {
                 asked.query.rcode = Some(rcode);
                 asked.query.addresses = addresses;
             }
-            Reply::Failed(error) => {
+            SocketReply::Failed(error) => {
                 asked.query.local_error = Some(error);
                 // No verdict waits for the other witness.
                 if self.is_settled() {
@@ -556,7 +556,7 @@ fn is_ours(purpose: Option<&str>) -> bool {
     purpose.is_none_or(|purpose| matches!(purpose, "CONTROLLER" | "GENERAL"))
 }
 
-impl Asked {
+impl OpenQuery {
     fn over(&self) -> bool {
         // A connection that an exit makes stays open until we close it. How long it took is known by its
         // event, which may come after the reply.

@@ -23,7 +23,7 @@ use tor_control::{CircuitEvent, CircuitId, CircuitMinorEvent, StreamEvent, Strea
 use crate::classify::{self, Judge, Verdict};
 use crate::hops::FirstHops;
 use crate::names::Domain;
-use crate::probe::{Attempting, Evidence, Limits, Next, Probe, Reply, To};
+use crate::probe::{Attempting, Evidence, Limits, Next, Probe, SocketReply, To};
 use crate::way_out::WayOut;
 use crate::witness::{can_confirm, seen_twice};
 use crate::{findings, first, ipv6};
@@ -102,7 +102,7 @@ pub struct ProbeId(u64);
 
 /// What happened.
 #[derive(Debug)]
-pub enum Event {
+pub enum ScanEvent {
     /// Time has passed.
     Tick,
     /// Tor launched the circuit of an attempt.
@@ -118,7 +118,7 @@ pub enum Event {
     /// Tor would not attach a stream; its words.
     AttachRefused(StreamId, String),
     /// A query's socket has spoken.
-    Reply(ProbeId, String, Reply),
+    Reply(ProbeId, String, SocketReply),
     /// A fault of ours in an attempt.
     Fault(ProbeId, String),
     /// Tor has answered [`Action::Ping`].
@@ -357,19 +357,19 @@ impl Scan {
     }
 
     /// Takes in what happened at `now`, and answers with what to do, in order.
-    pub fn step(&mut self, event: Event, now: Duration) -> Vec<Action> {
+    pub fn step(&mut self, event: ScanEvent, now: Duration) -> Vec<Action> {
         match event {
-            Event::Tick => {}
-            Event::Launched(id, circuit) => self.launched(id, circuit, now),
-            Event::LaunchRefused(id, refusal) => {
+            ScanEvent::Tick => {}
+            ScanEvent::Launched(id, circuit) => self.launched(id, circuit, now),
+            ScanEvent::LaunchRefused(id, refusal) => {
                 self.unanswered.remove(&id);
                 self.forget_early();
                 self.advance(id, now, |probe| probe.refused(refusal));
             }
-            Event::Circuit(event) => self.circuit_event(event, now, now),
-            Event::CircuitMinor(event) => self.circuit_minor_event(event, now, now),
-            Event::Stream(event) => self.stream_event(&event, now),
-            Event::AttachRefused(stream, refusal) => {
+            ScanEvent::Circuit(event) => self.circuit_event(event, now, now),
+            ScanEvent::CircuitMinor(event) => self.circuit_minor_event(event, now, now),
+            ScanEvent::Stream(event) => self.stream_event(&event, now),
+            ScanEvent::AttachRefused(stream, refusal) => {
                 let id = self.probes.iter().find_map(|(id, (_, probe))| {
                     (probe.stream_to_close() == Some(&stream)).then_some(*id)
                 });
@@ -377,10 +377,10 @@ impl Scan {
                     self.advance(id, now, |p| p.attach_refused(&stream, refusal, now));
                 }
             }
-            Event::Reply(id, name, reply) => {
+            ScanEvent::Reply(id, name, reply) => {
                 self.advance(id, now, |probe| probe.reply(&name, reply, now));
             }
-            Event::Fault(id, fault) => {
+            ScanEvent::Fault(id, fault) => {
                 let verdict = Verdict::fault(
                     Status::Exception,
                     ErrorCode::Exception,
@@ -389,9 +389,9 @@ impl Scan {
                 );
                 self.break_off(id, verdict, now);
             }
-            Event::Pong => self.expire(now),
-            Event::OptionsLost => self.options_lost(now),
-            Event::TorLost => {
+            ScanEvent::Pong => self.expire(now),
+            ScanEvent::OptionsLost => self.options_lost(now),
+            ScanEvent::TorLost => {
                 self.tor_is_up = false;
                 self.way_out.reset();
                 self.pinged = None;
@@ -404,7 +404,7 @@ impl Scan {
                 }
                 self.abandoned.clear();
             }
-            Event::TorBack => self.tor_is_up = true,
+            ScanEvent::TorBack => self.tor_is_up = true,
         }
         self.watch_deadlines(now);
         self.next_round(now);

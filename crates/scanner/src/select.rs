@@ -52,7 +52,7 @@ pub struct Criteria {
 
 /// Why a relay is not tested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-pub enum Excluded {
+pub enum Exclusion {
     /// It is not in the consensus.
     #[error("is not in the consensus: it is down, new, or the fingerprint is wrong")]
     NotInConsensus,
@@ -76,7 +76,7 @@ pub enum Excluded {
     BadExit,
 }
 
-impl Excluded {
+impl Exclusion {
     /// The name in the run's file, where relays are counted that nobody named.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -98,11 +98,11 @@ pub struct Selected<'a> {
     /// The relays to test, in the consensus's order.
     pub relays: Vec<&'a Relay>,
     /// The named relays that cannot be tested.
-    pub excluded: Vec<(Fingerprint, Excluded)>,
+    pub excluded: Vec<(Fingerprint, Exclusion)>,
     /// How many are left out because their operators asked for that.
     pub on_request: usize,
     /// How many exits of the part that was asked for are left out, by the reason.
-    pub left_out: BTreeMap<Excluded, u32>,
+    pub left_out: BTreeMap<Exclusion, u32>,
 }
 
 /// Whether the relay is an exit that the network uses.
@@ -133,14 +133,14 @@ fn exits(relay: &Relay, descriptors: &HashMap<Fingerprint, Descriptor>) -> bool 
 }
 
 /// Why an exit is not among those that the filter asks for; none where it is.
-fn left_out(relay: &Relay, filter: &Filter, exits: bool) -> Option<Excluded> {
+fn left_out(relay: &Relay, filter: &Filter, exits: bool) -> Option<Exclusion> {
     let flagged = relay.has("Exit");
     match filter {
-        Filter::Named(_) => (!exits).then_some(Excluded::ExitsNowhere),
-        _ if !relay.has("Running") => Some(Excluded::NotRunning),
-        _ if !exits => Some(Excluded::ExitsNowhere),
-        Filter::Exits if !flagged => Some(Excluded::NoExitFlag),
-        Filter::Exits if relay.has("BadExit") => Some(Excluded::BadExit),
+        Filter::Named(_) => (!exits).then_some(Exclusion::ExitsNowhere),
+        _ if !relay.has("Running") => Some(Exclusion::NotRunning),
+        _ if !exits => Some(Exclusion::ExitsNowhere),
+        Filter::Exits if !flagged => Some(Exclusion::NoExitFlag),
+        Filter::Exits if relay.has("BadExit") => Some(Exclusion::BadExit),
         Filter::Exits | Filter::AllExits | Filter::BadExits => None,
     }
 }
@@ -182,23 +182,23 @@ pub fn select<'a>(
     let mut selected = Selected::default();
     for relay in relays.iter().filter(|relay| in_part(relay) && is_meant(relay)) {
         let on_request =
-            || criteria.on_request.contains(&relay.fingerprint).then_some(Excluded::OnRequest);
+            || criteria.on_request.contains(&relay.fingerprint).then_some(Exclusion::OnRequest);
         let why = left_out(relay, &criteria.filter, exits(relay, descriptors))
-            .or_else(|| (!resolves_ipv6(relay)).then_some(Excluded::NoIpv6));
+            .or_else(|| (!resolves_ipv6(relay)).then_some(Exclusion::NoIpv6));
         // Whoever asked not to be tested hears nothing else.
         let why = if named { on_request().or(why) } else { why.or_else(on_request) };
-        selected.on_request += usize::from(why == Some(Excluded::OnRequest));
+        selected.on_request += usize::from(why == Some(Exclusion::OnRequest));
         match why {
             None => selected.relays.push(relay),
             Some(why) if named => selected.excluded.push((relay.fingerprint, why)),
-            Some(Excluded::OnRequest) => {}
+            Some(Exclusion::OnRequest) => {}
             Some(why) => *selected.left_out.entry(why).or_default() += 1,
         }
     }
     if let Filter::Named(names) = &criteria.filter {
         let known: BTreeSet<_> = relays.iter().map(|relay| relay.fingerprint).collect();
         let missing = names.difference(&known).filter(|name| in_shard(name));
-        selected.excluded.extend(missing.map(|&name| (name, Excluded::NotInConsensus)));
+        selected.excluded.extend(missing.map(|&name| (name, Exclusion::NotInConsensus)));
     }
     selected
 }
@@ -257,7 +257,7 @@ mod tests {
         ]
     }
 
-    fn chosen(criteria: &Criteria) -> (Vec<u8>, Vec<(u8, Excluded)>) {
+    fn chosen(criteria: &Criteria) -> (Vec<u8>, Vec<(u8, Exclusion)>) {
         let network = network();
         let mut ipv6 = Descriptor::default();
         ipv6.policy.ipv6 = Ports::parse("accept 443");
@@ -301,7 +301,7 @@ mod tests {
         let descriptors = HashMap::from([(Fingerprint::from_bytes([6; 20]), ipv6)]);
         let left_out =
             |filter| select(&network, &descriptors, &HashMap::new(), &criteria(filter)).left_out;
-        use Excluded::{BadExit, ExitsNowhere, NoExitFlag, NotRunning};
+        use Exclusion::{BadExit, ExitsNowhere, NoExitFlag, NotRunning};
         // The third is a guard: where its policy is not known, it may well exit.
         let expected = [(BadExit, 1), (ExitsNowhere, 1), (NoExitFlag, 2), (NotRunning, 1)];
         assert_eq!(left_out(Filter::Exits), expected.into());
@@ -332,8 +332,8 @@ mod tests {
         let names = [3, 4, 5, 6, 9].map(|byte| Fingerprint::from_bytes([byte; 20])).into();
         let (relays, excluded) = chosen(&criteria(Filter::Named(names)));
         assert_eq!(relays, [5, 6], "one that lets out IPv6 alone answers all the same");
-        let nowhere = Excluded::ExitsNowhere;
-        assert_eq!(excluded, [(3, nowhere), (4, nowhere), (9, Excluded::NotInConsensus)]);
+        let nowhere = Exclusion::ExitsNowhere;
+        assert_eq!(excluded, [(3, nowhere), (4, nowhere), (9, Exclusion::NotInConsensus)]);
     }
 
     #[test]
@@ -348,8 +348,11 @@ mod tests {
         assert_eq!(chosen(&all), (vec![2, 6], vec![]));
         // Also where it is named.
         all.filter = Filter::Named(asked);
-        let excluded =
-            vec![(1, Excluded::OnRequest), (3, Excluded::OnRequest), (7, Excluded::NotInConsensus)];
+        let excluded = vec![
+            (1, Exclusion::OnRequest),
+            (3, Exclusion::OnRequest),
+            (7, Exclusion::NotInConsensus),
+        ];
         assert_eq!(chosen(&all), (vec![], excluded));
     }
 

@@ -36,7 +36,7 @@ impl fmt::Display for Problem {
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checked {
+pub struct FileCheck {
     /// How many settings have a value.
     pub given: usize,
     /// What is wrong: with the file first, then by line.
@@ -45,7 +45,7 @@ pub struct Checked {
 
 /// Checks a file for the user whose number is `caller`.
 #[must_use]
-pub fn check(found: &ConfigFile, caller: u32) -> Checked {
+pub fn check(found: &ConfigFile, caller: u32) -> FileCheck {
     let (settings, invalid) = file::lines(&found.bytes);
     let targets = targets(&settings);
     let mut problems: Vec<Problem> = invalid
@@ -73,7 +73,7 @@ pub fn check(found: &ConfigFile, caller: u32) -> Checked {
     let mut all = access(found.access, caller, secret);
     all.extend(problems);
     let given = settings.values().filter(|setting| !setting.value.trim().is_empty()).count();
-    Checked { given, problems: all }
+    FileCheck { given, problems: all }
 }
 
 /// Who may read and write the file.

@@ -77,14 +77,14 @@ impl Default for ConnectOptions {
 #[derive(Debug, Clone)]
 pub struct Control {
     commands: mpsc::UnboundedSender<Request>,
-    shared: Arc<Shared>,
+    shared: Arc<ConnectionShared>,
 }
 
 /// The events of a connection, in order, from the first on.
 #[derive(Debug)]
 pub struct Events {
     events: mpsc::UnboundedReceiver<(Stamped, usize)>,
-    shared: Arc<Shared>,
+    shared: Arc<ConnectionShared>,
 }
 
 /// An event, and when it was read off the socket.
@@ -104,7 +104,7 @@ pub struct PendingReply(Pending);
 
 #[derive(Debug)]
 enum Pending {
-    Sent { command: &'static str, lines: oneshot::Receiver<Answer>, shared: Arc<Shared> },
+    Sent { command: &'static str, lines: oneshot::Receiver<Answer>, shared: Arc<ConnectionShared> },
     Failed(Option<Error>),
 }
 
@@ -127,12 +127,12 @@ struct Request {
     /// The command's line, or those of several that go out in one write.
     lines: Bytes,
     /// Who waits for the answer to each.
-    asked: Vec<Asked>,
+    asked: Vec<Waiter>,
 }
 
 /// Someone whose answer is due.
 #[derive(Debug)]
-struct Asked {
+struct Waiter {
     answer: oneshot::Sender<Answer>,
     /// Where the pieces of the answer's data go, if it is read in pieces.
     pieces: Option<mpsc::Sender<Bytes>>,
@@ -141,7 +141,7 @@ struct Asked {
 
 /// What the handles and the task share.
 #[derive(Debug)]
-struct Shared {
+struct ConnectionShared {
     addr: ControlAddr,
     protocol: ProtocolInfo,
     /// Why the connection ended, once it has.
@@ -150,7 +150,7 @@ struct Shared {
     waiting_events: AtomicUsize,
 }
 
-impl Shared {
+impl ConnectionShared {
     fn lost(&self) -> Error {
         self.lost.get().cloned().unwrap_or_else(|| Error::Lost {
             addr: self.addr.clone(),
@@ -208,7 +208,7 @@ impl Control {
                 waiting_for: "the end of the handshake",
             })??;
         tracing::debug!(%addr, ?protocol, "connected to tor");
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ConnectionShared {
             addr: addr.clone(),
             protocol,
             lost: OnceLock::new(),
@@ -284,7 +284,7 @@ impl Control {
         let mut asked = Vec::with_capacity(N);
         let replies = commands.map(|command| {
             let (answer, lines) = oneshot::channel();
-            asked.push(Asked { answer, pieces: pieces.take(), submitted });
+            asked.push(Waiter { answer, pieces: pieces.take(), submitted });
             let shared = Arc::clone(&self.shared);
             PendingReply(Pending::Sent { command: command.keyword(), lines, shared })
         });
@@ -485,11 +485,11 @@ struct ConnectionTask {
     /// weight is bounded by [`MAX_WAITING_EVENTS`].
     events: mpsc::UnboundedSender<(Stamped, usize)>,
     /// Those whose answers are due, in the order of their commands.
-    in_flight: VecDeque<Asked>,
+    in_flight: VecDeque<Waiter>,
     /// When the last answer, or piece of one, came.
     answered: Instant,
     reply_timeout: Duration,
-    shared: Arc<Shared>,
+    shared: Arc<ConnectionShared>,
 }
 
 impl ConnectionTask {

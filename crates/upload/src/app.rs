@@ -9,17 +9,17 @@ use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{Config, Task};
+use crate::cli::{Task, UploadConfig};
 use crate::config::Target;
 use crate::err::{Cause, StoreError};
 use crate::local::Snapshot;
-use crate::progress::Screen;
+use crate::progress::BarScreen;
 use crate::store::{Manner, Store};
 use crate::{check, prune, restore, runs, sync, words};
 
 /// What the program takes from the machine.
 #[derive(Debug, Clone, Copy)]
-pub struct Machine {
+pub struct UploadMachine {
     /// A number of at least 0 and below 1, another each time.
     pub chance: fn() -> f64,
     /// The present time.
@@ -41,12 +41,12 @@ pub enum UploadError {
 
 /// What is ready before any store is asked.
 enum Prepared {
-    Push(Box<Snapshot>, sync::Options),
+    Push(Box<Snapshot>, sync::SyncOptions),
     Check(u128),
     Prune(prune::Retention, bool),
     PushRun(Vec<runs::Packed>, bool),
     Pull(PathBuf, u32, bool),
-    Restore(PathBuf, restore::Options),
+    Restore(PathBuf, restore::RestoreOptions),
 }
 
 /// Does the task with every target; gives back why each store that failed did so.
@@ -55,10 +55,10 @@ enum Prepared {
 ///
 /// [`UploadError`], where nothing was begun. What goes wrong with a store is in the log as well.
 pub async fn run(
-    config: Config,
+    config: UploadConfig,
     targets: Vec<Target>,
-    machine: Machine,
-    screen: &Screen,
+    machine: UploadMachine,
+    screen: &BarScreen,
 ) -> Result<Vec<Cause>, UploadError> {
     let prepared = prepare(config.task, machine)?;
     let manner = Manner {
@@ -116,7 +116,7 @@ fn warn_of_plain_http(target: &Target) {
     }
 }
 
-fn prepare(task: Task, machine: Machine) -> Result<Prepared, UploadError> {
+fn prepare(task: Task, machine: UploadMachine) -> Result<Prepared, UploadError> {
     Ok(match task {
         Task::Push { dir, options } => {
             let snapshot =
@@ -160,7 +160,7 @@ async fn turn(
     target: Target,
     manner: Manner,
     prepared: &Prepared,
-    screen: &Screen,
+    screen: &BarScreen,
     quiet: bool,
 ) -> Result<(), StoreError> {
     let store = Store::open(target, manner).await?;
@@ -173,7 +173,11 @@ async fn turn(
 }
 
 /// Does the task with one store; gives back what to print.
-async fn with(store: &Store, prepared: &Prepared, screen: &Screen) -> Result<String, StoreError> {
+async fn with(
+    store: &Store,
+    prepared: &Prepared,
+    screen: &BarScreen,
+) -> Result<String, StoreError> {
     let name = &store.target().name;
     Ok(match prepared {
         Prepared::Push(snapshot, options) => {

@@ -12,7 +12,7 @@ const PROBE_LIMIT: u64 = 1 << 16;
 
 /// What a store can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Checked {
+pub struct StoreCheck {
     /// It refuses to overwrite where it is asked to.
     pub conditional: bool,
     /// The probe is gone again: the key may remove objects, which only `prune` needs.
@@ -24,7 +24,7 @@ pub struct Checked {
 /// # Errors
 ///
 /// [`StoreError`], that says which right is missing.
-pub async fn run(store: &Store, random: u128) -> Result<Checked, StoreError> {
+pub async fn run(store: &Store, random: u128) -> Result<StoreCheck, StoreError> {
     let text = format!("upload --check at {}, {random:032x}\n", store.now().to_rfc3339());
     let probe = |text: String| {
         let bytes = text.into_bytes();
@@ -55,5 +55,5 @@ pub async fn run(store: &Store, random: u128) -> Result<Checked, StoreError> {
         Err(error) if error.cause == Cause::Denied => false,
         Err(error) => return Err(error),
     };
-    Ok(Checked { conditional, removed })
+    Ok(StoreCheck { conditional, removed })
 }

@@ -40,15 +40,15 @@ Examples:
 /// in the store before the next.
 #[derive(Debug, Parser)]
 #[command(name = "upload", after_help = AFTER_HELP)]
-pub struct Cli {
+pub struct UploadCli {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<UploadCommand>,
 
     #[command(flatten)]
     push: Push,
 
     #[command(flatten)]
-    shared: Shared,
+    shared: SharedFlags,
 }
 
 #[derive(Debug, clap::Args)]
@@ -75,7 +75,7 @@ struct Push {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum UploadCommand {
     /// Remove what an explicit retention does not keep; without --yes, only say what that is.
     ///
     /// Reports and archives that the store's files.json names are never removed, and others only
@@ -130,7 +130,7 @@ enum Command {
 }
 
 #[derive(Debug, clap::Args)]
-struct Shared {
+struct SharedFlags {
     /// Only this store; repeatable [default: every one that is enabled]
     #[arg(long, value_name = "NAME", global = true, help_heading = "Stores")]
     target: Vec<String>,
@@ -187,7 +187,7 @@ pub enum Task {
         /// The output directory.
         dir: PathBuf,
         /// How.
-        options: crate::sync::Options,
+        options: crate::sync::SyncOptions,
     },
     /// Try the stores out.
     Check,
@@ -210,7 +210,7 @@ pub enum Task {
         /// The output directory.
         dir: PathBuf,
         /// How.
-        options: crate::restore::Options,
+        options: crate::restore::RestoreOptions,
     },
     /// Fetch runs.
     Pull {
@@ -225,7 +225,7 @@ pub enum Task {
 
 /// A checked configuration, without the stores' settings.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Config {
+pub struct UploadConfig {
     /// What is to be done.
     pub task: Task,
     /// The stores that were named.
@@ -245,7 +245,7 @@ pub struct Config {
 #[error("{0}")]
 pub struct Usage(pub String);
 
-impl Cli {
+impl UploadCli {
     /// The file of `--config`.
     #[must_use]
     pub const fn config_file(&self) -> Option<&PathBuf> {
@@ -269,7 +269,7 @@ impl Cli {
     /// # Errors
     ///
     /// [`Usage`], in words for the person who gave the flags.
-    pub fn check(self, environment: &Environment) -> Result<Config, Usage> {
+    pub fn check(self, environment: &Environment) -> Result<UploadConfig, Usage> {
         let Self { command, push, shared } = self;
         let pushes = push.dir.is_some() || push.dry_run || push.check || push.verify;
         if command.is_some() && (pushes || push.allow_older) {
@@ -289,7 +289,7 @@ impl Cli {
         let task = task(command, push, parallel, &given)?;
         let default = Policy::default();
         let base = shared.retry_delay.map_or(default.base, |Seconds(time)| time);
-        Ok(Config {
+        Ok(UploadConfig {
             task,
             targets: shared.target,
             timeout,
@@ -338,7 +338,7 @@ impl Given<'_> {
 
 /// What is asked for.
 fn task(
-    command: Option<Command>,
+    command: Option<UploadCommand>,
     push: Push,
     parallel: usize,
     given: &Given<'_>,
@@ -347,14 +347,14 @@ fn task(
         None if push.check => Task::Check,
         None => Task::Push {
             dir: given.path(push.dir, "OUTPUT_DIR", "public"),
-            options: crate::sync::Options {
+            options: crate::sync::SyncOptions {
                 dry_run: push.dry_run,
                 verify: push.verify,
                 allow_older: push.allow_older,
                 parallel,
             },
         },
-        Some(Command::Prune { keep_days, keep_run_days, yes }) => {
+        Some(UploadCommand::Prune { keep_days, keep_run_days, yes }) => {
             let retention = Retention {
                 reports: given.days(keep_days, "STORE_KEEP_DAYS")?,
                 runs: given.days(keep_run_days, "STORE_KEEP_RUN_DAYS")?,
@@ -368,12 +368,12 @@ fn task(
             }
             Task::Prune { retention, yes }
         }
-        Some(Command::Restore { dir, dry_run }) => Task::Restore {
+        Some(UploadCommand::Restore { dir, dry_run }) => Task::Restore {
             dir: given.path(dir, "OUTPUT_DIR", "public"),
-            options: crate::restore::Options { dry_run, parallel },
+            options: crate::restore::RestoreOptions { dry_run, parallel },
         },
-        Some(Command::PushRun { runs, dry_run }) => Task::PushRun { runs, dry_run },
-        Some(Command::Pull { analysis_root, days, dry_run }) => Task::Pull {
+        Some(UploadCommand::PushRun { runs, dry_run }) => Task::PushRun { runs, dry_run },
+        Some(UploadCommand::Pull { analysis_root, days, dry_run }) => Task::Pull {
             root: given.path(analysis_root, "ANALYSIS_ROOT", "analysis"),
             days,
             dry_run,
@@ -385,13 +385,13 @@ fn task(
 mod tests {
     use super::*;
 
-    fn check(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Config, Usage> {
+    fn check(arguments: &[&str], environment: &[(&str, &str)]) -> Result<UploadConfig, Usage> {
         let environment =
             environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-        Cli::try_parse_from(["upload"].iter().chain(arguments)).unwrap().check(&environment)
+        UploadCli::try_parse_from(["upload"].iter().chain(arguments)).unwrap().check(&environment)
     }
 
-    fn dir(config: Config) -> PathBuf {
+    fn dir(config: UploadConfig) -> PathBuf {
         match config.task {
             Task::Push { dir, .. } => dir,
             other => panic!("{other:?}"),
@@ -449,7 +449,7 @@ mod tests {
         assert!(check(&["--dry-run", "pull"], &[]).is_err());
         assert!(check(&["--target", "r2", "pull"], &[]).is_ok());
         assert!(check(&["prune", "--keep-days", "9", "--target", "r2"], &[]).is_ok());
-        assert!(Cli::try_parse_from(["upload", "--dry-run", "--check"]).is_err());
-        assert!(Cli::try_parse_from(["upload", "push-run"]).is_err());
+        assert!(UploadCli::try_parse_from(["upload", "--dry-run", "--check"]).is_err());
+        assert!(UploadCli::try_parse_from(["upload", "push-run"]).is_err());
     }
 }

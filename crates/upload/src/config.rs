@@ -33,7 +33,7 @@ impl fmt::Debug for Secret {
 
 /// A key of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Key {
+pub struct AccessKey {
     /// Its public part. Not shown either: with some stores it is enough to find the account.
     pub id: Secret,
     /// Its secret part.
@@ -60,7 +60,7 @@ pub struct Target {
     /// The ACL of published objects, where the store wants one. Runs never have one.
     pub acl: Option<String>,
     /// `None` for the usual AWS sources of credentials.
-    pub key: Option<Key>,
+    pub key: Option<AccessKey>,
 }
 
 /// A configuration that cannot be used.
@@ -301,13 +301,13 @@ impl TargetSettings<'_> {
     }
 
     /// Both parts, or neither.
-    fn key(&self, id: &str, secret: &str) -> Result<Option<Key>, ConfigError> {
+    fn key(&self, id: &str, secret: &str) -> Result<Option<AccessKey>, ConfigError> {
         let missing = |what| ConfigError::Missing {
             target: self.name.to_owned(),
             variable: self.variable(what),
         };
         match (self.get(id), self.get(secret)) {
-            (Some(id), Some(secret)) => Ok(Some(Key {
+            (Some(id), Some(secret)) => Ok(Some(AccessKey {
                 id: Secret::new(id),
                 secret: Secret::new(secret),
                 token: self.get("SESSION_TOKEN").map(Secret::new),

@@ -169,7 +169,7 @@ impl fmt::Display for StoreError {
 
 /// How a request failed, as far as is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Evidence {
+pub struct RequestEvidence {
     /// The HTTP status, where an answer came.
     pub status: Option<u16>,
     /// The error's code in the answer's body.
@@ -183,7 +183,7 @@ pub struct Evidence {
 /// The cause of a failed request. Codes are those of the S3 API's "Error responses"; R2 and Spaces
 /// use the same.
 #[must_use]
-pub fn cause(evidence: &Evidence) -> Cause {
+pub fn cause(evidence: &RequestEvidence) -> Cause {
     if evidence.unsigned {
         return Cause::NoCredentials;
     }
@@ -268,7 +268,7 @@ mod tests {
 
     fn of(status: u16, code: &str) -> Cause {
         let code = (!code.is_empty()).then(|| code.to_owned());
-        cause(&Evidence { status: Some(status), code, ..Evidence::default() })
+        cause(&RequestEvidence { status: Some(status), code, ..RequestEvidence::default() })
     }
 
     #[test]
@@ -298,10 +298,10 @@ mod tests {
 
     #[test]
     fn no_answer() {
-        let none = Evidence::default();
+        let none = RequestEvidence::default();
         assert_eq!(cause(&none), Cause::Unavailable);
-        assert_eq!(cause(&Evidence { unconnected: true, ..none.clone() }), Cause::NoRoute);
-        assert_eq!(cause(&Evidence { unsigned: true, ..none }), Cause::NoCredentials);
+        assert_eq!(cause(&RequestEvidence { unconnected: true, ..none.clone() }), Cause::NoRoute);
+        assert_eq!(cause(&RequestEvidence { unsigned: true, ..none }), Cause::NoCredentials);
     }
 
     #[test]

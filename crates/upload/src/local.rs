@@ -190,14 +190,14 @@ impl Snapshot {
 #[must_use]
 pub fn timestamp(report: &[u8]) -> Option<DateTime<Utc>> {
     #[derive(Deserialize)]
-    struct Report {
-        metadata: Metadata,
+    struct TimedReport {
+        metadata: TimedMetadata,
     }
     #[derive(Deserialize)]
-    struct Metadata {
+    struct TimedMetadata {
         timestamp: DateTime<Utc>,
     }
-    serde_json::from_slice::<Report>(report).ok().map(|report| report.metadata.timestamp)
+    serde_json::from_slice::<TimedReport>(report).ok().map(|report| report.metadata.timestamp)
 }
 
 fn pointer(directory: &Path, name: &str) -> Result<Option<Whole>, LocalError> {

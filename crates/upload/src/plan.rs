@@ -140,7 +140,7 @@ pub fn is_older(
 
 /// What to do about a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
+pub enum FileAction {
     /// Nothing: the store has it, verified when it was written.
     Keep,
     /// Write it: the store has none.
@@ -163,7 +163,7 @@ pub struct Step {
     /// Its size in bytes.
     pub size: u64,
     /// What to do.
-    pub action: Action,
+    pub action: FileAction,
 }
 
 /// Both sides.
@@ -194,10 +194,10 @@ pub fn plan(sides: Sides<'_>) -> Vec<Step> {
         .map(|(key, file)| {
             let class = keys::class(key);
             let action = match sides.remote.get(key) {
-                None => Action::Create,
+                None => FileAction::Create,
                 Some(there) if there.size != file.size => match class {
-                    Class::Immutable => Action::Conflict,
-                    Class::Data | Class::Files | Class::Latest => Action::Replace,
+                    Class::Immutable => FileAction::Conflict,
+                    Class::Data | Class::Files | Class::Latest => FileAction::Replace,
                 },
                 Some(there) => {
                     let settled = class == Class::Immutable
@@ -206,7 +206,7 @@ pub fn plan(sides: Sides<'_>) -> Vec<Step> {
                         && sides.ours.get(key).is_some_and(|ours| {
                             ours.size == file.size && sides.theirs.get(key) == Some(ours)
                         });
-                    if settled { Action::Keep } else { Action::Compare }
+                    if settled { FileAction::Keep } else { FileAction::Compare }
                 }
             };
             Step { key: key.clone(), class, size: file.size, action }
@@ -255,7 +255,7 @@ mod tests {
     const A: &str = "dns_health_2026-11-23_00-00-00.json";
     const B: &str = "dns_health_2026-11-23_06-00-00.json";
 
-    fn actions(steps: &[Step]) -> Vec<(&str, Action)> {
+    fn actions(steps: &[Step]) -> Vec<(&str, FileAction)> {
         steps.iter().map(|step| (step.key.as_str(), step.action)).collect()
     }
 
@@ -267,7 +267,7 @@ mod tests {
         let sides = Sides { local: &files, remote: &remote, ours: &none, theirs: &none, thorough };
         let steps = plan(sides);
         let wanted = [A, "trends.json", "files.json", "latest.json"];
-        assert_eq!(actions(&steps), wanted.map(|key| (key, Action::Create)));
+        assert_eq!(actions(&steps), wanted.map(|key| (key, FileAction::Create)));
     }
 
     #[test]
@@ -281,12 +281,12 @@ mod tests {
                 Sides { local: files, remote: &bucket, ours: &ours, theirs: &theirs, thorough };
             plan(sides).into_iter().map(|step| step.action).collect::<Vec<_>>()
         };
-        assert_eq!(steps(&files, false), [Action::Keep, Action::Compare]);
-        assert_eq!(steps(&files, true), [Action::Compare, Action::Compare]);
+        assert_eq!(steps(&files, false), [FileAction::Keep, FileAction::Compare]);
+        assert_eq!(steps(&files, true), [FileAction::Compare, FileAction::Compare]);
         files.insert(A.to_owned(), LocalFile { size: 5, modified: at(11) });
-        assert_eq!(steps(&files, false), [Action::Compare, Action::Compare]);
+        assert_eq!(steps(&files, false), [FileAction::Compare, FileAction::Compare]);
         files.insert(A.to_owned(), LocalFile { size: 6, modified: at(0) });
-        assert_eq!(steps(&files, false), [Action::Conflict, Action::Compare]);
+        assert_eq!(steps(&files, false), [FileAction::Conflict, FileAction::Compare]);
     }
 
     #[test]
@@ -348,10 +348,10 @@ mod tests {
             for step in steps {
                 let there = there.get(&step.key);
                 match step.action {
-                    Action::Create => prop_assert!(there.is_none()),
-                    Action::Replace => prop_assert!(step.class != Class::Immutable),
-                    Action::Conflict => prop_assert!(step.class == Class::Immutable && there != Some(&step.size)),
-                    Action::Compare | Action::Keep => prop_assert_eq!(there, Some(&step.size)),
+                    FileAction::Create => prop_assert!(there.is_none()),
+                    FileAction::Replace => prop_assert!(step.class != Class::Immutable),
+                    FileAction::Conflict => prop_assert!(step.class == Class::Immutable && there != Some(&step.size)),
+                    FileAction::Compare | FileAction::Keep => prop_assert_eq!(there, Some(&step.size)),
                 }
             }
         }

@@ -8,12 +8,12 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// Where bars and log lines go: standard error, one at a time.
 #[derive(Debug, Clone)]
-pub struct Screen {
+pub struct BarScreen {
     bars: MultiProgress,
     shown: bool,
 }
 
-impl Screen {
+impl BarScreen {
     /// A screen that shows bars if that is `wished` and there is a terminal.
     #[must_use]
     pub fn new(wished: bool) -> Self {
@@ -49,7 +49,7 @@ impl Screen {
     }
 }
 
-impl Write for &Screen {
+impl Write for &BarScreen {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.bars.suspend(|| io::stderr().write_all(bytes)).map(|()| bytes.len())
     }
@@ -59,7 +59,7 @@ impl Write for &Screen {
     }
 }
 
-impl<'a> MakeWriter<'a> for Screen {
+impl<'a> MakeWriter<'a> for BarScreen {
     type Writer = &'a Self;
 
     fn make_writer(&'a self) -> Self::Writer {

@@ -33,7 +33,7 @@ pub struct Retention {
 
 /// What may go, and what could not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Chosen {
+pub struct Prunable {
     /// Key and size, in the order of removal.
     pub remove: Vec<(String, u64)>,
     /// How many are old enough, and stay because `files.json` names them.
@@ -56,9 +56,9 @@ pub fn choose(
     named: &BTreeSet<String>,
     retention: Retention,
     now: DateTime<Utc>,
-) -> Chosen {
+) -> Prunable {
     let before = |days: u32| now - TimeDelta::days(days.into());
-    let mut chosen = Chosen::default();
+    let mut chosen = Prunable::default();
     if let Some(days) = retention.reports {
         for (key, object) in bucket {
             if time_of(key).is_none_or(|time| time >= before(days)) {
@@ -94,7 +94,7 @@ pub fn choose(
 ///
 /// [`StoreError`]; also where the list of files is too young, missing or unreadable: then nobody
 /// can tell what readers may be told to fetch.
-pub async fn look(store: &Store, retention: Retention) -> Result<Chosen, StoreError> {
+pub async fn look(store: &Store, retention: Retention) -> Result<Prunable, StoreError> {
     let bucket = store.list("").await?;
     let runs = match retention.runs {
         Some(_) => store.list_deep(RUNS_PREFIX).await?,
@@ -132,7 +132,7 @@ pub async fn look(store: &Store, retention: Retention) -> Result<Chosen, StoreEr
 /// # Errors
 ///
 /// [`StoreError`]; what was removed until then is gone.
-pub async fn remove(store: &Store, chosen: &Chosen) -> Result<(), StoreError> {
+pub async fn remove(store: &Store, chosen: &Prunable) -> Result<(), StoreError> {
     for (key, _) in &chosen.remove {
         store.delete(key).await?;
         tracing::debug!("{}: {key} is removed", store.target().name);
@@ -149,7 +149,7 @@ mod tests {
         keys.iter().map(|key| ((*key).to_owned(), listed.clone())).collect()
     }
 
-    fn keys(chosen: &Chosen) -> Vec<&str> {
+    fn keys(chosen: &Prunable) -> Vec<&str> {
         chosen.remove.iter().map(|(key, _)| key.as_str()).collect()
     }
 
@@ -181,7 +181,7 @@ mod tests {
         );
         assert_eq!(chosen.listed, 1);
         let none = Retention { reports: None, runs: None };
-        assert_eq!(choose(&bucket, &bucket, &named, none, now), Chosen::default());
+        assert_eq!(choose(&bucket, &bucket, &named, none, now), Prunable::default());
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::store::{self, Store};
 
 /// How it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
+pub struct RestoreOptions {
     /// Say what would be fetched, and write nothing.
     pub dry_run: bool,
     /// Files under way at once.
@@ -47,7 +47,7 @@ pub struct Restored {
 pub async fn run(
     store: &Store,
     directory: &Path,
-    options: Options,
+    options: RestoreOptions,
 ) -> Result<Restored, StoreError> {
     let _lock = if options.dry_run { None } else { Some(lock(directory)?) };
     let Some((list, _)) = store.get(FILES_FILE, FILES_LIMIT).await? else {
@@ -108,7 +108,7 @@ async fn pointers(
     store: &Store,
     directory: &Path,
     list: &[u8],
-    options: Options,
+    options: RestoreOptions,
     restored: &mut Restored,
 ) -> Result<(), StoreError> {
     let mut put = |name: &str, bytes: &[u8]| -> Result<(), StoreError> {

@@ -12,7 +12,7 @@ use crate::digest::Digest;
 use crate::err::{Cause, StoreError};
 use crate::keys::Class;
 use crate::local::{self, Snapshot, Whole};
-use crate::plan::{self, Action, Head, Listed, Named, Sameness, Sides, Step};
+use crate::plan::{self, FileAction, Head, Listed, Named, Sameness, Sides, Step};
 use crate::progress::Bar;
 use crate::prune::archived;
 use crate::store::{self, Attributes, Condition, PART, Store};
@@ -22,7 +22,7 @@ const ROUNDS: u32 = 3;
 
 /// How a turn is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
+pub struct SyncOptions {
     /// Say what would be written, and write nothing.
     pub dry_run: bool,
     /// Compare the content of everything, whatever the lists say.
@@ -35,14 +35,14 @@ pub struct Options {
 
 /// What became of a turn.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Outcome {
+pub struct Synced {
     /// What was written, or would be, in this order: key and size.
     pub written: Vec<(String, u64)>,
     /// How many files were there already.
     pub kept: usize,
 }
 
-impl Outcome {
+impl Synced {
     /// How many bytes were written.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -58,10 +58,10 @@ impl Outcome {
 pub async fn run(
     store: &Store,
     snapshot: &Snapshot,
-    options: Options,
+    options: SyncOptions,
     bar: &Bar,
-) -> Result<Outcome, StoreError> {
-    let mut outcome = Outcome::default();
+) -> Result<Synced, StoreError> {
+    let mut outcome = Synced::default();
     for round in 1.. {
         let turn = Turn { store, snapshot, options, bar };
         match Box::pin(turn.take(&mut outcome)).await {
@@ -78,7 +78,7 @@ pub async fn run(
 struct Turn<'a> {
     store: &'a Store,
     snapshot: &'a Snapshot,
-    options: Options,
+    options: SyncOptions,
     bar: &'a Bar,
 }
 
@@ -92,7 +92,7 @@ struct Pointers {
 }
 
 impl Turn<'_> {
-    async fn take(&self, outcome: &mut Outcome) -> Result<(), StoreError> {
+    async fn take(&self, outcome: &mut Synced) -> Result<(), StoreError> {
         let remote = self.listing().await?;
         let pointers = self.pointers(&remote).await?;
         let none = BTreeMap::new();
@@ -108,18 +108,22 @@ impl Turn<'_> {
         let of = |class| steps.iter().filter(move |step| step.class == class);
         outcome.kept = 0;
         self.bar.grow(
-            steps.iter().filter(|step| step.action == Action::Create).map(|step| step.size).sum(),
+            steps
+                .iter()
+                .filter(|step| step.action == FileAction::Create)
+                .map(|step| step.size)
+                .sum(),
         );
 
         // What the store is known to hold, by key, with its SHA-256.
         let mut sound: BTreeMap<String, String> = of(Class::Immutable)
-            .filter(|step| step.action == Action::Keep)
+            .filter(|step| step.action == FileAction::Keep)
             .filter_map(|step| {
                 Some((step.key.clone(), ours.as_ref()?.get(&step.key)?.sha256.clone()))
             })
             .collect();
         outcome.kept += sound.len();
-        let work = of(Class::Immutable).filter(|step| step.action != Action::Keep);
+        let work = of(Class::Immutable).filter(|step| step.action != FileAction::Keep);
         let blocked =
             self.all(work, &remote, ours.as_ref().unwrap_or(&none), outcome, &mut sound).await?;
 
@@ -153,7 +157,7 @@ impl Turn<'_> {
         (whole, files): &(Whole, Files),
         pointers: &Pointers,
         remote: &BTreeMap<String, Listed>,
-        outcome: &mut Outcome,
+        outcome: &mut Synced,
     ) -> Result<(), StoreError> {
         let kept = self.kept(files, pointers, remote).await?;
         let merged = pointers.files.as_ref().and_then(|theirs| plan::merged(files, theirs, &kept));
@@ -173,7 +177,7 @@ impl Turn<'_> {
     async fn point_to_latest(
         &self,
         pointers: &Pointers,
-        outcome: &mut Outcome,
+        outcome: &mut Synced,
     ) -> Result<(), StoreError> {
         let Some((whole, timestamp)) = &self.snapshot.latest else { return Ok(()) };
         let head = pointers.latest.as_ref();
@@ -248,7 +252,7 @@ impl Turn<'_> {
         steps: impl Iterator<Item = &'s Step>,
         remote: &BTreeMap<String, Listed>,
         ours: &BTreeMap<String, Named>,
-        outcome: &mut Outcome,
+        outcome: &mut Synced,
         sound: &mut BTreeMap<String, String>,
     ) -> Result<Option<StoreError>, StoreError> {
         let mut first = None;
@@ -259,7 +263,7 @@ impl Turn<'_> {
         .buffer_unordered(self.options.parallel);
         while let Some((step, done)) = work.next().await {
             match done {
-                Ok(Done { digest, written }) => {
+                Ok(Sent { digest, written }) => {
                     if written {
                         outcome.written.push((step.key.clone(), digest.size));
                     } else {
@@ -292,9 +296,9 @@ impl Turn<'_> {
         step: &Step,
         listed: Option<&Listed>,
         ours: Option<&Named>,
-    ) -> Result<Done, StoreError> {
+    ) -> Result<Sent, StoreError> {
         let key = step.key.as_str();
-        if step.action == Action::Conflict {
+        if step.action == FileAction::Conflict {
             return Err(conflict(key, "it has another size"));
         }
         let path = self.snapshot.path(key);
@@ -328,7 +332,7 @@ impl Turn<'_> {
             };
             if let Some(head) = head {
                 if self.store.is_same(key, &head, digest).await? {
-                    return Ok(Done { digest: digest.clone(), written: false });
+                    return Ok(Sent { digest: digest.clone(), written: false });
                 }
                 if step.class == Class::Immutable {
                     return Err(conflict(key, "it has another digest"));
@@ -351,7 +355,7 @@ impl Turn<'_> {
                 _ => error,
             })?;
         }
-        Ok(Done { digest: digest.clone(), written: true })
+        Ok(Sent { digest: digest.clone(), written: true })
     }
 
     async fn write(
@@ -418,7 +422,7 @@ impl Turn<'_> {
         ours: &BTreeMap<String, Named>,
         remote: &BTreeMap<String, Listed>,
         sound: &mut BTreeMap<String, String>,
-        outcome: &mut Outcome,
+        outcome: &mut Synced,
     ) -> Result<(), StoreError> {
         let missing: Vec<(String, Named)> = plan::missing(ours, sound)
             .into_iter()
@@ -450,7 +454,7 @@ impl Turn<'_> {
         same: bool,
         head: Option<&Head>,
         attributes: Attributes,
-        outcome: &mut Outcome,
+        outcome: &mut Synced,
     ) -> Result<(), StoreError> {
         if same {
             outcome.kept += 1;
@@ -498,7 +502,7 @@ impl File {
     }
 }
 
-struct Done {
+struct Sent {
     digest: Digest,
     written: bool,
 }

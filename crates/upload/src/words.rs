@@ -1,9 +1,9 @@
 //! What is said of a store when its turn is over. Pure, but for what goes into the log.
 
-use crate::check::Checked;
-use crate::prune::Chosen;
+use crate::check::StoreCheck;
+use crate::prune::Prunable;
 use crate::restore::Restored;
-use crate::sync::Outcome;
+use crate::sync::Synced;
 
 /// Says a line for each object of a dry run; of one that was written, only the log does.
 fn each(name: &str, objects: &[(String, u64)], done: &str, dry_run: bool) -> String {
@@ -19,7 +19,7 @@ fn each(name: &str, objects: &[(String, u64)], done: &str, dry_run: bool) -> Str
     said
 }
 
-pub(crate) fn pushed(name: &str, outcome: &Outcome, dry_run: bool, requests: u64) -> String {
+pub(crate) fn pushed(name: &str, outcome: &Synced, dry_run: bool, requests: u64) -> String {
     let mut said = each(name, &outcome.written, "write", dry_run);
     said.push_str(&format!(
         "{name}: {} {} ({}), {} there already; {requests} requests\n",
@@ -31,7 +31,7 @@ pub(crate) fn pushed(name: &str, outcome: &Outcome, dry_run: bool, requests: u64
     said
 }
 
-pub(crate) fn checked(name: &str, checked: Checked) -> String {
+pub(crate) fn checked(name: &str, checked: StoreCheck) -> String {
     let conditional = if checked.conditional {
         "it refuses to overwrite where asked to"
     } else {
@@ -45,7 +45,7 @@ pub(crate) fn checked(name: &str, checked: Checked) -> String {
     format!("{name}: writes, reads and lists; {conditional}{removed}\n")
 }
 
-pub(crate) fn pruned(name: &str, chosen: &Chosen, yes: bool) -> String {
+pub(crate) fn pruned(name: &str, chosen: &Prunable, yes: bool) -> String {
     let done = if yes { "removed" } else { "would remove" };
     let mut said = String::new();
     for (key, size) in &chosen.remove {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::job;
-use crate::retain::{self, Options};
+use crate::retain::{self, RetainOptions};
 use clap::Args;
 
 /// What is to be kept, and where.
@@ -59,9 +59,9 @@ pub fn keep_days(text: &str) -> Result<u32, String> {
 
 impl RetainArgs {
     /// What is to be done, with everything that was not given put in.
-    pub fn options(self) -> Options {
+    pub fn options(self) -> RetainOptions {
         let root = self.analysis_root.unwrap_or_else(|| job::default_root(&self.output_dir));
-        Options {
+        RetainOptions {
             history: self.history.unwrap_or_else(|| root.join(job::DEFAULT_HISTORY)),
             root,
             output_directory: self.output_dir,

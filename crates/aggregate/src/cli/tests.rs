@@ -9,12 +9,12 @@ use super::*;
 
 #[test]
 fn the_arguments_are_consistent() {
-    Cli::command().debug_assert();
+    AggregateCli::command().debug_assert();
 }
 
-fn options(arguments: &[&str]) -> Options {
+fn options(arguments: &[&str]) -> ReportOptions {
     let arguments = ["aggregate"].iter().chain(arguments);
-    Cli::try_parse_from(arguments).unwrap().report.options()
+    AggregateCli::try_parse_from(arguments).unwrap().report.options()
 }
 
 #[test]
@@ -33,14 +33,14 @@ fn the_output_is_beside_the_previous_report() {
 fn percentages_are_checked() {
     for value in ["-1", "101", "NaN", "x", ""] {
         let arguments = ["aggregate", &format!("--gate-one-kind={value}")];
-        assert!(Cli::try_parse_from(arguments).is_err(), "{value}");
+        assert!(AggregateCli::try_parse_from(arguments).is_err(), "{value}");
     }
 }
 
 /// Every argument that has a variable, of the program and its commands, with the variable.
 fn with_variables() -> Vec<(String, clap::Arg)> {
     let mut found = Vec::new();
-    let mut commands = vec![Cli::command()];
+    let mut commands = vec![AggregateCli::command()];
     while let Some(command) = commands.pop() {
         commands.extend(command.get_subcommands().cloned());
         found.extend(command.get_arguments().filter_map(|arg| {
@@ -58,7 +58,7 @@ fn every_variable_is_a_setting() {
     // Of the log, which is the program's.
     read.extend(["LOG_FORMAT", "RUST_LOG"]);
     // Its settings are only read where there is that command.
-    let retains = Cli::command().find_subcommand("retain").is_some();
+    let retains = AggregateCli::command().find_subcommand("retain").is_some();
     let listed: BTreeSet<&str> = settings::keys()
         .filter(|key| {
             key.readers.contains(&Reader::Aggregate)

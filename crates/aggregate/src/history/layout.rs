@@ -111,21 +111,21 @@ pub(super) fn prepare(history: &mut History, flags: OpenFlags) -> Result<()> {
     let may_make = flags.contains(OpenFlags::SQLITE_OPEN_CREATE);
     let found = found(connection).map_err(sqlite)?;
     let found = match found {
-        Contents::Layout(LAYOUT) => return Ok(()),
+        DatabaseKind::Layout(LAYOUT) => return Ok(()),
         // It is looked at again in a transaction, so that two programs make or migrate one.
-        Contents::Nothing | Contents::Layout(1 | 2) if may_make => {
+        DatabaseKind::Nothing | DatabaseKind::Layout(1 | 2) if may_make => {
             let transaction = connection
                 .transaction_with_behavior(TransactionBehavior::Immediate)
                 .map_err(sqlite)?;
             let found = self::found(&transaction).map_err(sqlite)?;
             let steps: &[&str] = match found {
-                Contents::Nothing => &[SCHEMA],
-                Contents::Layout(1) => &[FROM_1, SCHEMA, COPY_1],
-                Contents::Layout(2) => &[FROM_2],
+                DatabaseKind::Nothing => &[SCHEMA],
+                DatabaseKind::Layout(1) => &[FROM_1, SCHEMA, COPY_1],
+                DatabaseKind::Layout(2) => &[FROM_2],
                 _ => &[],
             };
             if !steps.is_empty() {
-                if matches!(found, Contents::Layout(1)) {
+                if matches!(found, DatabaseKind::Layout(1)) {
                     tracing::info!("the history is brought to layout {LAYOUT}; this takes a while");
                 }
                 steps
@@ -143,18 +143,24 @@ pub(super) fn prepare(history: &mut History, flags: OpenFlags) -> Result<()> {
         found => found,
     };
     match found {
-        Contents::Layout(LAYOUT) => Ok(()),
-        Contents::Layout(found @ (1 | 2)) if flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) => {
+        DatabaseKind::Layout(LAYOUT) => Ok(()),
+        DatabaseKind::Layout(found @ (1 | 2))
+            if flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) =>
+        {
             history.layout = found;
             Ok(())
         }
-        Contents::Layout(found @ (1 | 2)) => Err(HistoryError::Older { path: path.clone(), found }),
-        Contents::Layout(found) => Err(HistoryError::Newer { path: path.clone(), found }),
-        Contents::Nothing | Contents::Foreign => Err(HistoryError::Foreign { path: path.clone() }),
+        DatabaseKind::Layout(found @ (1 | 2)) => {
+            Err(HistoryError::Older { path: path.clone(), found })
+        }
+        DatabaseKind::Layout(found) => Err(HistoryError::Newer { path: path.clone(), found }),
+        DatabaseKind::Nothing | DatabaseKind::Foreign => {
+            Err(HistoryError::Foreign { path: path.clone() })
+        }
     }
 }
 
-enum Contents {
+enum DatabaseKind {
     /// An empty database.
     Nothing,
     /// A history with this layout.
@@ -163,15 +169,15 @@ enum Contents {
     Foreign,
 }
 
-fn found(connection: &Connection) -> rusqlite::Result<Contents> {
+fn found(connection: &Connection) -> rusqlite::Result<DatabaseKind> {
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     Ok(match (pragma("application_id")?, pragma("user_version")?) {
-        (APPLICATION_ID, layout) => Contents::Layout(layout),
+        (APPLICATION_ID, layout) => DatabaseKind::Layout(layout),
         (0, 0) => {
             let tables: i64 =
                 connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-            if tables == 0 { Contents::Nothing } else { Contents::Foreign }
+            if tables == 0 { DatabaseKind::Nothing } else { DatabaseKind::Foreign }
         }
-        _ => Contents::Foreign,
+        _ => DatabaseKind::Foreign,
     })
 }

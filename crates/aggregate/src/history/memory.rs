@@ -8,10 +8,10 @@ use chrono::{DateTime, Utc};
 use record::{Fingerprint, PreviousReport, Streak, TrendEntry};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Asked, History, HistoryError, LAYOUT, Position, Relays, Result, Standing};
+use super::{History, HistoryError, LAYOUT, Position, Relays, Result, Standing, Terms};
 use crate::fold::{Fold, Track};
 use crate::gate;
-use crate::previous::{Base, Known, PriorReport};
+use crate::previous::{Base, KnownRelay, PriorReport};
 use crate::report::Past;
 
 /// After how many runs a point is kept.
@@ -27,7 +27,7 @@ pub(super) const BASE: i64 = 0;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Memory {
     /// What is known of each relay.
-    pub relays: BTreeMap<Fingerprint, Known>,
+    pub relays: BTreeMap<Fingerprint, KnownRelay>,
     /// Their tests of the last days.
     pub past: Past,
     /// The newest published run before this one.
@@ -37,7 +37,7 @@ pub struct Memory {
 }
 
 /// Which runs are folded.
-struct Question<'a> {
+struct FoldQuestion<'a> {
     /// The place in time of the run that is asked for.
     before: Position,
     /// Its ids.
@@ -64,7 +64,7 @@ impl History {
             return Err(HistoryError::Older { path: self.path.clone(), found: self.layout });
         }
         let before = (time.timestamp(), run_ids.join("+"));
-        let question = Question { before, run_ids, accepted };
+        let question = FoldQuestion { before, run_ids, accepted };
         let doing = self.sqlite("read");
         // One transaction, so that all of it is of one moment.
         let transaction = self.connection.unchecked_transaction().map_err(&doing)?;
@@ -88,7 +88,7 @@ impl History {
                 .optional()
                 .map_err(&doing)?;
             let Some((fingerprint, nickname, address)) = name else { continue };
-            let known = Known {
+            let known = KnownRelay {
                 nickname,
                 address,
                 last_seen: track.last_seen,
@@ -110,12 +110,16 @@ impl History {
 
     /// The fold of everything up to this place.
     pub(super) fn fold_to(&self, at: &Position) -> Result<Fold> {
-        let question = Question { before: just_after(at), run_ids: &[], accepted: &[] };
+        let question = FoldQuestion { before: just_after(at), run_ids: &[], accepted: &[] };
         Ok(self.fold(&question, false)?.0)
     }
 
     /// The fold of the runs before the one asked for, and what of it is worth keeping.
-    fn fold(&self, question: &Question<'_>, keep: bool) -> Result<(Fold, Vec<(Position, Fold)>)> {
+    fn fold(
+        &self,
+        question: &FoldQuestion<'_>,
+        keep: bool,
+    ) -> Result<(Fold, Vec<(Position, Fold)>)> {
         let doing = self.sqlite("read");
         let runs = self.runs(question).map_err(&doing)?;
         let (mut fold, start) = self.nearest(&runs.bound)?;
@@ -146,14 +150,14 @@ impl History {
 
     /// The runs that count before the one asked for, oldest first, and up to where nothing of it
     /// is among them.
-    fn runs(&self, question: &Question<'_>) -> rusqlite::Result<Runs> {
+    fn runs(&self, question: &FoldQuestion<'_>) -> rusqlite::Result<FoldedRuns> {
         let own = super::own_runs(&self.connection, question.run_ids)?;
         let mut statement = self.connection.prepare(
             "SELECT run, ended, run_id, standing FROM run
              WHERE standing > 0 AND (ended, run_id) < (?1, ?2) ORDER BY ended, run_id",
         )?;
         let mut rows = statement.query(params![question.before.0, question.before.1])?;
-        let mut runs = Runs { counted: Vec::new(), bound: question.before.clone() };
+        let mut runs = FoldedRuns { counted: Vec::new(), bound: question.before.clone() };
         while let Some(row) = rows.next()? {
             let (run, at): (i64, Position) = (row.get(0)?, (row.get(1)?, row.get(2)?));
             let accepted = question.accepted.contains(&at.1);
@@ -244,7 +248,7 @@ impl History {
     }
 
     /// The newest published run before the one asked for.
-    fn published(&self, question: &Question<'_>) -> Result<Option<PreviousReport>> {
+    fn published(&self, question: &FoldQuestion<'_>) -> Result<Option<PreviousReport>> {
         let doing = self.sqlite("read");
         let own = super::own_runs(&self.connection, question.run_ids).map_err(&doing)?;
         let mut statement = self
@@ -273,9 +277,9 @@ impl History {
             self.damaged(format!("a run's figures that are not: {error}"))
         };
         let trend: TrendEntry = serde_json::from_str(trend).map_err(wrong)?;
-        let asked: Option<Asked> = asked.map(serde_json::from_str).transpose().map_err(wrong)?;
+        let asked: Option<Terms> = asked.map(serde_json::from_str).transpose().map_err(wrong)?;
         let (mode, domain, expected_ip, selection) = match asked {
-            Some(Asked { mode, domain, expected_ip, selection }) => {
+            Some(Terms { mode, domain, expected_ip, selection }) => {
                 (Some(mode), Some(domain), expected_ip, Some(selection))
             }
             None => (None, None, None, None),
@@ -292,7 +296,7 @@ impl History {
         })
     }
 
-    fn published_after(&self, question: &Question<'_>) -> Result<Option<DateTime<Utc>>> {
+    fn published_after(&self, question: &FoldQuestion<'_>) -> Result<Option<DateTime<Utc>>> {
         let doing = self.sqlite("read");
         let own = super::own_runs(&self.connection, question.run_ids).map_err(&doing)?;
         let mut statement = self
@@ -348,7 +352,7 @@ impl History {
                 .map_err(|error| self.damaged(format!("a run's figures that are not: {error}")))?;
             let asked: Option<String> = row.get(4).map_err(&doing)?;
             let alike = asked
-                .and_then(|asked| serde_json::from_str::<Asked>(&asked).ok())
+                .and_then(|asked| serde_json::from_str::<Terms>(&asked).ok())
                 .is_some_and(|asked| {
                     (asked.mode, &asked.domain, asked.expected_ip, &asked.selection)
                         == (
@@ -377,7 +381,7 @@ impl History {
     /// [`HistoryError`]; the history is then as it was.
     pub fn seed(
         &mut self,
-        relays: &BTreeMap<Fingerprint, Known>,
+        relays: &BTreeMap<Fingerprint, KnownRelay>,
         time: DateTime<Utc>,
         run_id: &str,
     ) -> Result<()> {
@@ -465,7 +469,7 @@ impl History {
 }
 
 /// The runs that count, by number and place, and the place up to which they are as ever.
-struct Runs {
+struct FoldedRuns {
     counted: Vec<(i64, Position)>,
     bound: Position,
 }
@@ -478,14 +482,14 @@ fn just_after(at: &Position) -> Position {
 
 /// What a report knows of a relay that its rows, which begin at `begins`, do not.
 fn from_before(
-    known: &Known,
+    known: &KnownRelay,
     track: Option<&Track>,
     recent: &str,
     begins: DateTime<Utc>,
-) -> Option<Known> {
+) -> Option<KnownRelay> {
     let Some(track) = track else {
         let strip = known.recent.strip_suffix(recent).unwrap_or_default().to_owned();
-        return (known.last_seen < begins).then(|| Known { recent: strip, ..known.clone() });
+        return (known.last_seen < begins).then(|| KnownRelay { recent: strip, ..known.clone() });
     };
     let (ours, theirs) = (track.streak, known.streak);
     // A success in the rows ends whatever was before them.
@@ -506,13 +510,13 @@ fn from_before(
     if streak == Streak::default() && strip.is_empty() {
         return None;
     }
-    Some(Known { streak, before: streak, recent: strip, last_seen: begins, ..known.clone() })
+    Some(KnownRelay { streak, before: streak, recent: strip, last_seen: begins, ..known.clone() })
 }
 
 /// Writes the base: what is known at this place, from before all rows after it.
 fn seed(
     connection: &Connection,
-    relays: &BTreeMap<Fingerprint, Known>,
+    relays: &BTreeMap<Fingerprint, KnownRelay>,
     at: &Position,
 ) -> rusqlite::Result<()> {
     forget_from(connection, at)?;
@@ -613,7 +617,7 @@ mod tests {
     #[test]
     fn what_only_a_report_knows_is_kept_from_before_the_rows() {
         let at = |hour: i64| DateTime::from_timestamp(1_767_225_600 + hour * 3600, 0).unwrap();
-        let known = |marks: &str, failures, unreachable| Known {
+        let known = |marks: &str, failures, unreachable| KnownRelay {
             nickname: String::new(),
             address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             last_seen: at(100),
@@ -635,7 +639,7 @@ mod tests {
             fold.remembered(at(100)).next().unwrap().1.clone()
         };
         let before =
-            |known: &Known, rows: &str| from_before(known, Some(&track(rows)), rows, at(60));
+            |known: &KnownRelay, rows: &str| from_before(known, Some(&track(rows)), rows, at(60));
         let older = before(&known("sddddd", 5, 0), "ddd").unwrap();
         assert_eq!(older.streak.consecutive_failures, 2);
         assert_eq!(older.streak.failing_since, Some(at(1)));

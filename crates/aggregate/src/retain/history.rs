@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Done, Next, Options, Part, RetainError, count, shown};
+use super::{Next, PartDone, RetainError, RetainOptions, RetainPart, count, shown};
 use crate::history::{History, HistoryError};
 
-pub fn run(options: &Options, now: DateTime<Utc>, doing: &mut Next<'_>) -> Done {
-    let mut done = Done::new(Part::History);
+pub fn run(options: &RetainOptions, now: DateTime<Utc>, doing: &mut Next<'_>) -> PartDone {
+    let mut done = PartDone::new(RetainPart::History);
     if options.keep_days == 0 {
         "all of it is kept".clone_into(&mut done.summary);
         return done;
@@ -40,7 +40,7 @@ pub fn run(options: &Options, now: DateTime<Utc>, doing: &mut Next<'_>) -> Done 
 
 /// Before when runs are forgotten, where there is any run, and how many.
 fn forget(
-    options: &Options,
+    options: &RetainOptions,
     now: DateTime<Utc>,
     doing: &mut Next<'_>,
 ) -> Result<(Option<DateTime<Utc>>, usize), HistoryError> {

@@ -4,11 +4,11 @@ use std::io;
 
 use rustix::fs::{AtFlags, FileType};
 
-use super::{Done, Next, Options, Part, RetainError, choose, count, shown};
+use super::{Next, PartDone, RetainError, RetainOptions, RetainPart, choose, count, shown};
 use shelf::read;
 
-pub fn run(options: &Options, doing: &mut Next<'_>) -> Done {
-    let mut done = Done::new(Part::Logs);
+pub fn run(options: &RetainOptions, doing: &mut Next<'_>) -> PartDone {
+    let mut done = PartDone::new(RetainPart::Logs);
     let Some(directory) = &options.logs else {
         "no directory for logs is named".clone_into(&mut done.summary);
         return done;

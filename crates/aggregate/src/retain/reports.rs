@@ -21,7 +21,7 @@ use shelf::read::{self, ReadError};
 
 use super::archive::{self, ArchiveError, Contents, Member, Source};
 use super::choose::{self, Month};
-use super::{Done, Next, Options, Part, RetainError, count, shown};
+use super::{Next, PartDone, RetainError, RetainOptions, RetainPart, count, shown};
 use crate::previous::{self, PriorError};
 use crate::publish::{self, Output, PublishError};
 
@@ -71,13 +71,13 @@ impl Public {
 }
 
 pub fn run(
-    options: &Options,
+    options: &RetainOptions,
     public: Option<&Public>,
     output: Option<&Output>,
     now: DateTime<Utc>,
     doing: &mut Next<'_>,
-) -> Done {
-    let mut done = Done::new(Part::Reports);
+) -> PartDone {
+    let mut done = PartDone::new(RetainPart::Reports);
     if options.archive_after == 0 {
         "all stay files of their own".clone_into(&mut done.summary);
         return done;
@@ -105,7 +105,7 @@ struct Reports<'a> {
     public: &'a Public,
     /// None where nothing is to be changed.
     output: Option<&'a Output>,
-    done: Done,
+    done: PartDone,
     moved: usize,
     months: usize,
     bytes: u64,
@@ -114,7 +114,7 @@ struct Reports<'a> {
 impl Reports<'_> {
     fn all(
         &mut self,
-        options: &Options,
+        options: &RetainOptions,
         now: DateTime<Utc>,
         doing: &mut Next<'_>,
     ) -> Result<(), RetainError> {

@@ -15,19 +15,20 @@ use shelf::read::{self, ReadError};
 use shelf::run::{self, PLAN_FILE, PLAN_LIMIT, RUN_FILE};
 
 use super::reports::Public;
-use super::{Done, Next, Options, Part, RetainError, choose, count, shown};
+use super::{Next, PartDone, RetainError, RetainOptions, RetainPart, choose, count, shown};
 use crate::input::check;
 
 /// How the names of directories begin that are being removed. Hidden ones are no runs to anybody.
 const REMOVING: &str = ".removing-";
 
 pub fn run(
-    options: &Options,
+    options: &RetainOptions,
     public: Option<&Public>,
     now: DateTime<Utc>,
     doing: &mut Next<'_>,
-) -> Done {
-    let mut part = Runs { options, now, done: Done::new(Part::Runs), removed: 0, bytes: 0 };
+) -> PartDone {
+    let mut part =
+        RunsOnDisk { options, now, done: PartDone::new(RetainPart::Runs), removed: 0, bytes: 0 };
     let root = &options.root;
     match read::open_directory(root) {
         // Nothing has been scanned yet.
@@ -38,7 +39,7 @@ pub fn run(
         }
         Ok(fd) => part.all(&fd, public, doing),
     }
-    let Runs { mut done, removed, bytes, .. } = part;
+    let RunsOnDisk { mut done, removed, bytes, .. } = part;
     let directories = count(removed, "directory", "directories");
     done.summary = if options.dry_run {
         format!("{directories} would be removed, {bytes} bytes freed")
@@ -48,16 +49,16 @@ pub fn run(
     done
 }
 
-struct Runs<'a> {
-    options: &'a Options,
+struct RunsOnDisk<'a> {
+    options: &'a RetainOptions,
     now: DateTime<Utc>,
-    done: Done,
+    done: PartDone,
     removed: usize,
     bytes: u64,
 }
 
 /// What a directory is.
-enum Seen {
+enum SeenDirectory {
     Run(choose::RunOnDisk),
     /// A run that this program cannot judge, and why.
     Unknown(String),
@@ -65,7 +66,7 @@ enum Seen {
     Other,
 }
 
-impl Runs<'_> {
+impl RunsOnDisk<'_> {
     fn all(&mut self, root: &OwnedFd, public: Option<&Public>, doing: &mut Next<'_>) {
         let names = match read::names_in(root) {
             Ok(names) => names,
@@ -87,9 +88,9 @@ impl Runs<'_> {
         let mut found = Vec::new();
         for name in names.iter().filter(|name| !name.starts_with('.')) {
             match look(root, name) {
-                Ok(Seen::Run(run)) => found.push(run),
-                Ok(Seen::Unknown(why)) => self.leave(name, &why),
-                Ok(Seen::Other) => {}
+                Ok(SeenDirectory::Run(run)) => found.push(run),
+                Ok(SeenDirectory::Unknown(why)) => self.leave(name, &why),
+                Ok(SeenDirectory::Other) => {}
                 Err(source) => self.trouble(name, source),
             }
         }
@@ -131,9 +132,9 @@ impl Runs<'_> {
     fn remove(&mut self, root: &OwnedFd, name: &str, doing: &mut Next<'_>) {
         let held = read::directory_in(root, OsStr::new(name)).and_then(|fd| lock(&fd));
         let _lock = match held {
-            Ok(Lock::Ours(lock)) => Some(lock),
-            Ok(Lock::None) => None,
-            Ok(Lock::Theirs) => {
+            Ok(ScanLock::Ours(lock)) => Some(lock),
+            Ok(ScanLock::None) => None,
+            Ok(ScanLock::Theirs) => {
                 self.leave(name, "a scan is writing to it");
                 return;
             }
@@ -207,7 +208,7 @@ impl Runs<'_> {
     }
 }
 
-enum Lock {
+enum ScanLock {
     /// Held by this value: no scan begins here while it lives.
     Ours(OwnedFd),
     /// A scan holds it.
@@ -216,19 +217,19 @@ enum Lock {
     None,
 }
 
-fn lock(directory: &OwnedFd) -> io::Result<Lock> {
+fn lock(directory: &OwnedFd) -> io::Result<ScanLock> {
     let lock = match read::open_in(directory, OsStr::new(run::LOCK_FILE)) {
-        Err(error) if error.is_not_found() => return Ok(Lock::None),
+        Err(error) if error.is_not_found() => return Ok(ScanLock::None),
         lock => lock?.into(),
     };
-    Ok(if shelf::lock::take(&lock)? { Lock::Ours(lock) } else { Lock::Theirs })
+    Ok(if shelf::lock::take(&lock)? { ScanLock::Ours(lock) } else { ScanLock::Theirs })
 }
 
 fn modified(stat: &Stat) -> DateTime<Utc> {
     DateTime::from_timestamp(stat.st_mtime, 0).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
-fn look(root: &OwnedFd, name: &str) -> io::Result<Seen> {
+fn look(root: &OwnedFd, name: &str) -> io::Result<SeenDirectory> {
     let fd = match read::directory_in(root, OsStr::new(name)) {
         Ok(fd) => fd,
         // A file, a link, or gone.
@@ -237,7 +238,7 @@ fn look(root: &OwnedFd, name: &str) -> io::Result<Seen> {
                 .iter()
                 .any(|errno| error.raw_os_error() == Some(errno.raw_os_error())) =>
         {
-            return Ok(Seen::Other);
+            return Ok(SeenDirectory::Other);
         }
         Err(error) => return Err(error),
     };
@@ -245,19 +246,19 @@ fn look(root: &OwnedFd, name: &str) -> io::Result<Seen> {
     let modified = modified(&stat);
     let (complete, time) = match document::<record::Run>(&fd, RUN_FILE, Kind::Run) {
         Ok(Some(run)) => (run.complete, Some(run.ended)),
-        Err(error) => return Ok(Seen::Unknown(error.to_string())),
+        Err(error) => return Ok(SeenDirectory::Unknown(error.to_string())),
         Ok(None) => match document::<Plan>(&fd, PLAN_FILE, Kind::Plan) {
             Ok(Some(plan)) => (false, Some(plan.started)),
-            Err(error) => return Ok(Seen::Unknown(error.to_string())),
+            Err(error) => return Ok(SeenDirectory::Unknown(error.to_string())),
             Ok(None) => {
                 if !read::names_in(&fd)?.iter().any(|name| run::relay_of(name).is_some()) {
-                    return Ok(Seen::Other);
+                    return Ok(SeenDirectory::Other);
                 }
                 (false, None)
             }
         },
     };
-    Ok(Seen::Run(choose::RunOnDisk {
+    Ok(SeenDirectory::Run(choose::RunOnDisk {
         name: name.to_owned(),
         complete,
         time: time.filter(|time| check::is_date(*time)).unwrap_or(modified),

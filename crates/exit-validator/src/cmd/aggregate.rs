@@ -3,7 +3,7 @@
 
 use std::io;
 
-use aggregate::cli::{Cli, Command};
+use aggregate::cli::{AggregateCli, AggregateCommand};
 use clap::Args;
 
 use super::{Call, Verb, history, report, retain, zone};
@@ -13,7 +13,7 @@ use crate::terminal::{Ended, start_log};
 pub(crate) const VERB: Verb = Verb {
     name: "aggregate",
     link: Some("aggregate"),
-    arguments: |command| Cli::augment_args(command).hide(true),
+    arguments: |command| AggregateCli::augment_args(command).hide(true),
     run,
     exits: &[
         Exit::Output,
@@ -29,7 +29,7 @@ pub(crate) const VERB: Verb = Verb {
 };
 
 fn run(call: &Call<'_>) -> Ended {
-    let cli: Cli = call.arguments();
+    let cli: AggregateCli = call.arguments();
     if cli.check_settings {
         // What the arguments say together is clap's to judge, and judged.
         settings::arguments::check_variables(call.command);
@@ -38,9 +38,9 @@ fn run(call: &Call<'_>) -> Ended {
     start_log(call.log, io::stderr);
     match cli.command {
         None => report::make(cli.report),
-        Some(Command::Report(command)) => report::beside(command),
-        Some(Command::History(arguments)) => history::run(arguments),
-        Some(Command::Zone(arguments)) => zone::check(&arguments),
-        Some(Command::Retain(arguments)) => retain::run(arguments),
+        Some(AggregateCommand::Report(command)) => report::beside(command),
+        Some(AggregateCommand::History(arguments)) => history::run(arguments),
+        Some(AggregateCommand::Zone(arguments)) => zone::check(&arguments),
+        Some(AggregateCommand::Retain(arguments)) => retain::run(arguments),
     }
 }

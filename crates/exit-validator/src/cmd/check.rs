@@ -14,7 +14,7 @@ use crate::run::host::check_values;
 use crate::run::job::{Program, Status};
 use crate::run::machine;
 use crate::run::settings::{Called, JobSettings};
-use crate::run::stage::{self, Running, Signals};
+use crate::run::stage::{self, EndSignals, RunningStage};
 use crate::terminal::{Ended, Failure, print};
 
 pub(crate) const VERB: Verb = Verb {
@@ -82,8 +82,8 @@ pub(crate) fn check(called: &Called) -> Ended {
         None => Checks::ok("clock", &now().format("%Y-%m-%d %H:%M:%S UTC").to_string())?,
     }
     runtime()?.block_on(async {
-        let mut signals = Signals::new().map_err(|error| Failure::new(Exit::Internal, error))?;
-        let mut attempt = Attempt { settings: &settings, signals: &mut signals };
+        let mut signals = EndSignals::new().map_err(|error| Failure::new(Exit::Internal, error))?;
+        let mut attempt = ProgramCheck { settings: &settings, signals: &mut signals };
         attempt.tor(&mut report).await?;
         attempt.zone(&mut report).await?;
         attempt.stores(&mut report).await
@@ -124,12 +124,12 @@ fn check_places(settings: &JobSettings, report: &mut Checks) -> Result<(), Failu
 }
 
 /// What needs a program of ours.
-struct Attempt<'a> {
+struct ProgramCheck<'a> {
     settings: &'a JobSettings,
-    signals: &'a mut Signals,
+    signals: &'a mut EndSignals,
 }
 
-impl Attempt<'_> {
+impl ProgramCheck<'_> {
     async fn tor(&mut self, report: &mut Checks) -> Result<(), Failure> {
         let (well, said) = self.ask(Program::Scan, &["--dry-run"]).await?;
         if well {
@@ -177,7 +177,7 @@ impl Attempt<'_> {
         command.args(words.iter().map(OsString::from));
         command.stdout(output.try_clone().map_err(internal)?);
         command.stderr(output.try_clone().map_err(internal)?);
-        let running = Running::start(command).map_err(|error| {
+        let running = RunningStage::start(command).map_err(|error| {
             Failure::saying(Exit::Program, &format!("cannot start {path:?}: {error}"))
         })?;
         let mut stopped = None;

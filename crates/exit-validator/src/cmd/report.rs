@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use aggregate::cli::{ReportArgs, ReportCli, ReportCommand};
-use aggregate::job::{self, JobError, Machine, Outcome, Target};
+use aggregate::job::{self, JobError, JobMachine, Reported, Target};
 use aggregate::publish::{self, Output, PublishError};
 use aggregate::summary;
 use anyhow::Context as _;
@@ -55,8 +55,8 @@ pub(crate) fn beside(command: ReportCommand) -> Ended {
 pub(crate) fn make(arguments: ReportArgs) -> Ended {
     let quiet = arguments.quiet;
     let options = arguments.options();
-    let machine = Machine { now: now(), random: random() };
-    let Outcome { report, written, history } = job::run(&options, machine).map_err(|error| {
+    let machine = JobMachine { now: now(), random: random() };
+    let Reported { report, written, history } = job::run(&options, machine).map_err(|error| {
         let exit = match &error {
             JobError::NoRun { .. }
             | JobError::Input(_)

@@ -11,12 +11,12 @@ use tempfile::TempDir;
 use super::{Call, Verb, now, runtime};
 use crate::exit::Exit;
 use crate::run::host::{Machine, check_values};
-use crate::run::job::{Host as _, Job, Level, Outcome, Part};
+use crate::run::job::{Host as _, Job, JobPart, Level, RunOutcome};
 use crate::run::log::Log;
-use crate::run::machine::{self, Lock, Taken};
+use crate::run::machine::{self, RunLock, Taken};
 use crate::run::rehearsal::Rehearsal;
 use crate::run::settings::{Called, JobSettings};
-use crate::run::stage::Signals;
+use crate::run::stage::EndSignals;
 use crate::terminal::{Ended, Failure};
 
 const AFTER_HELP: &str = "\
@@ -96,7 +96,7 @@ struct RunArgs {
 
     /// Do only PART of the job
     #[arg(long, value_name = "PART", value_enum)]
-    only: Option<Part>,
+    only: Option<JobPart>,
 
     /// Rehearse the whole job on a private Tor network, with stores on this machine; nothing is left
     #[arg(long, conflicts_with_all = ["only", "check"])]
@@ -144,7 +144,7 @@ fn run(call: &Call<'_>) -> Ended {
     }
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     machine::prepare(&settings.state_dir, settings.places())?;
-    let lock = match Lock::take(&settings.state_dir, now())? {
+    let lock = match RunLock::take(&settings.state_dir, now())? {
         Taken::Ours(lock) => lock,
         Taken::Theirs(holder) => {
             say(&format!("another run is under way ({holder}); nothing to do"));
@@ -158,7 +158,7 @@ fn run(call: &Call<'_>) -> Ended {
     })?;
     let runtime = runtime()?;
     let done = runtime.block_on(async {
-        let signals = Signals::new().map_err(|error| Failure::new(Exit::Internal, error))?;
+        let signals = EndSignals::new().map_err(|error| Failure::new(Exit::Internal, error))?;
         let mut machine = Machine::new(settings, log, lock, signals);
         let outcome = perform(&mut machine, arguments.only, work.as_ref()).await;
         Ok::<_, Failure>((machine, outcome))
@@ -174,7 +174,11 @@ fn run(call: &Call<'_>) -> Ended {
     if exit == Exit::Done { Ok(exit) } else { Err(Failure::explained(exit)) }
 }
 
-async fn perform(machine: &mut Machine, only: Option<Part>, work: Option<&TempDir>) -> Outcome {
+async fn perform(
+    machine: &mut Machine,
+    only: Option<JobPart>,
+    work: Option<&TempDir>,
+) -> RunOutcome {
     let file = machine.settings.file.as_ref().map(|file| file.display().to_string());
     let file = file.unwrap_or_else(|| "no configuration file".to_owned());
     let state = machine.settings.state_dir.display();
@@ -196,13 +200,13 @@ async fn perform(machine: &mut Machine, only: Option<Part>, work: Option<&TempDi
         Err(trouble) => {
             machine.say(Level::Error, &trouble);
             let exit = machine.stopped.unwrap_or(Exit::NoLab);
-            Outcome { exit, troubles: vec![trouble], ..Outcome::default() }
+            RunOutcome { exit, troubles: vec![trouble], ..RunOutcome::default() }
         }
     }
 }
 
 /// The last line of a run.
-fn last_line(outcome: &Outcome, took: Duration) -> (Level, String) {
+fn last_line(outcome: &RunOutcome, took: Duration) -> (Level, String) {
     let mut line = format!("after {}", in_words(took));
     if !outcome.figures.is_empty() {
         line.push_str(&format!("; {}", outcome.figures));
@@ -224,7 +228,7 @@ fn last_line(outcome: &Outcome, took: Duration) -> (Level, String) {
     }
 }
 
-fn finish(mut machine: Machine, outcome: &Outcome) {
+fn finish(mut machine: Machine, outcome: &RunOutcome) {
     let (level, line) = last_line(outcome, machine.uptime());
     machine.say(level, &line);
     // Cron mails what is on standard error: a run that went well has nothing to say.
@@ -257,12 +261,12 @@ mod tests {
 
     #[test]
     fn the_last_line_says_how_it_ended() {
-        let mut outcome = Outcome {
+        let mut outcome = RunOutcome {
             figures: "DNS works at 8 of 8".to_owned(),
             stores: "do r2".to_owned(),
-            ..Outcome::default()
+            ..RunOutcome::default()
         };
-        let line = |outcome: &Outcome| last_line(outcome, Duration::from_secs(3725)).1;
+        let line = |outcome: &RunOutcome| last_line(outcome, Duration::from_secs(3725)).1;
         assert_eq!(line(&outcome), "done after 1 h 2 min; DNS works at 8 of 8; stores: do r2");
         outcome.exit = Exit::Held;
         outcome.troubles = vec!["report: the gate is closed".to_owned()];

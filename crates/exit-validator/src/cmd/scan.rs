@@ -1,7 +1,7 @@
 //! `exit-validator scan`: asks the exits.
 
 use clap::Args;
-use scanner::cli::Cli;
+use scanner::cli::ScanCli;
 use scanner::progress::Screen;
 use scanner::{ScanError, app};
 
@@ -12,13 +12,13 @@ use crate::terminal::{Ended, Failure, start_log};
 pub(crate) const VERB: Verb = Verb {
     name: "scan",
     link: Some("scanner"),
-    arguments: Cli::augment_args,
+    arguments: ScanCli::augment_args,
     run,
     exits: &[Exit::NoTor, Exit::Incomplete, Exit::Results],
 };
 
 fn run(call: &Call<'_>) -> Ended {
-    let cli: Cli = call.arguments();
+    let cli: ScanCli = call.arguments();
     if cli.check_settings {
         settings::arguments::check_variables(call.command);
         return cli.check().map(|_| Exit::Done).map_err(|usage| failure(&usage.into()));

@@ -12,11 +12,11 @@ mod with {
     use std::path::Path;
 
     use clap::Args;
-    use upload::app::{self, Machine, UploadError};
-    use upload::cli::{Cli, Usage};
+    use upload::app::{self, UploadError, UploadMachine};
+    use upload::cli::{UploadCli, Usage};
     use upload::config::{self, ConfigError, Environment};
     use upload::err::Cause;
-    use upload::progress::Screen;
+    use upload::progress::BarScreen;
 
     use crate::cmd::{Call, Verb, now, random, runtime};
     use crate::exit::Exit;
@@ -25,7 +25,7 @@ mod with {
     pub(crate) const VERB: Verb = Verb {
         name: super::NAME,
         link: Some(super::NAME),
-        arguments: Cli::augment_args,
+        arguments: UploadCli::augment_args,
         run,
         exits: &[
             Exit::Output,
@@ -47,8 +47,8 @@ mod with {
     };
 
     fn run(call: &Call<'_>) -> Ended {
-        let cli: Cli = call.arguments();
-        let screen = Screen::new(cli.progress());
+        let cli: UploadCli = call.arguments();
+        let screen = BarScreen::new(cli.progress());
         start_log(call.log, screen.clone());
         let usage =
             |error: &dyn std::error::Error| Failure::saying(Exit::Usage, &error.to_string());
@@ -70,7 +70,7 @@ mod with {
             }
             targets => targets.map_err(|error| usage(&error))?,
         };
-        let machine = Machine { chance, now, random: random() };
+        let machine = UploadMachine { chance, now, random: random() };
         // Hashing large files has threads of its own.
         match runtime()?.block_on(app::run(config, targets, machine, &screen)) {
             Ok(causes) => Ok(exit_of_all(&causes)),

@@ -10,19 +10,19 @@ use shelf::run::PLAN_FILE;
 use tokio::time::Instant;
 
 use crate::exit::Exit;
-use crate::run::job::{Complete, Ended, Host, Level, Program, Reported, Stage, Status};
+use crate::run::job::{Complete, Host, Level, Program, Reported, Stage, StageEnd, Status};
 use crate::run::log::Log;
-use crate::run::machine::{self, Lock};
+use crate::run::machine::{self, RunLock};
 use crate::run::settings::JobSettings;
-use crate::run::stage::{self, Running, Signals};
+use crate::run::stage::{self, EndSignals, RunningStage};
 use crate::terminal::Failure;
 
 /// The machine that a run is on.
 pub(crate) struct Machine {
     pub(crate) settings: JobSettings,
     pub(crate) log: Log,
-    lock: Lock,
-    pub(crate) signals: Signals,
+    lock: RunLock,
+    pub(crate) signals: EndSignals,
     pub(crate) stopped: Option<Exit>,
     started: Instant,
 }
@@ -33,7 +33,7 @@ fn instant() -> Instant {
 }
 
 impl Machine {
-    pub(crate) fn new(settings: JobSettings, log: Log, lock: Lock, signals: Signals) -> Self {
+    pub(crate) fn new(settings: JobSettings, log: Log, lock: RunLock, signals: EndSignals) -> Self {
         Self { settings, log, lock, signals, stopped: None, started: instant() }
     }
 
@@ -43,7 +43,7 @@ impl Machine {
         self.say(Level::Warn, &stopping(name));
     }
 
-    async fn perform(&mut self, stage: Stage) -> std::io::Result<Ended> {
+    async fn perform(&mut self, stage: Stage) -> std::io::Result<StageEnd> {
         let Stage { name, program, arguments, limit } = stage;
         let output = tempfile::tempfile_in(&self.settings.state_dir)?;
         let (mut command, _) =
@@ -54,7 +54,7 @@ impl Machine {
             .stdout(output.try_clone()?)
             .stderr(self.log.for_child()?);
         self.lock.give(true)?;
-        let started = Running::start(command);
+        let started = RunningStage::start(command);
         self.lock.give(false)?;
         let running = started?;
         let (stopped, log) = (&mut self.stopped, &mut self.log);
@@ -68,7 +68,7 @@ impl Machine {
         for line in output.lines().filter(|line| !line.is_empty()) {
             self.say(Level::Info, &format!("{name}: {}", printable(line)));
         }
-        Ok(Ended { status, output })
+        Ok(StageEnd { status, output })
     }
 }
 
@@ -77,8 +77,8 @@ fn stopping(signal: &str) -> String {
 }
 
 impl Host for Machine {
-    async fn stage(&mut self, stage: Stage) -> Ended {
-        let nothing = |status| Ended { status, output: String::new() };
+    async fn stage(&mut self, stage: Stage) -> StageEnd {
+        let nothing = |status| StageEnd { status, output: String::new() };
         if self.stopped.is_some() {
             return nothing(Status::Missing);
         }

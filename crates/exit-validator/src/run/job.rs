@@ -77,7 +77,7 @@ impl std::fmt::Display for Status {
 
 /// A stage that is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Ended {
+pub(crate) struct StageEnd {
     pub(crate) status: Status,
     /// What it printed.
     pub(crate) output: String,
@@ -104,7 +104,7 @@ pub(crate) struct Reported {
 /// The machine that the job runs on.
 pub(crate) trait Host {
     /// Runs a program to its end, or to its limit.
-    async fn stage(&mut self, stage: Stage) -> Ended;
+    async fn stage(&mut self, stage: Stage) -> StageEnd;
     /// Waits, or until a signal comes.
     async fn pause(&mut self, time: Duration);
     /// The signal that has come.
@@ -129,7 +129,7 @@ pub(crate) trait Host {
 
 /// A part of the job, done by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Part {
+pub(crate) enum JobPart {
     /// Scan; a scan of the last day that is not finished is resumed
     Scan,
     /// Make the reports of the runs that have none, or of the newest run again
@@ -146,7 +146,7 @@ const RESUMED_FOR: TimeDelta = TimeDelta::days(1);
 
 /// How a run ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Outcome {
+pub(crate) struct RunOutcome {
     pub(crate) exit: Exit,
     /// What went wrong.
     pub(crate) troubles: Vec<String>,
@@ -162,7 +162,7 @@ pub(crate) struct Outcome {
 pub(crate) struct Job<'a, H> {
     host: &'a mut H,
     settings: &'a JobSettings,
-    outcome: Outcome,
+    outcome: RunOutcome,
 }
 
 /// Whether what failed leaves a good report behind.
@@ -185,25 +185,25 @@ fn unreported(runs: Vec<Complete>, reported: &Reported, shard: Option<&str>) -> 
 
 impl<'a, H: Host> Job<'a, H> {
     pub(crate) fn new(host: &'a mut H, settings: &'a JobSettings) -> Self {
-        Self { host, settings, outcome: Outcome::default() }
+        Self { host, settings, outcome: RunOutcome::default() }
     }
 
     /// Does one part, or the whole.
-    pub(crate) async fn run(mut self, only: Option<Part>) -> Outcome {
+    pub(crate) async fn run(mut self, only: Option<JobPart>) -> RunOutcome {
         match only {
             None => self.whole().await,
-            Some(Part::Scan) => {
+            Some(JobPart::Scan) => {
                 if self.machine_is_fit().await {
                     let resumable = self.unfinished_scan();
                     self.scan(resumable).await;
                 }
             }
-            Some(Part::Report) => {
+            Some(JobPart::Report) => {
                 self.report_again().await;
             }
-            Some(Part::Upload) if self.hands_over() => self.hand_over().await,
-            Some(Part::Upload) => self.publish().await,
-            Some(Part::Retain) => self.retain().await,
+            Some(JobPart::Upload) if self.hands_over() => self.hand_over().await,
+            Some(JobPart::Upload) => self.publish().await,
+            Some(JobPart::Retain) => self.retain().await,
         }
         if let Some(signal) = self.host.stopped() {
             self.outcome.exit = signal;
@@ -258,7 +258,7 @@ impl<'a, H: Host> Job<'a, H> {
         program: Program,
         arguments: Vec<OsString>,
         limit: Duration,
-    ) -> Ended {
+    ) -> StageEnd {
         self.host.stage(Stage { name, program, arguments, limit }).await
     }
 

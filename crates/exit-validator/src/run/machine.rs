@@ -50,17 +50,17 @@ pub(crate) fn is_ours(state: &Path) -> Result<(), Failure> {
 /// The lock of the one run at a time. It goes with the last process that has it open, the stages'
 /// programs included: no crash leaves it behind, and what goes on after a crash is not run into.
 #[derive(Debug)]
-pub(crate) struct Lock(File);
+pub(crate) struct RunLock(File);
 
 /// What came of taking the lock.
 #[derive(Debug)]
 pub(crate) enum Taken {
-    Ours(Lock),
+    Ours(RunLock),
     /// Another run has it; in its words.
     Theirs(String),
 }
 
-impl Lock {
+impl RunLock {
     pub(crate) fn take(state: &Path, now: DateTime<Utc>) -> Result<Taken, Failure> {
         let path = state.join("run.lock");
         let mut options = OpenOptions::new();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::exit::Exit;
 use crate::run::host::{Machine, check_values};
-use crate::run::job::{Host as _, Level, Outcome, Status};
+use crate::run::job::{Host as _, Level, RunOutcome, Status};
 use crate::run::stage;
 
 /// How long a part of it may take to start.
@@ -93,7 +93,7 @@ impl Rehearsal {
     }
 
     /// Compares the verdicts with the truth, and the stores with the output directory.
-    pub(crate) fn check(&self, machine: &mut Machine, outcome: &mut Outcome) {
+    pub(crate) fn check(&self, machine: &mut Machine, outcome: &mut RunOutcome) {
         let Some(scan) = outcome.scan.clone().filter(|_| machine.stopped.is_none()) else { return };
         let mut command = Command::new(&self.program);
         command.arg("check").arg(scan).arg("--dir").arg(&self.lab);

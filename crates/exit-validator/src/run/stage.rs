@@ -59,13 +59,13 @@ pub(crate) fn command(
 }
 
 /// The signals that end a run.
-pub(crate) struct Signals {
+pub(crate) struct EndSignals {
     hangup: unix::Signal,
     interrupt: unix::Signal,
     terminate: unix::Signal,
 }
 
-impl Signals {
+impl EndSignals {
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self {
             hangup: unix::signal(SignalKind::hangup())?,
@@ -85,12 +85,12 @@ impl Signals {
 }
 
 /// A program that runs, in a process group of its own.
-pub(crate) struct Running {
+pub(crate) struct RunningStage {
     child: Child,
     group: Option<Pid>,
 }
 
-impl Running {
+impl RunningStage {
     pub(crate) fn start(command: Command) -> io::Result<Self> {
         let child = tokio::process::Command::from(command).spawn()?;
         let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
@@ -125,7 +125,7 @@ impl Running {
     pub(crate) async fn end(
         mut self,
         limit: Duration,
-        signals: &mut Signals,
+        signals: &mut EndSignals,
         mut told: impl FnMut(Exit, &'static str),
     ) -> io::Result<Status> {
         let mut late = false;

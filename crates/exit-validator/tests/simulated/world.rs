@@ -10,7 +10,7 @@ use std::process::Command;
 
 use lab::simulated::{Noise, SimulatedNetwork, SimulatedTor};
 use lab::zone::WILDCARD_DOMAIN;
-use lab::{Fault, Row, Truth};
+use lab::{ComparedExit, Fault, Truth};
 use record::{Blame, ErrorCode, Fingerprint, Kind, Mode, Plan, RelayResult, Run, Status};
 use tempfile::TempDir;
 
@@ -235,8 +235,8 @@ fn accuses(result: &RelayResult) -> bool {
         || result.blame == Some(Blame::Resolver)
 }
 
-fn found(relay: Fingerprint, fault: Fault, truth: Truth, result: &RelayResult) -> Row {
-    Row {
+fn found(relay: Fingerprint, fault: Fault, truth: Truth, result: &RelayResult) -> ComparedExit {
+    ComparedExit {
         fingerprint: relay,
         nickname: fault.name().to_owned(),
         description: fault.description(),

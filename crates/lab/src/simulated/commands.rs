@@ -9,7 +9,7 @@ use record::Fingerprint;
 use sha2::Sha256;
 
 use super::documents::TIME;
-use super::machine::{Connection, Machine, Output, VERSION};
+use super::machine::{Connection, Outgoing, SimulatedMachine, VERSION};
 use super::options;
 
 /// The keys of the two hashes (control-spec, "AUTHCHALLENGE").
@@ -25,7 +25,7 @@ const NO_DESCRIPTORS: &str = "552 We fetch microdescriptors, not router descript
 /// The events that it knows of.
 const EVENTS: [&str; 5] = ["CIRC", "CIRC_MINOR", "STREAM", "CONF_CHANGED", "SIGNAL"];
 
-impl Machine {
+impl SimulatedMachine {
     /// A controller has connected.
     pub(crate) fn connect(&mut self, id: u32) {
         let connection = Connection { authenticated: false, expected: None, events: Vec::new() };
@@ -60,9 +60,9 @@ impl Machine {
                 break;
             }
         }
-        self.push(Output::Say(id, said.into_bytes()));
+        self.push(Outgoing::Say(id, said.into_bytes()));
         if ends {
-            self.push(Output::HangUp(id));
+            self.push(Outgoing::HangUp(id));
         }
     }
 
@@ -337,18 +337,18 @@ mod tests {
     use super::*;
     use crate::Fault;
     use crate::simulated::documents::Documents;
-    use crate::simulated::machine::Place;
+    use crate::simulated::machine::TorPlace;
     use crate::simulated::{Noise, SimulatedNetwork};
     use chrono::DateTime;
     use proptest::prelude::*;
     use rand::SeedableRng as _;
     use std::sync::Arc;
 
-    fn machine() -> Machine {
+    fn machine() -> SimulatedMachine {
         let network = Arc::new(SimulatedNetwork::new(&[Fault::Correct], 1, Noise::NONE, 1));
         let began = DateTime::UNIX_EPOCH;
         let documents = Arc::new(Documents::of(&network, began, true));
-        let place = Place {
+        let place = TorPlace {
             cookie: [7; 32],
             cookie_file: "/nonexistent".to_owned(),
             pid: 1,
@@ -357,12 +357,12 @@ mod tests {
             microdescriptors: true,
             began,
         };
-        let mut machine = Machine::new(network, documents, place);
+        let mut machine = SimulatedMachine::new(network, documents, place);
         machine.connect(0);
         machine
     }
 
-    fn say(machine: &mut Machine, lines: &[String]) -> Vec<Output> {
+    fn say(machine: &mut SimulatedMachine, lines: &[String]) -> Vec<Outgoing> {
         let mut rng = rand::rngs::StdRng::seed_from_u64(1);
         machine.commands(0, lines, Duration::ZERO, &mut rng);
         machine.output()
@@ -372,7 +372,7 @@ mod tests {
     fn nobody_gets_in_without_the_cookie() {
         let cookie = format!("AUTHENTICATE {}", hex(&[7; 32]));
         let said = |line: &str| match &say(&mut machine(), &[line.to_owned()])[..] {
-            [Output::Say(0, said), ..] => String::from_utf8(said.clone()).unwrap(),
+            [Outgoing::Say(0, said), ..] => String::from_utf8(said.clone()).unwrap(),
             other => panic!("{other:?}"),
         };
         assert_eq!(said(&cookie), "250 OK\r\n");
@@ -394,7 +394,7 @@ mod tests {
         ) {
             let mut machine = machine();
             machine.connections.get_mut(&0).unwrap().authenticated = inside;
-            prop_assert!(matches!(&say(&mut machine, &lines)[..], [Output::Say(0, _), ..]));
+            prop_assert!(matches!(&say(&mut machine, &lines)[..], [Outgoing::Say(0, _), ..]));
         }
     }
 }

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use chrono::{DateTime, Utc};
 use sha2::{Digest as _, Sha256};
 
-use super::network::{Relay, SimulatedNetwork};
+use super::network::{SimulatedNetwork, SimulatedRelay};
 use crate::Fault;
 
 /// The documents.
@@ -57,7 +57,7 @@ impl Documents {
     }
 }
 
-fn entry(consensus: &mut String, relay: &Relay, digest: &[u8], microdescriptors: bool) {
+fn entry(consensus: &mut String, relay: &SimulatedRelay, digest: &[u8], microdescriptors: bool) {
     let identity = STANDARD_NO_PAD.encode(relay.fingerprint.as_bytes());
     let flags = match relay.fault {
         None => "Fast Guard Running Stable V2Dir Valid",
@@ -72,7 +72,7 @@ fn entry(consensus: &mut String, relay: &Relay, digest: &[u8], microdescriptors:
         let policy = if policies(relay).0 { PORTS } else { "reject 1-65535" };
         (STANDARD_NO_PAD.encode(&digest[..20]) + " ", String::new(), format!("p {policy}\n"))
     };
-    let Relay { nickname, address, bandwidth, .. } = relay;
+    let SimulatedRelay { nickname, address, bandwidth, .. } = relay;
     let _ = write!(
         consensus,
         "r {nickname} {identity} {digest}2038-01-01 00:00:00 {address} 9001 0\n{m}s {flags}\n\
@@ -81,16 +81,16 @@ fn entry(consensus: &mut String, relay: &Relay, digest: &[u8], microdescriptors:
 }
 
 /// Bytes in the place of a key.
-fn key(relay: &Relay, length: usize) -> String {
+fn key(relay: &SimulatedRelay, length: usize) -> String {
     STANDARD_NO_PAD.encode(relay.fingerprint.as_bytes().repeat(8)).chars().take(length).collect()
 }
 
-fn object(relay: &Relay) -> String {
+fn object(relay: &SimulatedRelay) -> String {
     let lines: Vec<String> = (0..3).map(|_| key(relay, 64)).collect();
     format!("-----BEGIN RSA PUBLIC KEY-----\n{}\n-----END RSA PUBLIC KEY-----\n", lines.join("\n"))
 }
 
-fn family(network: &SimulatedNetwork, relay: &Relay) -> String {
+fn family(network: &SimulatedNetwork, relay: &SimulatedRelay) -> String {
     let (first, last) = relay.family;
     if last - first < 2 {
         return String::new();
@@ -101,12 +101,12 @@ fn family(network: &SimulatedNetwork, relay: &Relay) -> String {
 }
 
 /// The policies of a relay, for IPv4 and IPv6.
-fn policies(relay: &Relay) -> (bool, bool) {
+fn policies(relay: &SimulatedRelay) -> (bool, bool) {
     let v4 = relay.fault.is_some_and(|fault| fault != Fault::Ipv6Policy);
     (v4, relay.fault.is_some_and(|fault| fault.ipv6()))
 }
 
-fn microdescriptor(network: &SimulatedNetwork, relay: &Relay) -> String {
+fn microdescriptor(network: &SimulatedNetwork, relay: &SimulatedRelay) -> String {
     let (v4, v6) = policies(relay);
     let mut text = format!("onion-key\n{}", object(relay));
     let _ = write!(text, "ntor-onion-key {}\n{}", key(relay, 43), family(network, relay));
@@ -118,7 +118,7 @@ fn microdescriptor(network: &SimulatedNetwork, relay: &Relay) -> String {
     text
 }
 
-fn descriptor(network: &SimulatedNetwork, relay: &Relay) -> String {
+fn descriptor(network: &SimulatedNetwork, relay: &SimulatedRelay) -> String {
     let (v4, v6) = policies(relay);
     let fingerprint = relay.fingerprint.to_string();
     let groups: Vec<&str> = (0..10).map(|part| &fingerprint[part * 4..part * 4 + 4]).collect();

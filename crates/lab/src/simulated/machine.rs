@@ -13,8 +13,8 @@ use chrono::{DateTime, Utc};
 
 use super::documents::Documents;
 use super::network::{Course, Saying, SimulatedNetwork, of_family};
-use super::options::Options;
-use super::streams::{Kind, State, Stream};
+use super::options::TorOptions;
+use super::streams::{State, Stream, StreamKind};
 use crate::Fault;
 use crate::fault::{FREEZE_IN_QUERY, STAYS_AWAY};
 use crate::zone::{EXPECTED_ADDRESS, exists};
@@ -45,11 +45,11 @@ pub enum Uplink {
 
 /// Something to be sent.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Output {
+pub(crate) enum Outgoing {
     /// To a controller.
     Say(u32, Vec<u8>),
     /// To whoever asked by this stream.
-    Answer(u32, Answer),
+    Answer(u32, CommandAnswer),
     /// This controller's connection is closed.
     HangUp(u32),
     /// Tor ends with an assertion.
@@ -58,7 +58,7 @@ pub(crate) enum Output {
 
 /// What whoever asked is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub(crate) struct CommandAnswer {
     /// The reply byte of SOCKS.
     pub(crate) socks: u8,
     /// The response code of DNS (RFC 1035, section 4.1.1).
@@ -80,14 +80,14 @@ enum Due {
 }
 
 #[derive(Debug)]
-pub(crate) struct Circuit {
+pub(crate) struct SimulatedCircuit {
     pub(crate) path: [usize; 2],
     pub(crate) hops: usize,
     pub(crate) purpose: String,
     pub(crate) created: String,
 }
 
-impl Circuit {
+impl SimulatedCircuit {
     pub(crate) const fn is_built(&self) -> bool {
         self.hops == 2
     }
@@ -95,7 +95,7 @@ impl Circuit {
 
 /// What is known of an exit since the network began.
 #[derive(Debug, Default)]
-struct Memory {
+struct ExitMemory {
     circuits: usize,
     /// Lookups, and among them different names in a row.
     lookups: usize,
@@ -127,7 +127,7 @@ pub(crate) struct Connection {
 
 /// What a tor is told about its place.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct TorPlace {
     pub(crate) cookie: [u8; 32],
     pub(crate) cookie_file: String,
     pub(crate) pid: u32,
@@ -138,15 +138,15 @@ pub(crate) struct Place {
 }
 
 #[derive(Debug)]
-pub(crate) struct Machine {
+pub(crate) struct SimulatedMachine {
     pub(crate) network: Arc<SimulatedNetwork>,
     pub(crate) documents: Arc<Documents>,
-    pub(crate) place: Place,
-    pub(crate) options: Options,
-    pub(crate) circuits: BTreeMap<u32, Circuit>,
+    pub(crate) place: TorPlace,
+    pub(crate) options: TorOptions,
+    pub(crate) circuits: BTreeMap<u32, SimulatedCircuit>,
     pub(crate) streams: BTreeMap<u32, Stream>,
     pub(crate) connections: BTreeMap<u32, Connection>,
-    memory: HashMap<usize, Memory>,
+    memory: HashMap<usize, ExitMemory>,
     next_circuit: u32,
     next_stream: u32,
     due: BinaryHeap<Reverse<(Duration, u64, Due)>>,
@@ -155,17 +155,17 @@ pub(crate) struct Machine {
     tally: Tally,
     /// Events that have not been sent yet: the kind, and the line.
     told: Vec<(&'static str, String)>,
-    output: Vec<Output>,
+    output: Vec<Outgoing>,
 }
 
-impl Machine {
+impl SimulatedMachine {
     pub(crate) fn new(
         network: Arc<SimulatedNetwork>,
         documents: Arc<Documents>,
-        place: Place,
+        place: TorPlace,
     ) -> Self {
         Self {
-            options: Options::new(place.microdescriptors),
+            options: TorOptions::new(place.microdescriptors),
             network,
             documents,
             place,
@@ -201,7 +201,7 @@ impl Machine {
     }
 
     /// What there is to be sent: events go out when everything that has come together is done.
-    pub(crate) fn output(&mut self) -> Vec<Output> {
+    pub(crate) fn output(&mut self) -> Vec<Outgoing> {
         let told = std::mem::take(&mut self.told);
         for (id, connection) in self.connections.iter().filter(|_| !told.is_empty()) {
             let mut lines = String::new();
@@ -211,13 +211,13 @@ impl Machine {
                 }
             }
             if !lines.is_empty() {
-                self.output.push(Output::Say(*id, lines.into_bytes()));
+                self.output.push(Outgoing::Say(*id, lines.into_bytes()));
             }
         }
         std::mem::take(&mut self.output)
     }
 
-    pub(crate) fn push(&mut self, output: Output) {
+    pub(crate) fn push(&mut self, output: Outgoing) {
         self.output.push(output);
     }
 
@@ -287,7 +287,7 @@ impl Machine {
             course => course,
         };
         let at = self.place.began + now;
-        let circuit = Circuit {
+        let circuit = SimulatedCircuit {
             path,
             hops: 0,
             purpose: purpose.to_ascii_uppercase(),
@@ -329,7 +329,7 @@ impl Machine {
         let path: Vec<String> =
             relays.map(|relay| format!("${}~{}", relay.fingerprint, relay.nickname)).collect();
         let path = if path.is_empty() { String::new() } else { format!(" {}", path.join(",")) };
-        let Circuit { purpose, created, .. } = circuit;
+        let SimulatedCircuit { purpose, created, .. } = circuit;
         format!("{id} {status}{path} PURPOSE={purpose} TIME_CREATED={created}{rest}")
     }
 
@@ -375,7 +375,7 @@ impl Machine {
         self.streams.insert(id, stream);
         self.tell_stream(
             id,
-            if self.streams[&id].kind == Kind::Connect { "NEW" } else { "NEWRESOLVE" },
+            if self.streams[&id].kind == StreamKind::Connect { "NEW" } else { "NEWRESOLVE" },
             "",
         );
         if self.options.is_on("__LeaveStreamsUnattached") {
@@ -404,9 +404,9 @@ impl Machine {
         else {
             return;
         };
-        if stream.kind != Kind::Connect && on.purpose != "GENERAL" {
+        if stream.kind != StreamKind::Connect && on.purpose != "GENERAL" {
             // That of connection_ap_handshake_send_resolve.
-            self.output.push(Output::Crash);
+            self.output.push(Outgoing::Crash);
             return;
         }
         self.tally.streams += 1;
@@ -422,7 +422,7 @@ impl Machine {
         if memory.frozen_until > now {
             return;
         }
-        let (saying, after) = if kind == Kind::Connect {
+        let (saying, after) = if kind == StreamKind::Connect {
             (Saying::Addresses(None, None), self.network.round_trip(exit, memory.lookups))
         } else {
             if memory.last_name != target {
@@ -455,7 +455,7 @@ impl Machine {
         stream.attached(OWN_CIRCUIT);
         let (kind, turn) = (stream.kind, stream.turn);
         stream.saying = match (exists(&stream.target), kind) {
-            (true, _) | (_, Kind::Connect) => Saying::Addresses(Some(EXPECTED_ADDRESS), None),
+            (true, _) | (_, StreamKind::Connect) => Saying::Addresses(Some(EXPECTED_ADDRESS), None),
             _ => Saying::Permanent,
         };
         self.tell_stream(id, kind.sent(), "");
@@ -468,13 +468,13 @@ impl Machine {
         let waits = |stream: &&Stream| stream.turn == turn && stream.state == State::Sent;
         let Some(stream) = self.streams.get(&id).filter(waits) else { return };
         let exit = self.circuits.get(&circuit).map(|circuit| circuit.path[1]);
-        if stream.kind == Kind::Connect {
+        if stream.kind == StreamKind::Connect {
             return self.connected(id, exit);
         }
         let (kind, saying) = (stream.kind, stream.saying);
         match saying {
             Saying::Addresses(v4, v6) => {
-                match of_family(v4, v6, kind == Kind::DnsAaaa) {
+                match of_family(v4, v6, kind == StreamKind::DnsAaaa) {
                     Some(address) => {
                         if let Some(stream) = self.streams.get_mut(&id) {
                             stream.target = address.to_string();
@@ -483,18 +483,20 @@ impl Machine {
                         self.close(
                             id,
                             "DONE",
-                            Answer { socks: 0, rcode: 0, address: Some(address) },
+                            CommandAnswer { socks: 0, rcode: 0, address: Some(address) },
                         );
                     }
                     // It resolves, and to none of the family asked for.
-                    None => self.close(id, "DONE", Answer { socks: 4, rcode: 0, address: None }),
+                    None => {
+                        self.close(id, "DONE", CommandAnswer { socks: 4, rcode: 0, address: None })
+                    }
                 }
             }
-            Saying::Private => self.close(id, "TORPROTOCOL", Answer::SERVFAIL),
+            Saying::Private => self.close(id, "TORPROTOCOL", CommandAnswer::SERVFAIL),
             Saying::Permanent => {
-                self.close(id, "DONE", Answer { socks: 4, rcode: 3, address: None });
+                self.close(id, "DONE", CommandAnswer { socks: 4, rcode: 3, address: None });
             }
-            Saying::Transient => self.close(id, "DONE", Answer::SERVFAIL),
+            Saying::Transient => self.close(id, "DONE", CommandAnswer::SERVFAIL),
             Saying::Destroyed => self.circuit_ends(circuit, "DESTROYED", Some("CHANNEL_CLOSED")),
             Saying::CutLinks => {
                 if let Some(exit) = exit {
@@ -509,7 +511,7 @@ impl Machine {
         if self.network.relays()[exit].fault == Some(Fault::Vanishes) {
             self.memory.entry(exit).or_default().away_until = now + STAYS_AWAY;
         }
-        let ends_there = |circuit: &Circuit| circuit.path[1] == exit && circuit.is_built();
+        let ends_there = |circuit: &SimulatedCircuit| circuit.path[1] == exit && circuit.is_built();
         let there = self.circuits.iter().filter(|(_, circuit)| ends_there(circuit));
         for id in there.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.circuit_ends(id, "DESTROYED", Some("CHANNEL_CLOSED"));
@@ -535,7 +537,10 @@ impl Machine {
             _ => {
                 stream.state = State::Open;
                 self.tell_stream(id, "SUCCEEDED", "");
-                self.output.push(Output::Answer(id, Answer { socks: 0, rcode: 0, address: None }));
+                self.output.push(Outgoing::Answer(
+                    id,
+                    CommandAnswer { socks: 0, rcode: 0, address: None },
+                ));
             }
         }
     }
@@ -555,23 +560,23 @@ impl Machine {
     /// A stream ends without an answer, for this reason.
     pub(crate) fn stream_fails(&mut self, id: u32, reason: &str) {
         let Some(stream) = self.streams.get(&id) else { return };
-        let answer = if stream.kind == Kind::Connect {
+        let answer = if stream.kind == StreamKind::Connect {
             if stream.state != State::Open {
                 self.tell_stream(id, "FAILED", &format!(" REASON={reason}"));
             }
-            Answer { socks: 1, ..Answer::SERVFAIL }
+            CommandAnswer { socks: 1, ..CommandAnswer::SERVFAIL }
         } else {
-            Answer::SERVFAIL
+            CommandAnswer::SERVFAIL
         };
         self.close(id, reason, answer);
     }
 
-    fn close(&mut self, id: u32, reason: &str, answer: Answer) {
+    fn close(&mut self, id: u32, reason: &str, answer: CommandAnswer) {
         self.tell_stream(id, "CLOSED", &format!(" REASON={reason}"));
         if let Some(stream) = self.streams.remove(&id)
             && stream.state != State::Open
         {
-            self.output.push(Output::Answer(id, answer));
+            self.output.push(Outgoing::Answer(id, answer));
         }
     }
 
@@ -584,6 +589,6 @@ impl Machine {
     }
 }
 
-impl Answer {
+impl CommandAnswer {
     const SERVFAIL: Self = Self { socks: 4, rcode: 2, address: None };
 }

@@ -105,7 +105,7 @@ pub(crate) enum Saying {
 
 /// One relay.
 #[derive(Debug, Clone)]
-pub(crate) struct Relay {
+pub(crate) struct SimulatedRelay {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) nickname: String,
     pub(crate) address: Ipv4Addr,
@@ -122,7 +122,7 @@ pub struct SimulatedNetwork {
     seed: u64,
     noise: Noise,
     zone_takes_connections: bool,
-    relays: Vec<Relay>,
+    relays: Vec<SimulatedRelay>,
     index: HashMap<Fingerprint, usize>,
 }
 
@@ -182,7 +182,7 @@ impl SimulatedNetwork {
         network
     }
 
-    fn relay(&self, index: usize, fault: Option<Fault>, family: (usize, usize)) -> Relay {
+    fn relay(&self, index: usize, fault: Option<Fault>, family: (usize, usize)) -> SimulatedRelay {
         let mut bytes = [0; 20];
         for (part, chunk) in bytes.chunks_mut(8).enumerate() {
             let drawn = self.bits(Of::Fingerprint, index, part).to_be_bytes();
@@ -190,7 +190,7 @@ impl SimulatedNetwork {
         }
         let address = self.bits(Of::Address, index, 0).to_be_bytes();
         let kind = fault.map_or("firsthop", |fault| fault.name());
-        Relay {
+        SimulatedRelay {
             fingerprint: Fingerprint::from_bytes(bytes),
             // At most 19 letters and digits.
             nickname: format!("{kind:.13}{index}"),
@@ -222,7 +222,7 @@ impl SimulatedNetwork {
         self.relays.iter().filter(|relay| relay.fault.is_none()).map(|relay| relay.fingerprint)
     }
 
-    pub(crate) fn relays(&self) -> &[Relay] {
+    pub(crate) fn relays(&self) -> &[SimulatedRelay] {
         &self.relays
     }
 

@@ -2,7 +2,7 @@
 
 /// An option: its name, its default, and its value.
 #[derive(Debug, Clone)]
-struct Entry {
+struct TorOption {
     name: &'static str,
     default: String,
     value: String,
@@ -10,13 +10,13 @@ struct Entry {
 
 /// All of them, in the order of their names, in which tor tells of changes.
 #[derive(Debug, Clone)]
-pub(crate) struct Options(Vec<Entry>);
+pub(crate) struct TorOptions(Vec<TorOption>);
 
 /// Those that are 0 or 1.
 const SWITCHES: [&str; 3] =
     ["__DisablePredictedCircuits", "__LeaveStreamsUnattached", "__ReloadTorrcOnSIGHUP"];
 
-impl Options {
+impl TorOptions {
     /// As at tor's start, with ports wherever there is room, and microdescriptors or not.
     pub(crate) fn new(microdescriptors: bool) -> Self {
         let entries = [
@@ -32,7 +32,7 @@ impl Options {
             ("__LeaveStreamsUnattached", "0"),
             ("__ReloadTorrcOnSIGHUP", "1"),
         ];
-        let entry = |(name, value): (&'static str, &str)| Entry {
+        let entry = |(name, value): (&'static str, &str)| TorOption {
             name,
             default: value.to_owned(),
             value: value.to_owned(),
@@ -140,8 +140,8 @@ mod tests {
 
     #[test]
     fn options_are_set_together_or_not_at_all() {
-        let mut options = Options::new(true);
-        let set = |options: &mut Options, text: &str| options.set(&entries(text));
+        let mut options = TorOptions::new(true);
+        let set = |options: &mut TorOptions, text: &str| options.set(&entries(text));
         let ours = "__leavestreamsunattached=\"1\" CircuitStreamTimeout=60";
         let changed = [("CircuitStreamTimeout", "60"), ("__LeaveStreamsUnattached", "1")];
         let changed = changed.map(|(name, value)| (name, value.to_owned())).to_vec();

@@ -20,8 +20,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::machine::{Answer, Machine, Output};
-use super::streams::{Kind, Stream};
+use super::machine::{CommandAnswer, Outgoing, SimulatedMachine};
+use super::streams::{Stream, StreamKind};
 use crate::dns::{error, wire};
 
 /// The longest line of a command that is taken.
@@ -32,17 +32,17 @@ const TTL: u32 = 60;
 
 /// A running tor's sockets. They close when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Running {
+pub(crate) struct RunningTor {
     pub(crate) hub: Rc<Hub>,
 }
 
 /// What the tasks of one tor share.
 #[derive(Debug)]
 pub(crate) struct Hub {
-    machine: RefCell<Machine>,
+    machine: RefCell<SimulatedMachine>,
     started: Instant,
     controllers: RefCell<HashMap<u32, mpsc::UnboundedSender<Vec<u8>>>>,
-    askers: RefCell<HashMap<u32, oneshot::Sender<Answer>>>,
+    askers: RefCell<HashMap<u32, oneshot::Sender<CommandAnswer>>>,
     tasks: RefCell<JoinSet<()>>,
     next_connection: Cell<u32>,
     rng: RefCell<StdRng>,
@@ -80,9 +80,9 @@ impl Sockets {
     }
 }
 
-impl Running {
+impl RunningTor {
     /// Serves; to be called in a `LocalSet`.
-    pub(crate) fn start(machine: Machine, sockets: Sockets) -> Self {
+    pub(crate) fn start(machine: SimulatedMachine, sockets: Sockets) -> Self {
         let hub = Rc::new(Hub {
             machine: RefCell::new(machine),
             started: now(),
@@ -103,12 +103,12 @@ impl Running {
     }
 
     /// Ends it, and gives what it knew.
-    pub(crate) fn end(self, empty: Machine) -> Machine {
+    pub(crate) fn end(self, empty: SimulatedMachine) -> SimulatedMachine {
         self.hub.machine.replace(empty)
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningTor {
     fn drop(&mut self) {
         // The tasks hold what they share: they are ended by hand.
         self.hub.tasks.borrow_mut().abort_all();
@@ -128,7 +128,7 @@ impl Hub {
     }
 
     /// Does something with the machine, and sends what comes of it.
-    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Machine, Duration) -> T) -> T {
+    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut SimulatedMachine, Duration) -> T) -> T {
         let mut machine = self.machine.borrow_mut();
         let before = machine.wake_at();
         let result = act(&mut machine, self.started.elapsed());
@@ -142,20 +142,20 @@ impl Hub {
     }
 
     /// Whoever is not there any more is told nothing.
-    fn send(&self, output: Output) {
+    fn send(&self, output: Outgoing) {
         match output {
-            Output::Say(id, bytes) => {
+            Outgoing::Say(id, bytes) => {
                 if let Some(controller) = self.controllers.borrow().get(&id) {
                     let _ = controller.send(bytes);
                 }
             }
-            Output::Answer(stream, answer) => {
+            Outgoing::Answer(stream, answer) => {
                 if let Some(asker) = self.askers.borrow_mut().remove(&stream) {
                     let _ = asker.send(answer);
                 }
             }
-            Output::HangUp(id) => drop(self.controllers.borrow_mut().remove(&id)),
-            Output::Crash => self.ended.notify_one(),
+            Outgoing::HangUp(id) => drop(self.controllers.borrow_mut().remove(&id)),
+            Outgoing::Crash => self.ended.notify_one(),
         }
     }
 
@@ -169,7 +169,7 @@ impl Hub {
                 }
             };
             tokio::select! {
-                () = timer => self.with(Machine::tick),
+                () = timer => self.with(SimulatedMachine::tick),
                 () = self.sooner.notified() => {}
             }
         }
@@ -216,7 +216,7 @@ impl Hub {
     }
 
     /// A program asks; gives the stream's number, and where the answer comes.
-    fn ask(&self, stream: Stream) -> (u32, oneshot::Receiver<Answer>) {
+    fn ask(&self, stream: Stream) -> (u32, oneshot::Receiver<CommandAnswer>) {
         let (asker, answer) = oneshot::channel();
         let id = self.with(|machine, now| {
             let id = machine.asked(stream, now);
@@ -236,7 +236,7 @@ impl Hub {
 
     async fn socks(self: Rc<Self>, mut socket: TcpStream, from: SocketAddr) -> io::Result<()> {
         let stream = read_request(&mut socket, from).await?;
-        let connects = stream.kind == Kind::Connect;
+        let connects = stream.kind == StreamKind::Connect;
         let (id, answer) = self.ask(stream);
         let mut more = [0; 64];
         let answer = tokio::select! {
@@ -285,8 +285,8 @@ impl Hub {
     async fn question(&self, question: &Message, from: SocketAddr) -> Option<Vec<u8>> {
         let [query] = question.queries.as_slice() else { return None };
         let kind = match query.query_type() {
-            RecordType::A => Kind::DnsA,
-            RecordType::AAAA => Kind::DnsAaaa,
+            RecordType::A => StreamKind::DnsA,
+            RecordType::AAAA => StreamKind::DnsAaaa,
             _ => return Some(wire(&error(question, query, ResponseCode::NotImp))),
         };
         let name = query.name().to_ascii();
@@ -331,8 +331,8 @@ async fn read_request(socket: &mut TcpStream, from: SocketAddr) -> io::Result<St
     };
     let port = u16::from_be_bytes(bytes(socket).await?);
     let kind = match command {
-        1 => Kind::Connect,
-        0xf0 => Kind::Resolve,
+        1 => StreamKind::Connect,
+        0xf0 => StreamKind::Resolve,
         _ => return Err(no()),
     };
     Ok(Stream { user, ..Stream::new(kind, target, port, from) })

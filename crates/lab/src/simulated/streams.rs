@@ -6,7 +6,7 @@ use super::network::Saying;
 
 /// What is asked for, and by which way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum StreamKind {
     /// A lookup by SOCKS.
     Resolve,
     /// A lookup by DNSPort, type A.
@@ -17,7 +17,7 @@ pub(crate) enum Kind {
     Connect,
 }
 
-impl Kind {
+impl StreamKind {
     /// The event that it has been sent.
     pub(crate) const fn sent(self) -> &'static str {
         match self {
@@ -41,7 +41,7 @@ pub(crate) enum State {
 /// A stream.
 #[derive(Debug, Clone)]
 pub(crate) struct Stream {
-    pub(crate) kind: Kind,
+    pub(crate) kind: StreamKind,
     pub(crate) target: String,
     pub(crate) port: u16,
     /// Where the program that asked is.
@@ -58,7 +58,12 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(crate) const fn new(kind: Kind, target: String, port: u16, source: SocketAddr) -> Self {
+    pub(crate) const fn new(
+        kind: StreamKind,
+        target: String,
+        port: u16,
+        source: SocketAddr,
+    ) -> Self {
         Self {
             kind,
             target,
@@ -91,8 +96,10 @@ impl Stream {
         let circuit = self.circuit.unwrap_or_default();
         let begins = status.starts_with("NEW");
         let (purpose, source) = match self.kind {
-            Kind::Connect => ("USER", self.source),
-            Kind::Resolve | Kind::DnsA | Kind::DnsAaaa => ("DNS_REQUEST", self.source),
+            StreamKind::Connect => ("USER", self.source),
+            StreamKind::Resolve | StreamKind::DnsA | StreamKind::DnsAaaa => {
+                ("DNS_REQUEST", self.source)
+            }
         };
         let from =
             if begins { format!(" SOURCE_ADDR={source} PURPOSE={purpose}") } else { String::new() };
@@ -103,8 +110,8 @@ impl Stream {
             None => String::new(),
         };
         let (protocol, group) = match self.kind {
-            Kind::Resolve | Kind::Connect => ("SOCKS5", -4),
-            Kind::DnsA | Kind::DnsAaaa => ("DNS", -5),
+            StreamKind::Resolve | StreamKind::Connect => ("SOCKS5", -4),
+            StreamKind::DnsA | StreamKind::DnsAaaa => ("DNS", -5),
         };
         format!(
             "{status} {circuit} {}{reason}{from}{user} CLIENT_PROTOCOL={protocol} NYM_EPOCH=0 \
@@ -117,7 +124,7 @@ impl Stream {
     /// Its line in `GETINFO stream-status`.
     pub(crate) fn status(&self) -> String {
         let status = match (self.state, self.kind) {
-            (State::Waits, Kind::Connect) => "NEW",
+            (State::Waits, StreamKind::Connect) => "NEW",
             (State::Waits, _) => "NEWRESOLVE",
             (State::Sent, kind) => kind.sent(),
             (State::Open, _) => "SUCCEEDED",

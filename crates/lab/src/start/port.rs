@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 
-use crate::Error;
+use crate::LabError;
 
 /// A free port on loopback, taken by us as long as this lives.
 pub(super) struct Port {
@@ -16,15 +16,15 @@ enum Taken {
 }
 
 impl Port {
-    pub(super) fn take() -> Result<Self, Error> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::Port)?;
-        let number = listener.local_addr().map_err(Error::Port)?.port();
+    pub(super) fn take() -> Result<Self, LabError> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(LabError::Port)?;
+        let number = listener.local_addr().map_err(LabError::Port)?.port();
         Ok(Self { number, _taken: Taken::Tcp { _listener: listener } })
     }
 
-    pub(super) fn take_udp() -> Result<Self, Error> {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Error::Port)?;
-        let number = socket.local_addr().map_err(Error::Port)?.port();
+    pub(super) fn take_udp() -> Result<Self, LabError> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(LabError::Port)?;
+        let number = socket.local_addr().map_err(LabError::Port)?.port();
         Ok(Self { number, _taken: Taken::Udp { _socket: socket } })
     }
 }

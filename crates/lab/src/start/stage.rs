@@ -14,13 +14,13 @@ use tokio::task::JoinSet;
 
 use super::port::Port;
 use super::watch::Watch;
-use super::{Place, unix_now, write};
+use super::{RelayPlace, unix_now, write};
 use crate::link::Link;
-use crate::network::{CLIENT, Client, Exit};
+use crate::network::{CLIENT, Client, LabExit};
 use crate::process::{Handle, Launch};
 use crate::resolver::Resolver;
 use crate::torrc::{self, Authority};
-use crate::{Error, Fault, Spec, keys};
+use crate::{Fault, LabError, Spec, keys};
 
 /// How many authorities there are: bandwidths count as measured by three of them or more.
 const AUTHORITIES: usize = 3;
@@ -35,10 +35,10 @@ const FAMILY: usize = 2;
 
 /// Every relay's place.
 pub(super) struct Places {
-    pub(super) authorities: Vec<Place>,
+    pub(super) authorities: Vec<RelayPlace>,
     /// The dead one, if there is one, is the last.
-    pub(super) guards: Vec<Place>,
-    pub(super) exits: Vec<Place>,
+    pub(super) guards: Vec<RelayPlace>,
+    pub(super) exits: Vec<RelayPlace>,
 }
 
 /// Every relay's keys, in the order of the places.
@@ -60,8 +60,8 @@ impl Keys {
 }
 
 impl Places {
-    pub(super) fn new(spec: &Spec, files: &Path) -> Result<Self, Error> {
-        let place = |name: String| Place::new(files, &name);
+    pub(super) fn new(spec: &Spec, files: &Path) -> Result<Self, LabError> {
+        let place = |name: String| RelayPlace::new(files, &name);
         let authorities = (1..=AUTHORITIES).map(|number| format!("authority{number}"));
         let dead_guard = spec.dead_guard.then(|| "deadguard".to_owned());
         let guards = (1..=spec.guards).map(|number| format!("guard{number}")).chain(dead_guard);
@@ -72,11 +72,11 @@ impl Places {
         })
     }
 
-    pub(super) fn all(&self) -> Vec<Place> {
+    pub(super) fn all(&self) -> Vec<RelayPlace> {
         [&self.authorities[..], &self.guards[..], &self.exits[..]].concat()
     }
 
-    pub(super) async fn keys(&self, no_settings: &Path) -> Result<Keys, Error> {
+    pub(super) async fn keys(&self, no_settings: &Path) -> Result<Keys, LabError> {
         let voters = in_parallel(&self.authorities, |place| async move {
             keys::voter(&place.name, &place.data()).await
         });
@@ -93,7 +93,7 @@ impl Places {
     pub(super) fn authorities(
         &self,
         keys: &Keys,
-    ) -> Result<(Vec<Authority>, Vec<[Port; 2]>), Error> {
+    ) -> Result<(Vec<Authority>, Vec<[Port; 2]>), LabError> {
         let mut authorities = Vec::new();
         let mut held = Vec::new();
         for ((place, &v3_identity), &fingerprint) in
@@ -125,12 +125,22 @@ pub(super) struct Stage<'a> {
 
 impl Stage<'_> {
     /// Starts a relay with these lines of its own; the ports are given up just before.
-    async fn relay(&self, place: &Place, own: &str, ports: impl Sized) -> Result<(), Error> {
+    async fn relay(
+        &self,
+        place: &RelayPlace,
+        own: &str,
+        ports: impl Sized,
+    ) -> Result<(), LabError> {
         let lines = torrc::relay(&place.name, self.no_settings) + &self.network + own;
         self.run(place, &lines, ports).await
     }
 
-    async fn run(&self, place: &Place, lines: &str, ports: impl Sized) -> Result<(), Error> {
+    async fn run(
+        &self,
+        place: &RelayPlace,
+        lines: &str,
+        ports: impl Sized,
+    ) -> Result<(), LabError> {
         let torrc = place.dir.join("torrc");
         write(&torrc, &(torrc::common(&place.dir, self.owner) + lines))?;
         drop(ports);
@@ -149,7 +159,7 @@ impl Stage<'_> {
         authorities: &[Authority],
         keys: &Keys,
         held: Vec<[Port; 2]>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), LabError> {
         let bandwidths = self.files.join("measured-bandwidths");
         write(&bandwidths, &torrc::bandwidths(unix_now(), keys.relays.iter().copied()))?;
         let offset = format!(
@@ -166,7 +176,7 @@ impl Stage<'_> {
 
     /// Starts the guards: before the exits, as tor calls stable, and so fit to be a guard, what has
     /// been up for longer than the median.
-    pub(super) async fn guards(&self, places: &[Place]) -> Result<(), Error> {
+    pub(super) async fn guards(&self, places: &[RelayPlace]) -> Result<(), LabError> {
         for place in places {
             let port = Port::take()?;
             self.relay(place, &torrc::guard(port.number), port).await?;
@@ -178,9 +188,9 @@ impl Stage<'_> {
     pub(super) async fn exits(
         &self,
         spec: &Spec,
-        places: &[Place],
+        places: &[RelayPlace],
         fingerprints: &[Fingerprint],
-    ) -> Result<(Vec<Exit>, Vec<Resolver>), Error> {
+    ) -> Result<(Vec<LabExit>, Vec<Resolver>), LabError> {
         let family: Vec<_> = fingerprints.iter().copied().skip(1).take(FAMILY).collect();
         let family_id = if spec.exits.iter().any(Fault::has_family_key) {
             Some(keys::family(self.files, self.no_settings).await?)
@@ -210,7 +220,7 @@ impl Stage<'_> {
                 keys::give_family(self.files, &place.data())?;
             }
             let contact = format!("operator of {} <exits@example.org>", place.name);
-            let lines = torrc::Exit {
+            let lines = torrc::ExitLines {
                 or_port: port.number,
                 published,
                 resolv_conf: &resolv_conf,
@@ -222,7 +232,7 @@ impl Stage<'_> {
                 looks_for_hijacking: fault.looks_for_hijacking(),
             };
             let own = lines.lines() + if fault == Fault::ExitsNoLonger { torrc::ASKED } else { "" };
-            exits.push(Exit {
+            exits.push(LabExit {
                 fingerprint,
                 nickname: place.name.clone(),
                 fault,
@@ -245,8 +255,8 @@ impl Stage<'_> {
         &self,
         watch: &Watch<'_>,
         authorities: &[Authority],
-    ) -> Result<Client, Error> {
-        let place = Place::new(self.files, CLIENT)?;
+    ) -> Result<Client, LabError> {
+        let place = RelayPlace::new(self.files, CLIENT)?;
         let ports = [Port::take()?, Port::take()?, Port::take_udp()?];
         let [control, socks, dns] = ports.each_ref().map(|port| port.number);
         let lines = torrc::user(authorities) + &torrc::client(control, socks, dns);
@@ -271,9 +281,9 @@ impl Stage<'_> {
     pub(super) async fn misbehave(
         &self,
         watch: &Watch<'_>,
-        exit: &Exit,
-        place: &Place,
-    ) -> Result<(), Error> {
+        exit: &LabExit,
+        place: &RelayPlace,
+    ) -> Result<(), LabError> {
         let name = exit.nickname.clone();
         match exit.fault {
             Fault::Frozen => {
@@ -282,7 +292,7 @@ impl Stage<'_> {
             Fault::Dead => self.handle.run(move |table| table.kill(&name)).await?,
             Fault::ExitsNoLonger => {
                 let torrc = place.dir.join("torrc");
-                let lines = fs::read_to_string(&torrc).map_err(Error::file("read", &torrc))?;
+                let lines = fs::read_to_string(&torrc).map_err(LabError::file("read", &torrc))?;
                 write(&torrc, &lines.replace(torrc::policy(exit.fault), torrc::NO_EXIT))?;
                 let mut control = watch.control(place).await?;
                 self.handle.run(move |table| table.signal(&name, Signal::HUP)).await?;
@@ -303,11 +313,11 @@ impl Stage<'_> {
 
 /// Does something for every place, as many at once as there are processors.
 async fn in_parallel<T: Send + 'static, F>(
-    places: &[Place],
-    work: impl Fn(Place) -> F,
-) -> Result<Vec<T>, Error>
+    places: &[RelayPlace],
+    work: impl Fn(RelayPlace) -> F,
+) -> Result<Vec<T>, LabError>
 where
-    F: Future<Output = Result<T, Error>> + Send + 'static,
+    F: Future<Output = Result<T, LabError>> + Send + 'static,
 {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let permits = Arc::new(Semaphore::new(processors));
@@ -315,13 +325,13 @@ where
     for (index, place) in places.iter().enumerate() {
         let (permits, work) = (Arc::clone(&permits), work(place.clone()));
         tasks.spawn(async move {
-            let _permit = permits.acquire().await.map_err(|_| Error::Stopped)?;
-            Ok::<_, Error>((index, work.await?))
+            let _permit = permits.acquire().await.map_err(|_| LabError::Stopped)?;
+            Ok::<_, LabError>((index, work.await?))
         });
     }
     let mut done = Vec::new();
     while let Some(task) = tasks.join_next().await {
-        done.push(task.map_err(|_| Error::Stopped)??);
+        done.push(task.map_err(|_| LabError::Stopped)??);
     }
     done.sort_by_key(|(index, _)| *index);
     Ok(done.into_iter().map(|(_, value)| value).collect())

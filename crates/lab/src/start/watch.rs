@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use record::Fingerprint;
 use tokio::time::sleep;
 
-use super::{Place, unix_now};
-use crate::control::Control;
+use super::{RelayPlace, unix_now};
+use crate::control::LabControl;
 use crate::process::{Handle, tail};
-use crate::{Error, torrc};
+use crate::{LabError, torrc};
 
 /// Length of a control port's cookie in bytes (control-spec, section 5.1).
 const COOKIE_LENGTH: u64 = 32;
@@ -32,8 +32,8 @@ impl Watch<'_> {
     pub(super) async fn until(
         &self,
         what: &str,
-        mut so: impl AsyncFnMut() -> Result<bool, Error>,
-    ) -> Result<(), Error> {
+        mut so: impl AsyncFnMut() -> Result<bool, LabError>,
+    ) -> Result<(), LabError> {
         let start = Instant::now();
         loop {
             self.all_run().await?;
@@ -41,22 +41,22 @@ impl Watch<'_> {
                 return Ok(());
             }
             if start.elapsed() > self.patience {
-                return Err(Error::Late { what: what.to_owned(), after: self.patience });
+                return Err(LabError::Late { what: what.to_owned(), after: self.patience });
             }
             sleep(POLL).await;
         }
     }
 
-    async fn all_run(&self) -> Result<(), Error> {
+    async fn all_run(&self) -> Result<(), LabError> {
         let ended = self.handle.run(crate::process::Table::ended).await?;
         let Some((name, how)) = ended.into_iter().next() else { return Ok(()) };
         let dir = self.files.join(&name);
         let log = format!("{} | {}", tail(&dir.join("output")), tail(&dir.join("log")));
-        Err(Error::Ended { name, how, log })
+        Err(LabError::Ended { name, how, log })
     }
 
     /// Connects to a tor's control port as soon as it is there.
-    pub(super) async fn control(&self, place: &Place) -> Result<Control, Error> {
+    pub(super) async fn control(&self, place: &RelayPlace) -> Result<LabControl, LabError> {
         let mut connection = None;
         let file = place.dir.join(torrc::CONTROL_PORT_FILE);
         self.until("a control port answers", async || {
@@ -67,19 +67,19 @@ impl Watch<'_> {
             if fs::metadata(place.cookie()).map_or(0, |cookie| cookie.len()) < COOKIE_LENGTH {
                 return Ok(false);
             }
-            connection = Some(Control::connect(&place.name, port, &place.cookie()).await?);
+            connection = Some(LabControl::connect(&place.name, port, &place.cookie()).await?);
             Ok(true)
         })
         .await?;
-        connection.ok_or(Error::Stopped)
+        connection.ok_or(LabError::Stopped)
     }
 
     /// Waits until every authority has every relay's descriptor.
     pub(super) async fn descriptors(
         &self,
-        voters: &mut [Control],
+        voters: &mut [LabControl],
         relays: &[Fingerprint],
-    ) -> Result<(), Error> {
+    ) -> Result<(), LabError> {
         for voter in voters {
             let mut unknown: Vec<_> = relays.to_vec();
             self.until("every authority knows every relay", async || {
@@ -99,9 +99,9 @@ impl Watch<'_> {
     /// Has the authorities vote, and waits until they have a consensus with every relay.
     pub(super) async fn vote(
         &self,
-        voters: &mut [Control],
+        voters: &mut [LabControl],
         relays: &[Fingerprint],
-    ) -> Result<(), Error> {
+    ) -> Result<(), LabError> {
         // One second to tell them all, and one more for the rounding.
         let offset = torrc::voting_offset(unix_now() + torrc::VOTE_TAKES + 2);
         for voter in voters.iter_mut() {
@@ -125,7 +125,7 @@ impl Watch<'_> {
     }
 
     /// Waits until these have the consensus.
-    pub(super) async fn fetched(&self, guards: &[Place]) -> Result<(), Error> {
+    pub(super) async fn fetched(&self, guards: &[RelayPlace]) -> Result<(), LabError> {
         let mut controls = Vec::new();
         for place in guards {
             let mut control = self.control(place).await?;
@@ -141,7 +141,7 @@ impl Watch<'_> {
 }
 
 /// Whether that tor has a consensus: without one, the time is empty.
-async fn has_consensus(control: &mut Control) -> Result<bool, Error> {
+async fn has_consensus(control: &mut LabControl) -> Result<bool, LabError> {
     let reply = control.command("GETINFO consensus/valid-after").await?;
     Ok(reply.iter().any(|line| {
         line.strip_prefix("consensus/valid-after=").is_some_and(|time| !time.is_empty())

@@ -13,7 +13,7 @@ use hickory_proto::rr::RecordType;
 use lab::zone::{
     EXPECTED_ADDRESS, FILTER_ADDRESS, NXDOMAIN_DOMAIN, OTHER_ADDRESS, WILDCARD_DOMAIN,
 };
-use lab::{Exit, Fault, MANIFEST_FILE, Manifest, Network, Spec};
+use lab::{Fault, LabExit, MANIFEST_FILE, Manifest, Network, Spec};
 use record::{ErrorCode, Mode};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Command;
@@ -21,13 +21,13 @@ use tokio::process::Command;
 /// What one exit did.
 #[derive(Debug)]
 struct Row {
-    exit: Exit,
+    exit: LabExit,
     built: Built,
     /// SOCKS, DNSPort A, DNSPort AAAA, DNSPort A of a name that does not exist.
     lookups: Vec<Seen>,
 }
 
-async fn look(network: &Network, exit: &Exit, index: usize) -> Row {
+async fn look(network: &Network, exit: &LabExit, index: usize) -> Row {
     let client = network.client().unwrap();
     let mut hand = Hand::new(client).await;
     let guards = network.guards();

@@ -14,12 +14,12 @@ fn listed() -> impl Iterator<Item = &'static settings::Key> {
 
 #[test]
 fn the_arguments_are_consistent() {
-    Cli::command().debug_assert();
+    ScanCli::command().debug_assert();
 }
 
 #[test]
 fn every_variable_is_a_setting() {
-    let command = Cli::command();
+    let command = ScanCli::command();
     let mut read: BTreeSet<&str> =
         command.get_arguments().filter_map(|arg| arg.get_env()?.to_str()).collect();
     // Not flags of the scan: one is a secret, the others belong to the log.
@@ -33,10 +33,10 @@ fn every_variable_is_a_setting() {
 
 #[test]
 fn every_default_is_as_the_list_says() {
-    let command = Cli::command();
+    let command = ScanCli::command();
     let check = |flags: &[String]| {
         let flags = ["scanner".to_owned()].into_iter().chain(flags.iter().cloned());
-        Cli::try_parse_from(flags).unwrap().check().unwrap()
+        ScanCli::try_parse_from(flags).unwrap().check().unwrap()
     };
     let alone = check(&[]);
     let mut all = Vec::new();

@@ -115,7 +115,7 @@ fn first_hops(networks: bool, only: Option<Fingerprint>) -> FirstHops {
 struct Simulation {
     scan: Scan,
     exits: Vec<Exit>,
-    queue: BTreeMap<(Duration, u64), Event>,
+    queue: BTreeMap<(Duration, u64), ScanEvent>,
     serial: u64,
     now: Duration,
     open: HashMap<CircuitId, (u8, ProbeId)>,
@@ -183,12 +183,12 @@ impl Simulation {
         self
     }
 
-    fn later(&mut self, after: u64, event: Event) {
+    fn later(&mut self, after: u64, event: ScanEvent) {
         self.serial += 1;
         self.queue.insert((self.now + ms(after), self.serial), event);
     }
 
-    fn tell(&mut self, event: Event) {
+    fn tell(&mut self, event: ScanEvent) {
         for action in self.scan.step(event, self.now) {
             self.perform(action);
         }
@@ -212,7 +212,7 @@ impl Simulation {
             reason: some(why[0]),
             remote_reason: some(why[1]),
         };
-        self.later(after, Event::Circuit(event));
+        self.later(after, ScanEvent::Circuit(event));
     }
 
     /// An event of a stream: on this circuit, where it is not waiting.
@@ -240,7 +240,7 @@ impl Simulation {
             client_protocol: None,
             socks_username: None,
         };
-        self.later(after, Event::Stream(event));
+        self.later(after, ScanEvent::Stream(event));
     }
 
     /// What an exit makes of a connection.
@@ -263,14 +263,14 @@ impl Simulation {
             socks_username: Some(key.clone()),
         };
         let none = [None, None];
-        self.later(1, Event::Stream(event(StreamStatus::New, None, none)));
-        self.later(3, Event::Stream(event(StreamStatus::SentConnect, Some(&circuit), none)));
+        self.later(1, ScanEvent::Stream(event(StreamStatus::New, None, none)));
+        self.later(3, ScanEvent::Stream(event(StreamStatus::SentConnect, Some(&circuit), none)));
         if self.exits[usize::from(exit)] == Exit::Shut {
             let why = [Some("END"), Some("EXITPOLICY")];
-            self.later(20, Event::Stream(event(StreamStatus::Detached, Some(&circuit), why)));
+            self.later(20, ScanEvent::Stream(event(StreamStatus::Detached, Some(&circuit), why)));
         } else {
-            self.later(20, Event::Stream(event(StreamStatus::Succeeded, Some(&circuit), none)));
-            self.later(21, Event::Reply(probe, key, Reply::Socks(0, None)));
+            self.later(20, ScanEvent::Stream(event(StreamStatus::Succeeded, Some(&circuit), none)));
+            self.later(21, ScanEvent::Reply(probe, key, SocketReply::Socks(0, None)));
         }
     }
 
@@ -295,7 +295,7 @@ impl Simulation {
                 self.open.remove(&circuit).expect("only open circuits are closed");
             }
             Action::CloseStream(_) => self.closed_streams += 1,
-            Action::Ping => self.later(1, Event::Pong),
+            Action::Ping => self.later(1, ScanEvent::Pong),
             Action::GiveUp(why) => self.gave_up = Some(why),
             Action::Tell(Notice::Paused(_)) => self.pauses.push(true),
             Action::Tell(Notice::GoesOn) => self.pauses.push(false),
@@ -323,21 +323,21 @@ impl Simulation {
         };
         if self.cut {
             self.open.insert(id.clone(), (exit, probe));
-            return self.later(1, Event::Launched(probe, id));
+            return self.later(1, ScanEvent::Launched(probe, id));
         }
         if self.dead_hops.contains(&path[0]) {
             self.open.insert(id.clone(), (exit, probe));
-            self.later(1, Event::Launched(probe, id.clone()));
+            self.later(1, ScanEvent::Launched(probe, id.clone()));
             return self.circuit(5, &id, CircuitStatus::Failed, &[], ["CHANNEL_CLOSED", ""]);
         }
         if kind == Exit::Gone {
             let words = format!("552 No such router \"{}\"", path[1]);
-            return self.later(1, Event::LaunchRefused(probe, words));
+            return self.later(1, ScanEvent::LaunchRefused(probe, words));
         }
         self.open.insert(id.clone(), (exit, probe));
         self.probes.insert(probe, (exit, id.clone()));
         let answered = if kind == Exit::Early { 60 } else { 1 };
-        self.later(answered, Event::Launched(probe, id.clone()));
+        self.later(answered, ScanEvent::Launched(probe, id.clone()));
         self.circuit(10, &id, CircuitStatus::Extended, &path[..1], ["", ""]);
         match kind {
             Exit::Dead => {
@@ -368,7 +368,10 @@ impl Simulation {
             Exit::BreaksOff => {
                 self.stream(20, on, StreamStatus::Closed, name, ["DESTROY", ""]);
                 self.circuit(20, &circuit, CircuitStatus::Closed, &[], ["DESTROYED", ""]);
-                self.later(21, Event::Reply(probe, name.to_owned(), Reply::Socks(4, None)));
+                self.later(
+                    21,
+                    ScanEvent::Reply(probe, name.to_owned(), SocketReply::Socks(4, None)),
+                );
                 return;
             }
             Exit::Nxdomain | Exit::Shut | Exit::Vanishes => None,
@@ -377,15 +380,15 @@ impl Simulation {
             _ => Some("192.0.2.1".parse().unwrap()),
         };
         let reply = match (via, address) {
-            (Via::Socks, None) => Reply::Socks(4, None),
-            (Via::Socks, address) => Reply::Socks(0, address),
-            (_, None) => Reply::Dns("NXDOMAIN".to_owned(), Vec::new()),
-            (_, Some(address)) => Reply::Dns("NOERROR".to_owned(), vec![address]),
+            (Via::Socks, None) => SocketReply::Socks(4, None),
+            (Via::Socks, address) => SocketReply::Socks(0, address),
+            (_, None) => SocketReply::Dns("NXDOMAIN".to_owned(), Vec::new()),
+            (_, Some(address)) => SocketReply::Dns("NOERROR".to_owned(), vec![address]),
         };
         // The two witnesses come in either order.
         let (socket, event) = if self.serial.is_multiple_of(2) { (30, 31) } else { (31, 30) };
         let (socket, event) = (waits + socket, waits + event);
-        self.later(socket, Event::Reply(probe, name.to_owned(), reply));
+        self.later(socket, ScanEvent::Reply(probe, name.to_owned(), reply));
         // As tor does it: from the answer on, the events name the address.
         let target = address.map_or(name.to_owned(), |address: IpAddr| address.to_string());
         if address.is_some() {
@@ -402,25 +405,25 @@ impl Simulation {
         on: (&StreamId, Option<&CircuitId>),
         name: &str,
     ) {
-        let mut reply = Reply::Dns("NOERROR".to_owned(), Vec::new());
+        let mut reply = SocketReply::Dns("NOERROR".to_owned(), Vec::new());
         let mut reason = "DONE";
         match kind {
             Exit::MuteAfter => return,
             Exit::DiesAfter => {
-                reply = Reply::Dns("SERVFAIL".to_owned(), Vec::new());
+                reply = SocketReply::Dns("SERVFAIL".to_owned(), Vec::new());
                 reason = "DESTROY";
                 let circuit = on.1.unwrap().clone();
                 self.circuit(19, &circuit, CircuitStatus::Closed, &[], ["DESTROYED", ""]);
             }
             _ => {}
         }
-        self.later(30, Event::Reply(probe, name.to_owned(), reply));
+        self.later(30, ScanEvent::Reply(probe, name.to_owned(), reply));
         self.stream(20, on, StreamStatus::Closed, name, [reason, ""]);
     }
 
     /// Forgets circuits that tor has reported gone: nobody has to close those.
-    fn gone(&mut self, event: &Event) {
-        if let Event::Circuit(event) = event
+    fn gone(&mut self, event: &ScanEvent) {
+        if let ScanEvent::Circuit(event) = event
             && matches!(event.status, CircuitStatus::Failed | CircuitStatus::Closed)
         {
             self.open.remove(&event.id);
@@ -438,12 +441,12 @@ impl Simulation {
             self.gone(&event);
             self.tell(event);
         } else {
-            self.tell(Event::Tick);
+            self.tell(ScanEvent::Tick);
         }
     }
 
     fn run(&mut self) {
-        self.tell(Event::Tick);
+        self.tell(ScanEvent::Tick);
         while !self.scan.finished() && self.gave_up.is_none() {
             self.step();
         }
@@ -451,7 +454,7 @@ impl Simulation {
 
     /// Until this time of the scan.
     fn run_until(&mut self, end: Duration) {
-        self.tell(Event::Tick);
+        self.tell(ScanEvent::Tick);
         while self.now < end {
             self.step();
         }
@@ -461,20 +464,20 @@ impl Simulation {
     fn cut(&mut self) {
         self.cut = true;
         self.queue.retain(|_, event| match event {
-            Event::Stream(event) => {
+            ScanEvent::Stream(event) => {
                 matches!(event.status, StreamStatus::NewResolve | StreamStatus::SentResolve)
             }
-            event => matches!(event, Event::Launched(..) | Event::Pong),
+            event => matches!(event, ScanEvent::Launched(..) | ScanEvent::Pong),
         });
     }
 
     fn lose_tor(&mut self) {
         self.queue.clear();
         self.open.clear();
-        self.tell(Event::TorLost);
+        self.tell(ScanEvent::TorLost);
         assert_eq!(self.scan.in_flight(), 0);
         self.now += ms(5_000);
-        self.tell(Event::TorBack);
+        self.tell(ScanEvent::TorBack);
     }
 
     fn last(&self, exit: u8) -> &RelayResult {
@@ -614,14 +617,14 @@ fn a_network_that_falls_silent_in_the_middle_makes_no_relay_fail() {
 fn what_is_asked_while_tor_lacks_our_options_is_asked_again() {
     let pace = Pace { tries: 1, confirm_rounds: 0, ..pace() };
     let mut simulation = Simulation::new(&[Exit::Right; 12], pace, 5);
-    simulation.tell(Event::Tick);
+    simulation.tell(ScanEvent::Tick);
     let mut lost = 0;
     while !simulation.scan.finished() {
         simulation.step();
         let asking = simulation.scan.probes.values().filter(|(_, probe)| probe.is_asking()).count();
         if asking > 0 && lost < 4 {
             lost += 1;
-            simulation.tell(Event::OptionsLost);
+            simulation.tell(ScanEvent::OptionsLost);
             assert!(simulation.scan.probes.values().all(|(_, probe)| !probe.is_asking()));
         }
     }
@@ -642,9 +645,9 @@ fn what_is_asked_while_tor_lacks_our_options_is_asked_again() {
 #[test]
 fn a_circuit_that_tor_takes_before_it_is_known_gets_no_lookup() {
     let mut simulation = Simulation::new(&[Exit::Early], pace(), 1);
-    simulation.tell(Event::Tick);
+    simulation.tell(ScanEvent::Tick);
     let id = simulation.open.keys().next().unwrap().clone();
-    simulation.tell(Event::CircuitMinor(CircuitMinorEvent {
+    simulation.tell(ScanEvent::CircuitMinor(CircuitMinorEvent {
         id,
         change: "PURPOSE_CHANGED".to_owned(),
         purpose: Some("HS_VANGUARDS".to_owned()),
@@ -659,13 +662,13 @@ fn a_circuit_that_tor_takes_before_it_is_known_gets_no_lookup() {
 #[test]
 fn our_own_changes_of_a_circuits_purpose_are_no_trouble() {
     let mut simulation = Simulation::new(&[Exit::Right], pace(), 1);
-    simulation.tell(Event::Tick);
+    simulation.tell(ScanEvent::Tick);
     while simulation.names.is_empty() {
         simulation.step();
     }
     let id = simulation.open.keys().next().unwrap().clone();
     for purpose in ["GENERAL", "CONTROLLER"] {
-        simulation.tell(Event::CircuitMinor(CircuitMinorEvent {
+        simulation.tell(ScanEvent::CircuitMinor(CircuitMinorEvent {
             id: id.clone(),
             change: "PURPOSE_CHANGED".to_owned(),
             purpose: Some(purpose.to_owned()),
@@ -693,7 +696,7 @@ fn no_relay_has_more_attempts_than_a_reader_takes() {
 #[test]
 fn a_tor_that_goes_silent_makes_no_relay_fail() {
     let mut simulation = Simulation::new(&[Exit::Right; 4], pace(), 3);
-    simulation.tell(Event::Tick);
+    simulation.tell(ScanEvent::Tick);
     while simulation.names.len() < 2 {
         simulation.step();
     }
@@ -702,7 +705,7 @@ fn a_tor_that_goes_silent_makes_no_relay_fail() {
     simulation.open.clear();
     for _ in 0..60 {
         simulation.now += ms(1_000);
-        for action in simulation.scan.step(Event::Tick, simulation.now) {
+        for action in simulation.scan.step(ScanEvent::Tick, simulation.now) {
             assert!(matches!(action, Action::Ping | Action::Launch(..)), "{action:?}");
         }
     }
@@ -721,21 +724,21 @@ fn an_answer_read_late_is_an_answer() {
     // is there at once: the closing event, the ping's answer and, last, the reply on the socket.
     let pace = Pace { tries: 1, confirm_rounds: 0, ..pace() };
     let mut simulation = Simulation::new(&[Exit::Right], pace, 3);
-    simulation.tell(Event::Tick);
+    simulation.tell(ScanEvent::Tick);
     while simulation.names.is_empty() {
         simulation.step();
     }
     for _ in 0..2 {
         simulation.step();
     }
-    let mut late: Vec<Event> = std::mem::take(&mut simulation.queue).into_values().collect();
-    late.sort_by_key(|event| matches!(event, Event::Reply(..)));
+    let mut late: Vec<ScanEvent> = std::mem::take(&mut simulation.queue).into_values().collect();
+    late.sort_by_key(|event| matches!(event, ScanEvent::Reply(..)));
     let reply = late.pop().unwrap();
-    assert!(matches!(reply, Event::Reply(..)), "{reply:?}");
+    assert!(matches!(reply, ScanEvent::Reply(..)), "{reply:?}");
     simulation.now += ms(60_000);
-    simulation.tell(Event::Tick);
+    simulation.tell(ScanEvent::Tick);
     late.into_iter().for_each(|event| simulation.tell(event));
-    simulation.tell(Event::Pong);
+    simulation.tell(ScanEvent::Pong);
     simulation.tell(reply);
     assert_eq!(verdict(simulation.last(0)), expected(Exit::Right));
 }
@@ -744,7 +747,7 @@ fn an_answer_read_late_is_an_answer() {
 fn a_stopped_scan_says_what_it_has_and_closes_everything() {
     let mut simulation =
         Simulation::new(&[Exit::Right, Exit::Mute, Exit::Dead, Exit::Frozen], pace(), 3);
-    simulation.tell(Event::Tick);
+    simulation.tell(ScanEvent::Tick);
     while simulation.now < ms(2_500) {
         simulation.step();
     }
@@ -762,7 +765,7 @@ fn a_stopped_scan_says_what_it_has_and_closes_everything() {
 #[test]
 fn a_resumed_relay_keeps_its_attempts() {
     let mut first = Simulation::new(&[Exit::Dead], pace(), 3);
-    first.tell(Event::Tick);
+    first.tell(ScanEvent::Tick);
     while first.attempts.is_empty() {
         first.step();
     }
@@ -792,7 +795,7 @@ fn other_peoples_streams_are_given_back_and_tors_own_left_alone() {
             client_protocol: None,
             socks_username: None,
         };
-        let actions = simulation.scan.step(Event::Stream(event), Duration::ZERO);
+        let actions = simulation.scan.step(ScanEvent::Stream(event), Duration::ZERO);
         actions.iter().any(|action| matches!(action, Action::GiveBack(_)))
     };
     assert!(told("example.org", Some("USER"), StreamStatus::New));
@@ -809,7 +812,7 @@ fn a_lookup_that_another_controller_takes_elsewhere_says_nothing_of_the_exit() {
             format!("SENTRESOLVE {circuit} name:0"),
             format!("CLOSED {circuit} name:0 REASON=DONE"),
         );
-        let right = Reply::Socks(0, Some("192.0.2.1".parse().unwrap()));
+        let right = SocketReply::Socks(0, Some("192.0.2.1".parse().unwrap()));
         said(Mode::Wildcard, &["NEWRESOLVE 0 name:0", &sent, &done], right)
     };
     assert_eq!(on(5), (Status::Success, None, None));
@@ -851,7 +854,7 @@ fn results_bear_the_wall_clocks_times_whatever_it_does() {
     let mut simulation = Simulation::new(&[Exit::Right], pace(), 1);
     let before = DateTime::UNIX_EPOCH + Duration::from_secs(1_000);
     simulation.scan.set_wall_clock(before);
-    simulation.tell(Event::Tick);
+    simulation.tell(ScanEvent::Tick);
     while simulation.names.is_empty() {
         simulation.step();
     }
@@ -893,7 +896,7 @@ fn a_connection_has_its_time_whichever_witness_comes_first() {
         let event = |line: &str| parsed(&format!("STREAM 78 {line} 192.0.2.1:443")).unwrap();
         probe.stream_event(&event("NEW 0"), ms(1));
         probe.stream_event(&event("SENTCONNECT 5"), ms(2));
-        let (made, reply) = (event("SUCCEEDED 5"), Reply::Socks(0, None));
+        let (made, reply) = (event("SUCCEEDED 5"), SocketReply::Socks(0, None));
         let steps = if reply_first {
             [probe.reply("key", reply, ms(30)), probe.stream_event(&made, ms(32))]
         } else {
@@ -922,7 +925,11 @@ fn parsed(line: &str) -> Option<StreamEvent> {
 }
 
 /// The status and cause after these events and this reply, in wildcard or nxdomain mode.
-fn said(mode: Mode, lines: &[&str], reply: Reply) -> (Status, Option<ErrorCode>, Option<Blame>) {
+fn said(
+    mode: Mode,
+    lines: &[&str],
+    reply: SocketReply,
+) -> (Status, Option<ErrorCode>, Option<Blame>) {
     let first_query = if mode == Mode::Wildcard { Via::Socks } else { Via::DnsPortA };
     let mut probe = asking(first_query);
     for line in lines {
@@ -943,10 +950,10 @@ fn said(mode: Mode, lines: &[&str], reply: Reply) -> (Status, Option<ErrorCode>,
 #[test]
 fn one_witness_is_none() {
     use ErrorCode::{AnsweredByTor, ForeignPort, WitnessesDisagree};
-    let address = |text: &str| Reply::Socks(0, Some(text.parse().unwrap()));
+    let address = |text: &str| SocketReply::Socks(0, Some(text.parse().unwrap()));
     let (right, wrong) = (|| address("192.0.2.1"), || address("8.8.8.8"));
-    let nothing = || Reply::Socks(4, None);
-    let no_name = || Reply::Dns("NXDOMAIN".to_owned(), Vec::new());
+    let nothing = || SocketReply::Socks(4, None);
+    let no_name = || SocketReply::Dns("NXDOMAIN".to_owned(), Vec::new());
     let new = "NEWRESOLVE 0 name:0";
     let sent = "SENTRESOLVE 5 name:0";
     let from_exit = "REMAP 5 192.0.2.1:0 SOURCE=EXIT";
@@ -957,7 +964,7 @@ fn one_witness_is_none() {
     assert_eq!(good, (Status::Success, None, None));
     let good = said(Mode::Nxdomain, &[new, sent, "CLOSED 5 name:0 REASON=DONE"], no_name());
     assert_eq!(good, (Status::Success, None, None));
-    let rows: Vec<(&str, Mode, Vec<&str>, Reply, ErrorCode)> = vec![
+    let rows: Vec<(&str, Mode, Vec<&str>, SocketReply, ErrorCode)> = vec![
         // AutomapHostsOnResolve, and MapAddress to an address.
         (
             "mapped",
@@ -1058,11 +1065,11 @@ proptest! {
             .map(|(status, circuit, target, rest)| format!("{status} {circuit} {target}:0{rest}"))
             .collect();
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-        let right = Reply::Socks(0, Some("192.0.2.1".parse().unwrap()));
+        let right = SocketReply::Socks(0, Some("192.0.2.1".parse().unwrap()));
         let (status, _, blame) = said(Mode::Wildcard, &lines, right);
         prop_assert!(status != Status::WrongIp);
         prop_assert!(!status.counts_against_dns() || blame != Some(Blame::Resolver));
-        let wrong = Reply::Socks(0, Some("8.8.8.8".parse().unwrap()));
+        let wrong = SocketReply::Socks(0, Some("8.8.8.8".parse().unwrap()));
         prop_assert!(said(Mode::Wildcard, &lines, wrong).0 != Status::Success);
     }
 }
@@ -1070,7 +1077,7 @@ proptest! {
 #[test]
 fn a_tor_that_answers_itself_ends_the_scan() {
     let mut simulation = Simulation::new(&[Exit::Right; 9], pace(), 1);
-    simulation.tell(Event::Tick);
+    simulation.tell(ScanEvent::Tick);
     let attempt = |code| Attempt {
         number: 1,
         round: 0,
@@ -1103,7 +1110,7 @@ fn a_tor_that_answers_itself_ends_the_scan() {
 #[test]
 fn a_circuit_that_tor_takes_for_itself_gets_no_lookup() {
     let mut simulation = Simulation::new(&[Exit::Right], pace(), 1);
-    simulation.tell(Event::Tick);
+    simulation.tell(ScanEvent::Tick);
     while simulation.names.is_empty() {
         simulation.step();
     }
@@ -1115,7 +1122,7 @@ fn a_circuit_that_tor_takes_for_itself_gets_no_lookup() {
         old_purpose: Some("GENERAL".to_owned()),
     };
     // The lookup's stream has not been shown yet: when it is, it must not go to another exit.
-    simulation.tell(Event::CircuitMinor(event));
+    simulation.tell(ScanEvent::CircuitMinor(event));
     simulation.open.clear();
     simulation.run();
     assert_eq!(simulation.closed_streams, 1);
@@ -1141,7 +1148,7 @@ proptest! {
         let pace = Pace { build_delay: ms(delay), delay_noise: ms(delay / 2), max_in_flight, ..pace() };
         let mut simulation = Simulation::new(&exits, pace, seed);
         simulation.dead_hops.extend(dead_hop.then(|| fingerprint(203)));
-        simulation.tell(Event::Tick);
+        simulation.tell(ScanEvent::Tick);
         for steps in losses {
             for _ in 0..steps {
                 if !simulation.scan.finished() {
@@ -1234,11 +1241,11 @@ fn a_verdict_is_kept_whatever_happens_to_the_lookup_after_it() {
     type Happens = fn(&mut Simulation);
     let happenings: [(Happens, bool); 4] = [
         (|simulation| simulation.lose_tor(), false),
-        (|simulation| simulation.tell(Event::OptionsLost), false),
+        (|simulation| simulation.tell(ScanEvent::OptionsLost), false),
         (
             |simulation| {
                 let id = *simulation.scan.probes.keys().next().unwrap();
-                simulation.tell(Event::Fault(id, "a fault".to_owned()));
+                simulation.tell(ScanEvent::Fault(id, "a fault".to_owned()));
             },
             false,
         ),
@@ -1252,7 +1259,7 @@ fn a_verdict_is_kept_whatever_happens_to_the_lookup_after_it() {
     ];
     for (happens, ends) in happenings {
         let mut simulation = Simulation::new(&[Exit::MuteAfter], pace(), 1).with_ipv6();
-        simulation.tell(Event::Tick);
+        simulation.tell(ScanEvent::Tick);
         while !simulation.scan.probes.values().any(|(_, probe)| probe.is_settled()) {
             simulation.step();
         }
@@ -1271,7 +1278,7 @@ fn a_verdict_is_kept_whatever_happens_to_the_lookup_after_it() {
 #[test]
 fn a_scan_that_ends_before_a_stall_is_seen_twice_has_the_verdict() {
     let mut simulation = Simulation::new(&[Exit::Stalls], pace(), 1).with_ipv6();
-    simulation.tell(Event::Tick);
+    simulation.tell(ScanEvent::Tick);
     while simulation.launches.len() < 2 {
         simulation.step();
     }

@@ -26,7 +26,7 @@ fn a_good_one() {
                 UPLOAD_TARGETS='attic, cellar'\nATTIC_BUCKET=b\nCELLAR_ACL=private\nRUN_STORE=shed\n\
                 SHED_ENDPOINT=https://example.com\nGATHER=true\n";
     let found = ConfigFile { bytes: text.as_bytes().to_vec(), access: SAFE };
-    assert_eq!(check(&found, 0), Checked { given: 10, problems: Vec::new() });
+    assert_eq!(check(&found, 0), FileCheck { given: 10, problems: Vec::new() });
 }
 
 #[test]

@@ -7,7 +7,7 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use super::Store;
-use crate::err::{self, Cause, Evidence, StoreError};
+use crate::err::{self, Cause, RequestEvidence, StoreError};
 
 impl Store {
     /// What the SDK's error means.
@@ -18,7 +18,7 @@ impl Store {
         let answer = error.raw_response();
         let metadata = error.as_service_error();
         let code = metadata.and_then(ProvideErrorMetadata::code);
-        let evidence = Evidence {
+        let evidence = RequestEvidence {
             status: answer.map(|answer| answer.status().as_u16()),
             code: code.map(str::to_owned),
             unconnected: is_unconnected(error),

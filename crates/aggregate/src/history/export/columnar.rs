@@ -34,7 +34,7 @@ message result {
 
 /// Columns of one row group.
 #[derive(Default)]
-struct Group {
+struct RowGroup {
     ended: Vec<i64>,
     run_id: Vec<ByteArray>,
     published: Vec<bool>,
@@ -59,7 +59,7 @@ pub fn parquet(history: &History, to: impl Write + Send) -> Result<(), ExportErr
     let properties =
         Arc::new(WriterProperties::builder().set_compression(Compression::SNAPPY).build());
     let mut writer = SerializedFileWriter::new(to, schema, properties)?;
-    let mut group = Group::default();
+    let mut group = RowGroup::default();
     rows(history, |row| {
         group.push(&row);
         if group.ended.len() == GROUP {
@@ -74,7 +74,7 @@ pub fn parquet(history: &History, to: impl Write + Send) -> Result<(), ExportErr
     Ok(())
 }
 
-impl Group {
+impl RowGroup {
     fn push(&mut self, row: &ExportedRow<'_>) {
         self.ended.push(row.run.ended.saturating_mul(1000));
         self.run_id.push(row.run.id.as_str().into());

@@ -31,8 +31,8 @@ fn noon() -> DateTime<Utc> {
 }
 
 impl Host for Script {
-    async fn stage(&mut self, stage: Stage) -> Ended {
-        let nothing = |status| Ended { status, output: String::new() };
+    async fn stage(&mut self, stage: Stage) -> StageEnd {
+        let nothing = |status| StageEnd { status, output: String::new() };
         if self.stopped.is_some() {
             return nothing(Status::Missing);
         }
@@ -44,7 +44,7 @@ impl Host for Script {
         }
         let at = self.answers.iter().position(|(name, ..)| *name == stage.name);
         let ended = match at.and_then(|at| self.answers.remove(at)) {
-            Some((_, status, output)) => Ended { status, output: output.to_owned() },
+            Some((_, status, output)) => StageEnd { status, output: output.to_owned() },
             None => nothing(Status::Code(0)),
         };
         // A scan leaves its run's file, unless there is no tor.
@@ -113,7 +113,7 @@ fn settings(variables: &[(&str, &str)]) -> JobSettings {
 }
 
 /// Runs the job with these variables; what it came to.
-fn run(script: &mut Script, only: Option<Part>, variables: &[(&str, &str)]) -> Outcome {
+fn run(script: &mut Script, only: Option<JobPart>, variables: &[(&str, &str)]) -> RunOutcome {
     let settings = settings(variables);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(Job::new(script, &settings).run(only))
@@ -177,11 +177,11 @@ fn every_complete_run_without_a_report_is_reported_first_and_the_oldest_of_them_
     );
     // By hand too; and where all have one, the newest again.
     script.begun.clear();
-    run(&mut script, Some(Part::Report), &[]);
+    run(&mut script, Some(JobPart::Report), &[]);
     assert_eq!(script.begun.len(), 2);
     script.runs.clear();
     script.begun.clear();
-    run(&mut script, Some(Part::Report), &[]);
+    run(&mut script, Some(JobPart::Report), &[]);
     assert_eq!(script.begun, ["report"]);
 }
 
@@ -266,15 +266,15 @@ fn a_signal_ends_the_run_in_any_stage() {
 #[test]
 fn without_room_nothing_is_started_unless_retention_makes_some() {
     let mut script = Script { free: [999].into(), ..Script::default() };
-    let outcome = run(&mut script, Some(Part::Scan), &[]);
+    let outcome = run(&mut script, Some(JobPart::Scan), &[]);
     assert_eq!(outcome.exit, Exit::Disk);
     assert_eq!(script.begun, ["retain"]);
     let mut script = Script { clock: Some("it shows 1970".to_owned()), ..Script::default() };
-    assert_eq!(run(&mut script, Some(Part::Scan), &[]).exit, Exit::Clock);
+    assert_eq!(run(&mut script, Some(JobPart::Scan), &[]).exit, Exit::Clock);
     assert!(script.begun.is_empty());
     // Exactly as much as is asked for is enough.
     let mut script = Script { free: [1000].into(), ..Script::default() };
-    assert_eq!(run(&mut script, Some(Part::Scan), &[]).exit, Exit::Done);
+    assert_eq!(run(&mut script, Some(JobPart::Scan), &[]).exit, Exit::Done);
 }
 
 #[test]
@@ -283,19 +283,19 @@ fn a_scan_of_the_last_day_is_resumed_and_no_other() {
     for (age, complete, resumed) in [(23, false, true), (25, false, false), (1, true, false)] {
         let planned = Some(noon() - TimeDelta::hours(age));
         let mut script = Script { scans: vec![(name(), planned, complete)], ..Script::default() };
-        run(&mut script, Some(Part::Scan), &[]);
+        run(&mut script, Some(JobPart::Scan), &[]);
         assert_eq!(script.begun[0].ends_with("--resume"), resumed, "{:?}", script.begun);
     }
     // One that has not even a plan has nothing to resume.
     let mut script = Script { scans: vec![(name(), None, false)], ..Script::default() };
-    run(&mut script, Some(Part::Scan), &[]);
+    run(&mut script, Some(JobPart::Scan), &[]);
     assert_eq!(script.begun, [format!("scan --analysis-dir {SCAN}")]);
 }
 
 #[test]
 fn two_runs_in_one_second_have_two_directories() {
     let mut script = Script { there: [PathBuf::from(SCAN)].into(), ..Script::default() };
-    run(&mut script, Some(Part::Scan), &[]);
+    run(&mut script, Some(JobPart::Scan), &[]);
     assert_eq!(script.begun, ["scan --analysis-dir /state/analysis/scan_2026-11-29_12-00-01"]);
 }
 
@@ -346,7 +346,7 @@ fn a_shard_is_handed_over_and_nothing_is_published() {
     let push = format!("push push-run --target r2 {SCAN}");
     assert_eq!(script.begun, [format!("scan --analysis-dir {SCAN}"), push, "retain".to_owned()]);
     let mut script = Script::default();
-    assert_eq!(run(&mut script, Some(Part::Upload), &shard).exit, Exit::HandOver);
+    assert_eq!(run(&mut script, Some(JobPart::Upload), &shard).exit, Exit::HandOver);
     let mut script =
         Script { answers: [("push", Status::Code(64), "")].into(), ..Script::default() };
     assert_eq!(run(&mut script, None, &shard).exit, Exit::HandOver);
@@ -356,12 +356,12 @@ fn a_shard_is_handed_over_and_nothing_is_published() {
 fn stores_are_pruned_before_the_upload_if_that_is_wished() {
     let kept = [("STORE_KEEP_DAYS", "90")];
     let mut script = Script::default();
-    assert_eq!(run(&mut script, Some(Part::Upload), &kept).exit, Exit::Done);
+    assert_eq!(run(&mut script, Some(JobPart::Upload), &kept).exit, Exit::Done);
     assert_eq!(script.begun, ["prune prune", "prune prune --yes", "upload --dir /state/public"]);
     for (code, exit, stages) in [(69, Exit::Done, 2), (61, Exit::Retain, 2)] {
         let answers = [("prune", Status::Code(code), "")].into();
         let mut script = Script { answers, ..Script::default() };
-        assert_eq!(run(&mut script, Some(Part::Upload), &kept).exit, exit);
+        assert_eq!(run(&mut script, Some(JobPart::Upload), &kept).exit, exit);
         assert_eq!(script.begun.len(), stages, "{:?}", script.begun);
     }
 }

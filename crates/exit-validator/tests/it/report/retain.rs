@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use aggregate::retain::{self, Options, Part, archive};
+use aggregate::retain::{self, RetainOptions, RetainPart, archive};
 use chrono::{DateTime, Utc};
 use record::{FileKind, Files, Kind};
 use rustix::fs::{FlockOperation, flock};
@@ -48,8 +48,8 @@ impl Place {
         fs::remove_dir_all(self.path(&name)).unwrap();
     }
 
-    fn options(&self) -> Options {
-        Options {
+    fn options(&self) -> RetainOptions {
+        RetainOptions {
             root: self.path("analysis"),
             output_directory: self.path("public"),
             logs: Some(self.path("log")),
@@ -175,7 +175,7 @@ fn unpacked(path: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-fn trouble_of(done: &[retain::Done], part: Part) -> String {
+fn trouble_of(done: &[retain::PartDone], part: RetainPart) -> String {
     let part = done.iter().find(|done| done.part == part).unwrap();
     part.troubles.iter().map(|trouble| format!("{trouble}\n")).collect()
 }
@@ -186,10 +186,11 @@ fn everything_at_once_and_readers_find_everything_at_every_step() {
     let reports = place.reports();
     assert_eq!(reports.len(), 7);
     let before = place.snapshot();
-    let would = retain::run(&Options { dry_run: true, ..place.options() }, now(), &mut |step| {
-        panic!("a dry run would {step}")
-    })
-    .unwrap();
+    let would =
+        retain::run(&RetainOptions { dry_run: true, ..place.options() }, now(), &mut |step| {
+            panic!("a dry run would {step}")
+        })
+        .unwrap();
     assert!(before == place.snapshot(), "a dry run changes nothing");
 
     let mut steps = 0;
@@ -245,7 +246,7 @@ fn one_that_ends_at_a_step() {
         return;
     };
     let dir = Path::new(&dir);
-    let options = Options {
+    let options = RetainOptions {
         root: dir.join("analysis"),
         output_directory: dir.join("public"),
         logs: Some(dir.join("log")),
@@ -368,7 +369,7 @@ fn the_same_reports_are_the_same_archive_and_late_ones_make_a_new_one() {
     let other = String::from_utf8(bytes).unwrap().replacen("0.1.0", "0.1.1", 1);
     fs::write(one.path("public").join(&name), &other).unwrap();
     let done = retain::run(&one.options(), now(), &mut |_| {}).unwrap();
-    assert!(trouble_of(&done, Part::Reports).contains("other content"), "{done:?}");
+    assert!(trouble_of(&done, RetainPart::Reports).contains("other content"), "{done:?}");
     assert!(one.path("public").join(&name).exists());
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use aggregate::gate::Thresholds;
 use aggregate::history::{History, export, rebuild};
-use aggregate::job::{self, Machine, Target};
+use aggregate::job::{self, JobMachine, Target};
 
 use super::fixture::{assert_consistent, ends, push, upload};
 use super::proxy::{Fault, Proxy};
@@ -37,7 +37,7 @@ fn report(host: &Path, run: i32) {
     let input = host.join(format!("analysis/{run}"));
     scans::scan(run, marks(run)).write(&input);
     let output = host.join("public");
-    let options = job::Options {
+    let options = job::ReportOptions {
         inputs: vec![input],
         root: host.join("analysis"),
         target: Target::Directory(output.clone()),
@@ -51,7 +51,7 @@ fn report(host: &Path, run: i32) {
         zone_server: None,
         known_good: None,
     };
-    let machine = Machine { now: scans::start_of(RUNS + 1), random: 1 };
+    let machine = JobMachine { now: scans::start_of(RUNS + 1), random: 1 };
     let outcome = job::run(&options, machine).unwrap();
     assert!(outcome.history.is_none());
 }
