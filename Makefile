@@ -58,7 +58,10 @@ chromium: node
 
 test: test-programs test-function test-dashboard test-deploy
 
-# The programs and their crates, the wrapper included.
+# The programs and their crates, the wrapper included. A snapshot that differs fails, whatever the
+# environment says.
+test-programs: export INSTA_UPDATE = auto
+test-programs: export INSTA_FORCE_PASS = 0
 test-programs: need ops
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --features record/schema --locked -- -D warnings

@@ -103,9 +103,7 @@ describe("true documents", () => {
   });
 
   test("the examples of aggregate", async () => {
-    const all = await examples();
-    assert.ok(all.size >= 20);
-    for (const source of all.values()) comesThrough(source);
+    for (const source of (await examples()).values()) comesThrough(source);
   });
 
   test("trends and the list of files", () => {

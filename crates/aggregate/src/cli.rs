@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use record::{DEFAULT_DOMAIN, DEFAULT_EXPECTED, Fingerprint};
 
 use crate::gate::Thresholds;
-use crate::job::{self, ReportOptions, Target};
+use crate::job::{self, ReportOptions, ReportTarget};
 
 pub use retain::RetainArgs;
 
@@ -348,9 +348,9 @@ impl ReportArgs {
         ReportOptions {
             inputs: self.input,
             target: match (self.stdout, self.output) {
-                (true, _) => Target::Print,
-                (false, Some(file)) => Target::File(file),
-                (false, None) => Target::Directory(output_directory.clone()),
+                (true, _) => ReportTarget::Print,
+                (false, Some(file)) => ReportTarget::File(file),
+                (false, None) => ReportTarget::Directory(output_directory.clone()),
             },
             previous: self.previous.unwrap_or_else(|| job::latest_in(&output_directory)),
             output_directory,

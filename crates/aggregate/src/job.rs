@@ -34,7 +34,7 @@ pub const DEFAULT_HISTORY: &str = "history.sqlite";
 
 /// Where the report goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
+pub enum ReportTarget {
     /// Nowhere: it is printed, and nothing at all is written.
     Print,
     /// Into this file, and nowhere else.
@@ -51,7 +51,7 @@ pub struct ReportOptions {
     /// Where the newest complete run is looked for.
     pub root: PathBuf,
     /// Where the report goes.
-    pub target: Target,
+    pub target: ReportTarget,
     /// The previous report.
     pub previous: PathBuf,
     /// The directory whose `files.json` tells what was held back before.
@@ -95,7 +95,7 @@ pub struct JobMachine {
 
 /// What came of it.
 #[derive(Debug)]
-pub struct Reported {
+pub struct JobOutcome {
     /// The report.
     pub report: Report,
     /// Where it was written; none where it was not.
@@ -150,18 +150,18 @@ pub enum JobError {
 ///
 /// [`JobError`]. A history that cannot be used is none, unless the disk is full: the report is worth
 /// more, and the outcome says it.
-pub fn run(options: &ReportOptions, machine: JobMachine) -> Result<Reported, JobError> {
+pub fn run(options: &ReportOptions, machine: JobMachine) -> Result<JobOutcome, JobError> {
     let directories = directories(options)?;
     // Before anything is read: it must not change until this report is there.
     let output = match &options.target {
-        Target::Directory(directory) => Some(open_output(directory)?),
-        Target::Print | Target::File(_) => None,
+        ReportTarget::Directory(directory) => Some(open_output(directory)?),
+        ReportTarget::Print | ReportTarget::File(_) => None,
     };
     let Some(output) = output else {
         let mut memory = Keeper::look(options);
         let joined = join(&directories)?;
         let (report, written) = one(options, machine, &directories, joined, None, &mut memory)?;
-        return Ok(Reported { report, written, history: memory.trouble });
+        return Ok(JobOutcome { report, written, history: memory.trouble });
     };
     // Old enough that no other program of ours can still be writing it.
     output.sweep(machine.now - TimeDelta::days(1));
@@ -171,7 +171,7 @@ pub fn run(options: &ReportOptions, machine: JobMachine) -> Result<Reported, Job
     memory.catch_up(options, machine, &output, &directories)?;
     let output = Some(&output);
     let (report, written) = one(options, machine, &directories, joined, output, &mut memory)?;
-    Ok(Reported { report, written, history: memory.trouble })
+    Ok(JobOutcome { report, written, history: memory.trouble })
 }
 
 /// The history, as long as it works.
@@ -378,16 +378,16 @@ fn one(
         report = report::build(joined, base, Some(&past), rejections, context);
     }
     let written = match (&options.target, output) {
-        (Target::Directory(directory), Some(output)) => {
+        (ReportTarget::Directory(directory), Some(output)) => {
             publish_into(directory, output, &report, files, memory, &accepted)?
         }
-        (Target::File(path), _) => {
+        (ReportTarget::File(path), _) => {
             let bytes = publish::json("the report", &report)?;
             shelf::atomic::replace(path, &bytes)
                 .map_err(|source| PublishError::Write { path: path.clone(), source })?;
             Some(path.clone())
         }
-        (Target::Print | Target::Directory(_), _) => None,
+        (ReportTarget::Print | ReportTarget::Directory(_), _) => None,
     };
     Ok((report, written))
 }

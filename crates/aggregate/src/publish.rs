@@ -300,7 +300,7 @@ fn known(directory: &Path, fd: &OwnedFd) -> Result<HashMap<String, FileEntry>, P
 /// The entry of a file that is not listed; `None` where it is not what its name says.
 fn look_at(fd: &OwnedFd, file_name: &OsStr, name: &str) -> Option<FileEntry> {
     #[derive(Deserialize)]
-    struct Published {
+    struct Head {
         metadata: record::Metadata,
     }
     if let Some(timestamp) = of_archive_name(name) {
@@ -309,7 +309,7 @@ fn look_at(fd: &OwnedFd, file_name: &OsStr, name: &str) -> Option<FileEntry> {
         return Some(FileEntry { name, kind, size, sha256, timestamp, report: None });
     }
     let bytes = read::file_in(fd, file_name, REPORT_LIMIT).ok()?;
-    let Published { metadata } = Kind::Report.parse(&bytes).ok()?;
+    let Head { metadata } = Kind::Report.parse(&bytes).ok()?;
     let report: FileReport = report::file_report(&metadata);
     Some(FileEntry {
         name: name.to_owned(),

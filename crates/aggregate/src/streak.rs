@@ -152,36 +152,12 @@ mod tests {
 
     #[test]
     fn states() {
-        for (marks, expected) in [
-            ("s", Some(State::Healthy)),
-            ("d", Some(State::Suspect)),
-            ("sd", Some(State::Suspect)),
-            ("sdc", Some(State::Suspect)),
-            ("sdcw", Some(State::Confirmed)),
-            ("sdext", Some(State::Confirmed)),
-            ("sd.d", Some(State::Confirmed)),
-            ("dds", Some(State::Recovered)),
-            ("ddssss", Some(State::Recovered)),
-            ("ddsssss", Some(State::Healthy)),
-            ("sdsds", Some(State::Flapping)),
-            ("sdsdsdd", Some(State::Flapping)),
-            ("sdsdsdddddd", Some(State::Confirmed)),
-            ("sdsdssssss", Some(State::Healthy)),
-            ("c", Some(State::Unreachable)),
-            ("scc", Some(State::Healthy)),
-            ("sccc", Some(State::Unreachable)),
-            ("sccecc", Some(State::Unreachable)),
-            ("ddccc", Some(State::Unreachable)),
-            ("ddcccs", Some(State::Recovered)),
-            ("e", None),
-            ("D", None),
-            ("sD", Some(State::Healthy)),
-            ("sW", Some(State::Healthy)),
-            ("sWww", Some(State::Confirmed)),
-            ("", None),
-        ] {
-            assert_eq!(play(marks).2, expected, "{marks}");
+        let table = include_str!("../testdata/states.txt");
+        for row in table.lines().filter(|line| !line.starts_with('#')) {
+            let (marks, expected) = row.split_once(' ').unwrap();
+            assert_eq!(play(marks).2.map_or("-", State::as_str), expected, "{marks}");
         }
+        assert_eq!(play("").2, None);
     }
 
     proptest! {

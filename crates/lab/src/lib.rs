@@ -42,9 +42,9 @@ pub use manifest::{
     SETTINGS_FILE, TORRC_FILE,
 };
 pub use network::{Client, LabExit, LabGuard, Network};
-pub use outside::{BANDWIDTHS_FILE, Offer, RESOLVERS_FILE, Standing, Told, Wanted};
+pub use outside::{BANDWIDTHS_FILE, Offer, RESOLVERS_FILE, StandingResolvers, Told, WantedExit};
 pub use resolver::HeardQuery;
 pub use spec::Spec;
 pub use start::LabProgress;
 #[cfg(feature = "store")]
-pub use store::{R2_BUCKET, SPACES_BUCKET, Store, StoreKey};
+pub use store::{R2_BUCKET, SPACES_BUCKET, StoreKey, StoreServer};

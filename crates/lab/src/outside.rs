@@ -27,7 +27,7 @@ const FORMAT_VERSION: u32 = 1;
 
 /// Resolvers that run for exits which are not the lab's own. They end when this is dropped.
 #[derive(Debug)]
-pub struct Standing {
+pub struct StandingResolvers {
     offer: Offer,
     _resolvers: Resolvers,
     // Nothing is ever started in it; the resolvers want one to act on.
@@ -43,12 +43,12 @@ pub struct Offer {
     #[serde(flatten)]
     pub holder: Holder,
     /// One exit that is to be run, for each.
-    pub exits: Vec<Wanted>,
+    pub exits: Vec<WantedExit>,
 }
 
 /// An exit that is to be run with one of the resolvers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wanted {
+pub struct WantedExit {
     /// What its nickname must be: the fault's name.
     pub nickname: String,
     /// Where its resolver listens, by UDP and TCP.
@@ -61,7 +61,7 @@ pub struct Wanted {
     pub then: Then,
 }
 
-impl Standing {
+impl StandingResolvers {
     /// Starts a resolver for each fault that needs nothing else of the lab, with their files in
     /// `dir`, which must exist.
     ///
@@ -84,7 +84,7 @@ impl Standing {
             std::fs::write(&resolv_conf, format!("nameserver {address}\n"))
                 .map_err(LabError::file("write", &resolv_conf))?;
             resolvers.push(resolver);
-            exits.push(Wanted {
+            exits.push(WantedExit {
                 nickname,
                 resolver: address,
                 resolv_conf,
@@ -280,7 +280,7 @@ mod tests {
     use record::{Mode, Status};
 
     fn offer() -> Offer {
-        let wanted = |(port, fault): (u16, Fault)| Wanted {
+        let wanted = |(port, fault): (u16, Fault)| WantedExit {
             nickname: fault.name().to_owned(),
             resolver: ([127, 0, 0, 1], port).into(),
             resolv_conf: "/lab/resolvers/some.conf".into(),

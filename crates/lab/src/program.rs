@@ -12,9 +12,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Parser, Subcommand};
-use lab::{Holder, LabProgress, Manifest, Network, Offer, SETTINGS_FILE, Spec, Standing, Told};
+use lab::{
+    Holder, LabProgress, Manifest, Network, Offer, SETTINGS_FILE, Spec, StandingResolvers, Told,
+};
 #[cfg(feature = "store")]
-use lab::{R2_BUCKET, SPACES_BUCKET, Store, StoreKey};
+use lab::{R2_BUCKET, SPACES_BUCKET, StoreKey, StoreServer};
 use record::{Mode, printable};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::signal::unix::{SignalKind, signal};
@@ -60,7 +62,7 @@ enum LabCommand {
     /// DIR/config.env then has the settings that send the uploads to it, until it ends; what it
     /// stores is in DIR/spaces-reports and DIR/r2-reports.
     #[cfg(feature = "store")]
-    Store(PlaceArgs),
+    StoreServer(PlaceArgs),
     /// Compare the results of a scan of the lab with the truth.
     Check {
         /// The scan's analysis directory.
@@ -154,7 +156,7 @@ pub(crate) fn run(arguments: LabArguments) -> anyhow::Result<ExitCode> {
         }
         LabCommand::Down(place) => down(&place.dir()?),
         #[cfg(feature = "store")]
-        LabCommand::Store(place) => {
+        LabCommand::StoreServer(place) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(store(&place.dir()?))
         }
@@ -400,7 +402,7 @@ async fn store(dir: &Path) -> anyhow::Result<ExitCode> {
     made.with_context(|| format!("cannot create {}", dir.display()))?;
     let told = asked_to_end()?;
     let key = StoreKey { id: "LAB".to_owned(), secret: format!("{:032x}", rand::random::<u128>()) };
-    let store = Store::start(dir, &[SPACES_BUCKET, R2_BUCKET], key, true).await?;
+    let store = StoreServer::start(dir, &[SPACES_BUCKET, R2_BUCKET], key, true).await?;
     let path = dir.join(SETTINGS_FILE);
     shelf::atomic::replace_private(&path, store.settings().as_bytes())
         .with_context(|| format!("cannot write {}", path.display()))?;
@@ -415,7 +417,7 @@ async fn store(dir: &Path) -> anyhow::Result<ExitCode> {
 async fn resolvers(dir: &Path) -> anyhow::Result<ExitCode> {
     let _lock = claim(dir)?;
     let told = asked_to_end()?;
-    let standing = Standing::start(dir)?;
+    let standing = StandingResolvers::start(dir)?;
     standing.offer().write(dir)?;
     say(&format!("{} resolvers are ready", standing.offer().exits.len()));
     told.await;

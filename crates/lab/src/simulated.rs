@@ -32,7 +32,7 @@ use rand::Rng as _;
 use tokio::sync::mpsc as orders;
 use tokio::task::LocalSet;
 
-pub use machine::{Tally, Uplink};
+pub use machine::{SimulatedTally, Uplink};
 pub use network::{Noise, SimulatedNetwork};
 
 use self::documents::Documents;
@@ -54,14 +54,14 @@ enum Order {
     Start(mpsc::Sender<io::Result<()>>),
     DropControllers,
     Uplink(Uplink),
-    Tell(mpsc::Sender<Standing>),
+    Tell(mpsc::Sender<TorStanding>),
 }
 
 /// How a simulated tor stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct TorStanding {
     /// What has happened since the network began.
-    pub tally: Tally,
+    pub tally: SimulatedTally,
     /// Circuits of controllers that are open or under way.
     pub circuits: usize,
     /// Streams that wait, or are under way.
@@ -135,7 +135,7 @@ impl SimulatedTor {
 
     /// How it stands; none where it does not run: it was killed, or has ended with an assertion.
     #[must_use]
-    pub fn standing(&self) -> Option<Standing> {
+    pub fn standing(&self) -> Option<TorStanding> {
         let (tell, told) = mpsc::channel();
         self.order(Order::Tell(tell));
         told.recv().ok()
@@ -271,8 +271,8 @@ impl SimulatedHost {
     }
 }
 
-fn standing(tor: &RunningTor) -> Standing {
-    tor.hub.with(|machine, _| Standing {
+fn standing(tor: &RunningTor) -> TorStanding {
+    tor.hub.with(|machine, _| TorStanding {
         tally: machine.tally(),
         circuits: machine.circuits.len(),
         streams: machine.streams.len(),

@@ -21,7 +21,7 @@ use crate::resolver::Resolvers;
 use crate::torrc;
 use crate::{LabError, Spec};
 
-use stage::{Places, Stage};
+use stage::{Ground, Places};
 use watch::Watch;
 
 /// How far a lab has come.
@@ -120,7 +120,7 @@ async fn start_once(
     let processes = Processes::new()?;
     let handle = processes.handle().clone();
     let (authorities, held) = places.authorities(&keys)?;
-    let stage = Stage {
+    let stage = Ground {
         handle: &handle,
         files: &files,
         no_settings: &no_settings,

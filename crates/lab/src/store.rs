@@ -36,7 +36,7 @@ pub struct StoreKey {
 
 /// A running server; dropping it ends it.
 #[derive(Debug)]
-pub struct Store {
+pub struct StoreServer {
     address: SocketAddr,
     key: StoreKey,
     task: JoinHandle<()>,
@@ -66,7 +66,7 @@ impl Service<Request<Incoming>> for InTurn {
     }
 }
 
-impl Store {
+impl StoreServer {
     /// Starts a server in the runtime that this is called in, on a port that the system picks. Each
     /// directory in `root` is a bucket; those named are made.
     ///
@@ -147,7 +147,7 @@ impl Store {
     }
 }
 
-impl Drop for Store {
+impl Drop for StoreServer {
     fn drop(&mut self) {
         self.task.abort();
     }

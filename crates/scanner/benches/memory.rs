@@ -15,7 +15,7 @@ use record::{Fingerprint, Mode, PlannedRelay, RelayInfo};
 use scanner::classify::Judge;
 use scanner::hops::{Candidate, FirstHops};
 use scanner::probe::Limits;
-use scanner::schedule::{Action, Pace, RunContext, Scan, ScanEvent, Target};
+use scanner::schedule::{Action, Pace, RunContext, Scan, ScanEvent, ScanTarget};
 use tor_control::{CircuitEvent, CircuitStatus};
 
 #[global_allocator]
@@ -39,9 +39,9 @@ fn fingerprint(number: u32, tag: u8) -> Fingerprint {
 }
 
 /// A relay as the public network has them: a contact line, a family of ten.
-fn target(number: u32) -> Target {
+fn target(number: u32) -> ScanTarget {
     let member = |index| format!("${}", fingerprint(index, 7));
-    Target {
+    ScanTarget {
         relay: PlannedRelay {
             fingerprint: fingerprint(number, 1),
             nickname: format!("relay{number}"),

@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng};
 use record::{Fingerprint, TorInfo, printable};
 use tokio::time::Instant;
 
-use crate::cli::{ScanConfig, Wanted};
+use crate::cli::{ScanConfig, WantedExits};
 use crate::driver::{Driver, ScanEnd, ScanOutcome, Writer};
 use crate::part::{Book, End, RunPart, Todo};
 use crate::prepare::{criteria, prepare};
@@ -144,7 +144,7 @@ async fn scan(
     screen: &Screen,
 ) -> Result<(), ScanError> {
     let version = session.version.clone();
-    let single = matches!(&config.wanted, Wanted::Named(..)) && part.plan.relays.len() == 1;
+    let single = matches!(&config.wanted, WantedExits::Named(..)) && part.plan.relays.len() == 1;
     let mut tally = Tally::default();
     part.final_results.iter().for_each(|result| tally.add(result));
     let mut book =

@@ -2,7 +2,6 @@
 //! nothing.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -299,7 +298,7 @@ enum PaceName {
 
 /// Where the list of named exits comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wanted {
+pub enum WantedExits {
     /// Running exits without BadExit.
     Exits,
     /// BadExit too.
@@ -346,7 +345,7 @@ pub struct ScanConfig {
     /// The IPv6 address that names in the zone have too.
     pub expected_ipv6: Option<Ipv6Addr>,
     /// Which exits.
-    pub wanted: Wanted,
+    pub wanted: WantedExits,
     /// Only this country.
     pub country: Option<String>,
     /// A file of exits that are not tested.
@@ -367,17 +366,7 @@ pub struct ScanConfig {
     pub tor_wait: Duration,
 }
 
-/// Flags that do not go together, or a value out of range.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Usage(pub String);
-
-impl fmt::Display for Usage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Usage {}
+pub use settings::Usage;
 
 impl ScanCli {
     /// Checks what single flags cannot.
@@ -445,14 +434,16 @@ impl QuestionFlags {
 }
 
 impl ExitFlags {
-    fn check(self) -> Result<Wanted, Usage> {
+    fn check(self) -> Result<WantedExits, Usage> {
         let named = !self.exit.is_empty() || self.exit_file.is_some();
         match (named, self.all_exits, self.bad_exits) {
-            (false, false, false) => Ok(Wanted::Exits),
-            (false, true, false) => Ok(Wanted::AllExits),
-            (false, _, true) => Ok(Wanted::BadExits),
+            (false, false, false) => Ok(WantedExits::Exits),
+            (false, true, false) => Ok(WantedExits::AllExits),
+            (false, _, true) => Ok(WantedExits::BadExits),
             // ALL_EXITS may stand in a config.env that also serves single tests by hand.
-            (true, _, false) => Ok(Wanted::Named(self.exit.into_iter().collect(), self.exit_file)),
+            (true, _, false) => {
+                Ok(WantedExits::Named(self.exit.into_iter().collect(), self.exit_file))
+            }
             (true, _, true) => Err(Usage(
                 "--bad-exits chooses exits by flag; --exit and --exit-file name them: give one"
                     .to_owned(),

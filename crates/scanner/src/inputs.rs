@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use record::{Fingerprint, Shard, printable};
 use tor_control::Password;
 
-use crate::cli::{ScanConfig, TorChoice, Wanted};
+use crate::cli::{ScanConfig, TorChoice, WantedExits};
 use crate::own_tor::OwnTorHome;
 use crate::results::{AnalysisDir, Earlier};
 use crate::scan_error::ScanError;
@@ -21,12 +21,12 @@ pub const PASSWORD_VARIABLE: &str = "TOR_CONTROL_PASSWORD";
 /// Largest list of exits or torrc lines that is read, in bytes.
 const MAX_INPUT: u64 = 16 * 1024 * 1024;
 
-pub(crate) fn filter(wanted: &Wanted) -> Result<Filter, ScanError> {
+pub(crate) fn filter(wanted: &WantedExits) -> Result<Filter, ScanError> {
     Ok(match wanted {
-        Wanted::Exits => Filter::Exits,
-        Wanted::AllExits => Filter::AllExits,
-        Wanted::BadExits => Filter::BadExits,
-        Wanted::Named(names, file) => {
+        WantedExits::Exits => Filter::Exits,
+        WantedExits::AllExits => Filter::AllExits,
+        WantedExits::BadExits => Filter::BadExits,
+        WantedExits::Named(names, file) => {
             let mut names = names.clone();
             if let Some(path) = file {
                 let listed = exit_file(path, "--exit-file")?;

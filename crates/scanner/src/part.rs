@@ -16,7 +16,7 @@ use crate::hops::FirstHops;
 use crate::prepare::Basis;
 use crate::results::{AnalysisDir, Earlier};
 use crate::scan_error::ScanError;
-use crate::schedule::{RunContext, Target};
+use crate::schedule::{RunContext, ScanTarget};
 
 /// One part of a run: all of it, unless it was interrupted.
 pub(crate) struct RunPart {
@@ -31,7 +31,7 @@ pub(crate) struct RunPart {
 /// What is to be done in it.
 pub(crate) struct Todo {
     pub(crate) context: RunContext,
-    pub(crate) targets: Vec<Target>,
+    pub(crate) targets: Vec<ScanTarget>,
     pub(crate) hops: FirstHops,
 }
 
@@ -62,7 +62,7 @@ impl RunPart {
         let hops =
             FirstHops::new(basis.hops, basis.ties, config.first_hop, config.max_per_first_hop);
         let (targets, final_results) = targets(&plan, exits, results);
-        let alone = |target: &&Target| !hops.can_reach(&target.relay.fingerprint);
+        let alone = |target: &&ScanTarget| !hops.can_reach(&target.relay.fingerprint);
         if let Some(target) = targets.iter().find(alone) {
             return Err(ScanError::Usage(format!(
                 "{} is the only first hop there is, so it cannot be tested itself: give another by \
@@ -158,7 +158,7 @@ fn targets(
     plan: &Plan,
     exits: Vec<(PlannedRelay, RelayInfo, Option<SocketAddr>)>,
     mut results: HashMap<Fingerprint, RelayResult>,
-) -> (Vec<Target>, Vec<RelayResult>) {
+) -> (Vec<ScanTarget>, Vec<RelayResult>) {
     let mut known: HashMap<Fingerprint, (RelayInfo, Option<SocketAddr>)> =
         exits.into_iter().map(|(relay, info, door)| (relay.fingerprint, (info, door))).collect();
     let mut targets = Vec::new();
@@ -173,7 +173,7 @@ fn targets(
                 let (info, door) = known
                     .remove(&relay.fingerprint)
                     .unwrap_or_else(|| (before.unwrap_or_default(), None));
-                targets.push(Target { relay: relay.clone(), info, attempts, door });
+                targets.push(ScanTarget { relay: relay.clone(), info, attempts, door });
             }
         }
     }

@@ -264,7 +264,7 @@ async fn hold_back<F: Future<Output = SocketReply>>(
     ask: impl FnOnce(String) -> F,
 ) -> Result<PortSeen, Error> {
     let name = domain.fresh_name(&Fingerprint::from_bytes([0; 20]), &mut randomness());
-    let mut watch = Watch { name: name.clone(), stream: None };
+    let mut watch = LookupWatch { name: name.clone(), stream: None };
     let mut asking = std::pin::pin!(ask(name).fuse());
     let mut patience = std::pin::pin!(tokio::time::sleep(SIGN_OF_LIFE));
     let mut replied = None;
@@ -314,7 +314,11 @@ fn without_stream(reply: Option<SocketReply>) -> PortSeen {
     }
 }
 
-fn events_that_came(control: &Control, events: &mut Events, watch: &mut Watch) -> Option<PortSeen> {
+fn events_that_came(
+    control: &Control,
+    events: &mut Events,
+    watch: &mut LookupWatch,
+) -> Option<PortSeen> {
     // Without tokio's budget, which would end this at an event that has come.
     while let Some(Some(stamped)) = tokio::task::unconstrained(events.next()).now_or_never() {
         if let Some(seen) = watch.look(control, stamped.event) {
@@ -325,12 +329,12 @@ fn events_that_came(control: &Control, events: &mut Events, watch: &mut Watch) -
 }
 
 /// What is known of the lookup.
-struct Watch {
+struct LookupWatch {
     name: String,
     stream: Option<StreamId>,
 }
 
-impl Watch {
+impl LookupWatch {
     /// Takes in an event: others' streams go back to tor.
     fn look(&mut self, control: &Control, event: Event) -> Option<PortSeen> {
         let Event::Stream(event) = event else { return None };

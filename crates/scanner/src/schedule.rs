@@ -77,7 +77,7 @@ pub struct RunContext {
 
 /// A relay to test.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Target {
+pub struct ScanTarget {
     /// Who it is.
     pub relay: PlannedRelay,
     /// What the directory says of it.
@@ -88,7 +88,7 @@ pub struct Target {
     pub door: Option<SocketAddr>,
 }
 
-impl Target {
+impl ScanTarget {
     /// The first hops that it has been tried through, unless this host broke off the attempt.
     fn first_hops(&self) -> HashSet<Fingerprint> {
         let tried = self.attempts.iter().filter(|attempt| !broke_off_here(attempt));
@@ -188,7 +188,7 @@ pub enum Notice {
 
 #[derive(Debug)]
 struct Work {
-    target: Target,
+    target: ScanTarget,
     tries: u32,
     free: u32,
     /// The number of an attempt whose silence may have been this host's: it has been made again.
@@ -257,7 +257,7 @@ impl Scan {
     pub fn new(
         context: RunContext,
         pace: Pace,
-        targets: Vec<Target>,
+        targets: Vec<ScanTarget>,
         hops: FirstHops,
         mut rng: StdRng,
     ) -> Self {
@@ -745,7 +745,7 @@ impl Scan {
     }
 
     /// Whether the relay's DNS has failed, and one attempt alone has seen it.
-    fn failed_once(&self, target: &Target) -> bool {
+    fn failed_once(&self, target: &ScanTarget) -> bool {
         conclusive(&target.attempts).is_some_and(Status::counts_against_dns)
             && !seen_twice(&target.attempts, &self.hops)
     }
@@ -866,7 +866,7 @@ impl Scan {
         state.done |= last;
         // A final result is the last use of the target's texts and attempts.
         let target = if last {
-            Target {
+            ScanTarget {
                 relay: state.target.relay.clone(),
                 info: std::mem::take(&mut state.target.info),
                 attempts: std::mem::take(&mut state.target.attempts),
@@ -937,7 +937,7 @@ fn conclusive(attempts: &[Attempt]) -> Option<Status> {
 /// A relay's result from its attempts; none where there was none.
 fn result(
     context: &RunContext,
-    target: Target,
+    target: ScanTarget,
     lookups: Vec<Ipv6Lookup>,
     doubted: Option<u32>,
     provisional: bool,

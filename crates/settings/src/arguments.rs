@@ -10,6 +10,11 @@ use clap::builder::{OsStr as Name, Resettable};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command, Error};
 
+/// Flags that do not go together, or a value out of range, in words for the person who gave them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
 /// The exit code of a usage error: clap's own.
 const USAGE: i32 = 2;
 

@@ -19,6 +19,7 @@ mod seconds;
 mod value;
 mod words;
 
+pub use arguments::Usage;
 pub use file::parse;
 pub use key::{DefaultValue, Group, Key, Reader, ValueKind};
 pub use list::{find, keys, of_target};

@@ -240,10 +240,7 @@ pub struct UploadConfig {
     pub quiet: bool,
 }
 
-/// Flags that do not go together, or a value out of range.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Usage(pub String);
+pub use settings::Usage;
 
 impl UploadCli {
     /// The file of `--config`.

@@ -63,7 +63,7 @@ pub async fn run(
 ) -> Result<Synced, StoreError> {
     let mut outcome = Synced::default();
     for round in 1.. {
-        let turn = Turn { store, snapshot, options, bar };
+        let turn = StoreTurn { store, snapshot, options, bar };
         match Box::pin(turn.take(&mut outcome)).await {
             Err(error) if error.cause == Cause::Changed && round < ROUNDS => {
                 tracing::debug!("{}: {error}; looking again", store.target().name);
@@ -75,7 +75,7 @@ pub async fn run(
     Ok(outcome)
 }
 
-struct Turn<'a> {
+struct StoreTurn<'a> {
     store: &'a Store,
     snapshot: &'a Snapshot,
     options: SyncOptions,
@@ -91,7 +91,7 @@ struct Pointers {
     latest: Option<Head>,
 }
 
-impl Turn<'_> {
+impl StoreTurn<'_> {
     async fn take(&self, outcome: &mut Synced) -> Result<(), StoreError> {
         let remote = self.listing().await?;
         let pointers = self.pointers(&remote).await?;

@@ -3,7 +3,7 @@
 import { readdir, readFile } from "node:fs/promises";
 
 const LAB = new URL("../data/lab/", import.meta.url);
-const TESTDATA = new URL("../../../crates/aggregate/testdata/", import.meta.url);
+const AGGREGATE = new URL("../../../crates/aggregate/", import.meta.url);
 
 /** @typedef {import("./report.js").Report} Report */
 
@@ -23,17 +23,30 @@ export async function lab() {
 }
 
 /**
- * The expected reports of `aggregate`'s examples.
- * @returns {Promise<Map<string, string>>} by the example's name
+ * The whole reports that `aggregate`'s tests hold it to.
+ * @returns {Promise<Map<string, string>>} by name
  */
 export async function examples() {
   /** @type {Map<string, string>} */
   const found = new Map();
-  for (const name of (await readdir(TESTDATA)).sort()) {
-    const text = await readFile(new URL(`${name}/expected-report.json`, TESTDATA), "utf8").catch(
-      () => null,
-    );
-    if (text !== null) found.set(name, text);
+  for (const name of ["report_of_a_good_first_run", "report_of_everything"]) {
+    const snapshot = new URL(`tests/it/snapshots/${name}.snap`, AGGREGATE);
+    // The report comes after the snapshot's own head.
+    const [, , report] = (await readFile(snapshot, "utf8")).split(/^---$/m);
+    found.set(name, report);
   }
   return found;
+}
+
+/**
+ * The states that `aggregate`'s tests hold it to, by a relay's marks.
+ * @returns {Promise<[marks: string, state: string | null][]>}
+ */
+export async function states() {
+  const table = await readFile(new URL("testdata/states.txt", AGGREGATE), "utf8");
+  const rows = table.split("\n").filter((row) => row !== "" && !row.startsWith("#"));
+  return rows.map((row) => {
+    const [marks, state] = row.split(" ");
+    return [marks, state === "-" ? null : state];
+  });
 }

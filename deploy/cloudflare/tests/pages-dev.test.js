@@ -13,7 +13,7 @@ import { quiet, WRANGLER } from "./support/bundle.js";
 import { origin } from "./support/origin.js";
 import { example } from "./support/reports.js";
 
-const REPORT = JSON.stringify(example("operators"));
+const REPORT = JSON.stringify(example("everything"));
 
 /** @type {string} */
 let home;

@@ -73,7 +73,7 @@ async function isUpstreamError(response, stores) {
 
 describe("data", () => {
   test("comes from the bucket, with its headers", async () => {
-    const body = text(example("operators"));
+    const body = text(example("everything"));
     for (const [name, cache] of [
       ["latest.json", SHORT],
       ["files.json", SHORT],
@@ -109,7 +109,7 @@ describe("data", () => {
   });
 
   test("HEAD says what GET says, without a body", async () => {
-    await both.put("latest.json", text(example("operators")));
+    await both.put("latest.json", text(example("everything")));
     await both.put(ARCHIVE, archive);
     for (const path of ["/latest.json", `/${ARCHIVE}`, "/api/failures", "/trends.json"]) {
       const get = await both.ask(path);
@@ -128,7 +128,7 @@ describe("data", () => {
 
   test("what the client has is not sent again", async () => {
     for (const [name, body, cache] of /** @type {const} */ ([
-      ["latest.json", text(example("operators")), SHORT],
+      ["latest.json", text(example("everything")), SHORT],
       [ARCHIVE, archive, YEAR],
     ])) {
       const etag = await both.put(name, body);
@@ -146,7 +146,7 @@ describe("data", () => {
   });
 
   test("ranges", async () => {
-    const body = text(example("operators"));
+    const body = text(example("everything"));
     await both.put("latest.json", body);
     const etag = await both.put(ARCHIVE, archive);
     for (const [path, whole] of /** @type {[string, Buffer][]} */ ([
@@ -184,7 +184,7 @@ describe("data", () => {
   });
 
   test("where the bucket lacks it or fails, the second store is asked", async () => {
-    const document = example("first-run");
+    const document = example("a_good_first_run");
     inSpaces("latest.json", document, { etag: '"spaces-1"' });
     const response = await both.ask("/latest.json");
     assert.equal(response.status, 200);
@@ -197,7 +197,7 @@ describe("data", () => {
     const again = await both.ask("/latest.json", { headers: { "If-None-Match": '"spaces-1"' } });
     assert.equal(again.status, 304);
 
-    await both.put("latest.json", text(example("operators")));
+    await both.put("latest.json", text(example("everything")));
     for (const r2 of ["throws", "stalls", "breaks_off", "stalls_in_body", "cut"]) {
       const deadline = r2.startsWith("stalls") ? SOON_MS : undefined;
       const other = await both.ask("/latest.json", { r2, deadline });
@@ -224,7 +224,7 @@ describe("data", () => {
   });
 
   test("answers of the second store that are well, in other shapes", async () => {
-    const document = example("first-run");
+    const document = example("a_good_first_run");
     for (const mode of ["gzip", "chunked"]) {
       inSpaces(DATED, document, { mode });
       const response = await both.ask(`/${DATED}`);
@@ -265,7 +265,7 @@ describe("data", () => {
   for (const [mode, word] of Object.entries(WORDS)) {
     test(`the second store misbehaves: ${mode}`, async () => {
       assert.ok(mode in FAULTS);
-      inSpaces(DATED, example("first-run"), { mode });
+      inSpaces(DATED, example("a_good_first_run"), { mode });
       const deadline = word === "too_slow" ? SOON_MS : undefined;
       const missing = await both.ask(`/${DATED}`, { deadline });
       await isUpstreamError(missing, { r2: "missing", spaces: word });
@@ -314,8 +314,8 @@ describe("data", () => {
       stalls_in_body: "too_slow",
       cut: "cut",
     })) {
-      await both.put(DATED, text(example("operators")));
-      await alone.put(DATED, text(example("operators")));
+      await both.put(DATED, text(example("everything")));
+      await alone.put(DATED, text(example("everything")));
       const how = { r2, deadline: word === "too_slow" ? SOON_MS : undefined };
       const response = await both.ask(`/${DATED}`, how);
       await isUpstreamError(response, { r2: word, spaces: "missing" });
@@ -323,7 +323,7 @@ describe("data", () => {
     }
     await both.put(DATED, "");
     await isUpstreamError(await both.ask(`/${DATED}`), { r2: "empty", spaces: "missing" });
-    await both.put(DATED, text(example("operators")).slice(0, -1));
+    await both.put(DATED, text(example("everything")).slice(0, -1));
     await isUpstreamError(await both.ask(`/${DATED}`), { r2: "not_json", spaces: "missing" });
   });
 
@@ -452,7 +452,7 @@ describe("/api/status", () => {
       assert.equal(body.overdue, state === "overdue");
       assert.equal(body.overdue_after_seconds, 3600);
       assert.ok(Math.abs(body.age_seconds - minutes * 60) < 30);
-      assert.equal(body.latest.run_id, "20260101T000000Z-00000000");
+      assert.equal(body.latest.run_id, large(1).metadata.run_id);
       assert.deepEqual(body.gate, { allowed: true, forced: false, reasons: [] });
       assert.deepEqual(body.problems, ["files.json is not there"]);
       const asked = await both.ask("/api/status?strict");
@@ -465,6 +465,8 @@ describe("/api/status", () => {
     await both.put("latest.json", text(reportOf(30)));
     const files = exampleFiles();
     files.files[0].timestamp = ago(5);
+    const held = { published: false, reasons: ["dns_success_rate", "one_kind"] };
+    Object.assign(files.files[0].report, held);
     await both.put("files.json", text(files));
     const body = await (await both.ask("/api/status?strict")).json();
     assert.equal(body.state, "held_back");
@@ -501,7 +503,7 @@ describe("/api/status", () => {
 
 describe("/api from the last report", () => {
   test("failures", async () => {
-    const document = example("operators");
+    const document = example("everything");
     const etag = await both.put("latest.json", text(document));
     const response = await both.ask("/api/failures");
     assert.equal(response.status, 200);
@@ -522,7 +524,7 @@ describe("/api from the last report", () => {
   });
 
   test("a relay", async () => {
-    const document = example("absent-keeps-its-streak");
+    const document = example("everything");
     await both.put("latest.json", text(document));
     const [result] = document.results;
     const [gone] = document.absent;
@@ -549,7 +551,7 @@ describe("/api from the last report", () => {
   });
 
   test("strangers' words are JSON and nothing else", async () => {
-    const document = example("operators");
+    const document = example("everything");
     const hostile = '</script><script>alert(1)</script>\u2028"\u0000\ud800';
     document.failures[0].exit_nickname = hostile;
     document.failures[0].__proto__polluted = 1;
@@ -562,10 +564,10 @@ describe("/api from the last report", () => {
   });
 
   test("a newer format is refused, and the other store is not asked for an older report", async () => {
-    const newer = example("operators");
+    const newer = example("everything");
     newer.format.version = 2;
     await both.put("latest.json", text(newer));
-    inSpaces("latest.json", example("operators"));
+    inSpaces("latest.json", example("everything"));
     for (const path of ["/api/status", "/api/failures", `/api/relay/${"0".repeat(40)}`]) {
       const response = await both.ask(path);
       assert.equal(response.status, 502, path);
@@ -583,7 +585,7 @@ describe("/api from the last report", () => {
   test("a damaged report is a store that failed", async () => {
     await both.put("latest.json", '{"format": not JSON }');
     await isUpstreamError(await both.ask("/api/failures"), { r2: "not_json", spaces: "missing" });
-    inSpaces("latest.json", example("operators"), { etag: '"good"' });
+    inSpaces("latest.json", example("everything"), { etag: '"good"' });
     for (const damaged of ['{"format": not JSON }', "{}", '{"metadata":{}}']) {
       await both.put("latest.json", damaged);
       for (const path of ["/api/failures", "/api/status"]) {

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lab::{Store, StoreKey};
+use lab::{StoreKey, StoreServer};
 use record::{Files, Kind, Report};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -46,7 +46,7 @@ pub fn until(what: &str, mut so: impl FnMut() -> bool) {
 /// An S3 server of the test's own, with a bucket for each store.
 pub struct Stores {
     root: TempDir,
-    store: Store,
+    store: StoreServer,
     _runtime: Runtime,
 }
 
@@ -60,7 +60,7 @@ impl Stores {
             .unwrap();
         let key = StoreKey { id: "AKIDOFTHETESTS".to_owned(), secret: SECRET.to_owned() };
         let buckets = [lab::SPACES_BUCKET, lab::R2_BUCKET];
-        let store = runtime.block_on(Store::start(root.path(), &buckets, key, true)).unwrap();
+        let store = runtime.block_on(StoreServer::start(root.path(), &buckets, key, true)).unwrap();
         Self { root, store, _runtime: runtime }
     }
 

@@ -34,11 +34,11 @@ const expected = (path, how) =>
 
 /** @type {Record<string, string | Buffer>} */
 const DATA = {
-  "latest.json": JSON.stringify(example("operators")),
+  "latest.json": JSON.stringify(example("everything")),
   "files.json": JSON.stringify(exampleFiles()),
   "trends.json": JSON.stringify({ trends: [] }),
-  [DATED]: JSON.stringify(example("operators")),
-  [NUMBERED]: JSON.stringify(example("first-run")),
+  [DATED]: JSON.stringify(example("everything")),
+  [NUMBERED]: JSON.stringify(example("a_good_first_run")),
   "dns_health_2026-10.tar.gz": Buffer.from("1f8b08000000000000030300", "hex"),
   "dns_health_2026-09.tar": Buffer.alloc(1024, "t"),
   "dns_health_2026-08.tar.xz": Buffer.from("fd377a585a000000", "hex"),
@@ -241,7 +241,7 @@ describe("data, as the function answers", () => {
 
   test("a file that is replaced is served as it is then", async () => {
     const before = await served("/latest.json");
-    const newer = JSON.stringify(example("first-run"));
+    const newer = JSON.stringify(example("a_good_first_run"));
     run("sh", [
       "-c",
       'printf %s "$2" >"$1/.new" && mv "$1/.new" "$1/latest.json"',

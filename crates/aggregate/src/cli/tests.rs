@@ -20,13 +20,13 @@ fn options(arguments: &[&str]) -> ReportOptions {
 #[test]
 fn the_output_is_beside_the_previous_report() {
     let given = options(&["--previous", "latest.json"]);
-    assert_eq!(given.target, Target::Directory(".".into()));
+    assert_eq!(given.target, ReportTarget::Directory(".".into()));
     assert_eq!(given.previous, PathBuf::from("latest.json"));
     let given = options(&["--previous", "a/b/latest.json", "--output-dir", "c"]);
-    assert_eq!(given.target, Target::Directory("c".into()));
+    assert_eq!(given.target, ReportTarget::Directory("c".into()));
     let given = options(&["-i", "x", "y", "--stdout"]);
     assert_eq!(given.inputs.len(), 2);
-    assert_eq!(given.target, Target::Print);
+    assert_eq!(given.target, ReportTarget::Print);
 }
 
 #[test]

@@ -72,7 +72,7 @@ pub enum ArchiveError {
 
 /// Where a member comes from when an archive is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
+pub struct MemberSource {
     /// What it is.
     pub member: Member,
     /// The place of the archive that has it; none for a file in the directory.
@@ -211,7 +211,7 @@ fn walk(
 /// [`ArchiveError`].
 pub fn write(
     to: &mut File,
-    reports: &BTreeMap<String, Source>,
+    reports: &BTreeMap<String, MemberSource>,
     directory: &OwnedFd,
     archives: Vec<File>,
 ) -> Result<(), ArchiveError> {
@@ -264,7 +264,7 @@ pub fn write(
 pub fn verify(
     written: &File,
     month: DateTime<Utc>,
-    reports: &BTreeMap<String, Source>,
+    reports: &BTreeMap<String, MemberSource>,
 ) -> Result<Contents, ArchiveError> {
     use std::io::Seek as _;
     written.sync_all()?;

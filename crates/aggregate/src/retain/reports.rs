@@ -19,7 +19,7 @@ use rustix::fs::AtFlags;
 use shelf::output::{self, LATEST_FILE, REPORT_LIMIT};
 use shelf::read::{self, ReadError};
 
-use super::archive::{self, ArchiveError, Contents, Member, Source};
+use super::archive::{self, ArchiveError, Contents, Member, MemberSource};
 use super::choose::{self, Month};
 use super::{Next, PartDone, RetainError, RetainOptions, RetainPart, count, shown};
 use crate::previous::{self, PriorError};
@@ -297,14 +297,14 @@ impl Reports<'_> {
         &self,
         reports: &BTreeMap<String, Member>,
         archives: &[(String, Contents)],
-    ) -> Result<BTreeMap<String, Source>, RetainError> {
+    ) -> Result<BTreeMap<String, MemberSource>, RetainError> {
         let loose = |(name, member): (&String, &Member)| {
-            (name.clone(), Source { member: member.clone(), archive: None })
+            (name.clone(), MemberSource { member: member.clone(), archive: None })
         };
-        let mut union: BTreeMap<String, Source> = reports.iter().map(loose).collect();
+        let mut union: BTreeMap<String, MemberSource> = reports.iter().map(loose).collect();
         for (place, (archive, contents)) in archives.iter().enumerate() {
             for (name, member) in &contents.members {
-                let source = Source { member: member.clone(), archive: Some(place) };
+                let source = MemberSource { member: member.clone(), archive: Some(place) };
                 let there = union.entry(name.clone()).or_insert(source);
                 if there.member != *member {
                     let what = format!("holds {name} with other content than it has elsewhere");
@@ -320,7 +320,7 @@ impl Reports<'_> {
         &self,
         name: &str,
         month: DateTime<Utc>,
-        union: &BTreeMap<String, Source>,
+        union: &BTreeMap<String, MemberSource>,
         archives: &[(String, Contents)],
         doing: &mut Next<'_>,
     ) -> Result<Member, RetainError> {

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use aggregate::cli::{ReportArgs, ReportCli, ReportCommand};
-use aggregate::job::{self, JobError, JobMachine, Reported, Target};
+use aggregate::job::{self, JobError, JobMachine, JobOutcome, ReportTarget};
 use aggregate::publish::{self, Output, PublishError};
 use aggregate::summary;
 use anyhow::Context as _;
@@ -56,7 +56,7 @@ pub(crate) fn make(arguments: ReportArgs) -> Ended {
     let quiet = arguments.quiet;
     let options = arguments.options();
     let machine = JobMachine { now: now(), random: random() };
-    let Reported { report, written, history } = job::run(&options, machine).map_err(|error| {
+    let JobOutcome { report, written, history } = job::run(&options, machine).map_err(|error| {
         let exit = match &error {
             JobError::NoRun { .. }
             | JobError::Input(_)
@@ -68,7 +68,7 @@ pub(crate) fn make(arguments: ReportArgs) -> Ended {
         };
         Failure::new(exit, error)
     })?;
-    if options.target == Target::Print {
+    if options.target == ReportTarget::Print {
         let bytes = publish::json("the report", &report)
             .map_err(|error| Failure::new(Exit::Report, error))?;
         print(&bytes)?;

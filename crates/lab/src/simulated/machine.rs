@@ -107,7 +107,7 @@ struct ExitMemory {
 
 /// What has happened so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct SimulatedTally {
     /// Circuits that were asked for.
     pub circuits: u64,
     /// Lookups and connections that were attached to them.
@@ -152,7 +152,7 @@ pub(crate) struct SimulatedMachine {
     due: BinaryHeap<Reverse<(Duration, u64, Due)>>,
     serial: u64,
     uplink: Uplink,
-    tally: Tally,
+    tally: SimulatedTally,
     /// Events that have not been sent yet: the kind, and the line.
     told: Vec<(&'static str, String)>,
     output: Vec<Outgoing>,
@@ -178,7 +178,7 @@ impl SimulatedMachine {
             due: BinaryHeap::new(),
             serial: 0,
             uplink: Uplink::Up,
-            tally: Tally::default(),
+            tally: SimulatedTally::default(),
             told: Vec::new(),
             output: Vec::new(),
         }
@@ -191,7 +191,7 @@ impl SimulatedMachine {
         self.tally = before.tally;
     }
 
-    pub(crate) const fn tally(&self) -> Tally {
+    pub(crate) const fn tally(&self) -> SimulatedTally {
         self.tally
     }
 

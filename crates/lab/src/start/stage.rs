@@ -114,7 +114,7 @@ impl Places {
 }
 
 /// What every tor of the lab is started with.
-pub(super) struct Stage<'a> {
+pub(super) struct Ground<'a> {
     pub(super) handle: &'a Handle,
     pub(super) files: &'a Path,
     pub(super) no_settings: &'a Path,
@@ -123,7 +123,7 @@ pub(super) struct Stage<'a> {
     pub(super) owner: u32,
 }
 
-impl Stage<'_> {
+impl Ground<'_> {
     /// Starts a relay with these lines of its own; the ports are given up just before.
     async fn relay(
         &self,

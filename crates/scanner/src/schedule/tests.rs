@@ -141,7 +141,7 @@ impl Simulation {
 
     /// The same with one first hop alone.
     fn by(exits: &[Exit], pace: Pace, seed: u64, only: Option<Fingerprint>) -> Self {
-        let targets = (0..exits.len()).map(|index| Target {
+        let targets = (0..exits.len()).map(|index| ScanTarget {
             relay: PlannedRelay {
                 fingerprint: fingerprint(u8::try_from(index).unwrap()),
                 nickname: format!("exit{index}"),

@@ -1,24 +1,28 @@
-// Reports as the aggregation makes them: its own examples, and a large one made from them.
+// Reports as the aggregation makes them: those that its own tests hold it to, and a large one made of
+// one of them.
 
 import { readFileSync } from "node:fs";
 
-const EXAMPLES = new URL("../../../../crates/aggregate/testdata/", import.meta.url);
+const ROOT = new URL("../../../../", import.meta.url);
 
 /**
- * An example's report, as an object.
- * @param {string} name the example's directory
+ * A report, as an object.
+ * @param {"a_good_first_run" | "everything"} name what it is the report of
  * @returns {any}
  */
 export function example(name) {
-  return JSON.parse(readFileSync(new URL(`${name}/expected-report.json`, EXAMPLES), "utf8"));
+  const snapshot = `crates/aggregate/tests/it/snapshots/report_of_${name}.snap`;
+  // The report comes after the snapshot's own head.
+  const [, , report] = readFileSync(new URL(snapshot, ROOT), "utf8").split(/^---$/m);
+  return JSON.parse(report);
 }
 
 /**
- * The list of files of an example.
+ * The list of files that the lab's runs left.
  * @returns {any}
  */
 export function exampleFiles() {
-  return JSON.parse(readFileSync(new URL("zone-is-well/files.json", EXAMPLES), "utf8"));
+  return JSON.parse(readFileSync(new URL("dashboard/tests/data/lab/files.json", ROOT), "utf8"));
 }
 
 /**
@@ -27,7 +31,7 @@ export function exampleFiles() {
  * @returns {any}
  */
 export function large(relays) {
-  const report = example("operators");
+  const report = example("everything");
   const [first] = report.results;
   report.results = Array.from({ length: relays }, (_, number) => ({
     ...first,

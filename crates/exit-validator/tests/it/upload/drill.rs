@@ -6,7 +6,7 @@ use std::path::Path;
 
 use aggregate::gate::Thresholds;
 use aggregate::history::{History, export, rebuild};
-use aggregate::job::{self, JobMachine, Target};
+use aggregate::job::{self, JobMachine, ReportTarget};
 
 use super::fixture::{assert_consistent, ends, push, upload};
 use super::proxy::{Fault, Proxy};
@@ -40,7 +40,7 @@ fn report(host: &Path, run: i32) {
     let options = job::ReportOptions {
         inputs: vec![input],
         root: host.join("analysis"),
-        target: Target::Directory(output.clone()),
+        target: ReportTarget::Directory(output.clone()),
         previous: job::latest_in(&output),
         output_directory: output,
         history: Some(host.join("analysis/history.sqlite")),

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use lab::{Store, StoreKey};
+use lab::{StoreKey, StoreServer};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -16,7 +16,7 @@ pub struct Server {
     pub address: SocketAddr,
     /// Ends the server with this value.
     pub runtime: Runtime,
-    _store: Store,
+    _store: StoreServer,
 }
 
 impl Server {
@@ -37,7 +37,8 @@ impl Server {
             .build()
             .unwrap();
         let key = StoreKey { id: ID.to_owned(), secret: SECRET.to_owned() };
-        let store = runtime.block_on(Store::start(root.path(), &[BUCKET], key, atomic)).unwrap();
+        let store =
+            runtime.block_on(StoreServer::start(root.path(), &[BUCKET], key, atomic)).unwrap();
         Self { root, address: store.address(), runtime, _store: store }
     }
 
