@@ -162,7 +162,7 @@ pub enum RetainError {
 /// Told what is done next, in a few words: for the log, and for tests that end the program there.
 pub type Next<'a> = dyn FnMut(&str) + 'a;
 
-/// Does it, or, with [`Options::dry_run`], says what would be done. `doing` is told each step just
+/// Does it, or, with [`RetainOptions::dry_run`], says what would be done. `doing` is told each step just
 /// before it.
 ///
 /// # Errors

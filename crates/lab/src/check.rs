@@ -151,8 +151,8 @@ pub(crate) fn columns<const N: usize>(lines: &[[String; N]]) -> String {
 ///
 /// # Errors
 ///
-/// [`Error::File`] where the directory or its run file cannot be read. Whatever is wrong with the
-/// results themselves is in [`Checked`].
+/// [`LabError::File`] where the directory or its run file cannot be read. Whatever is wrong with the
+/// results themselves is in [`Comparison`].
 pub fn check(analysis: &Path, manifest: &Manifest) -> Result<Comparison, LabError> {
     let path = analysis.join(RUN_FILE);
     let bytes = fs::read(&path).map_err(LabError::file("read", &path))?;

@@ -172,7 +172,7 @@ impl Manifest {
     ///
     /// # Errors
     ///
-    /// [`Error::File`] where the process cannot be found in `/proc`.
+    /// [`LabError::File`] where the process cannot be found in `/proc`.
     pub fn of(network: &Network) -> Result<Self, LabError> {
         let exit = |exit: &crate::LabExit| {
             let nickname = exit.nickname.clone();
@@ -264,7 +264,7 @@ impl Manifest {
     ///
     /// # Errors
     ///
-    /// [`Error::File`].
+    /// [`LabError::File`].
     pub fn write(&self, network: &Network) -> Result<(), LabError> {
         self.write_in(network.dir(), &network.torrc_lines())
     }
@@ -273,7 +273,7 @@ impl Manifest {
     ///
     /// # Errors
     ///
-    /// [`Error::File`].
+    /// [`LabError::File`].
     pub fn write_in(&self, dir: &Path, torrc_lines: &str) -> Result<(), LabError> {
         shelf::atomic::replace(&self.torrc, torrc_lines.as_bytes())
             .map_err(LabError::file("write", &self.torrc))?;
@@ -293,7 +293,7 @@ impl Manifest {
     ///
     /// # Errors
     ///
-    /// [`Error::File`] where it cannot be read or is of another format or version.
+    /// [`LabError::File`] where it cannot be read or is of another format or version.
     pub fn read(dir: &Path) -> Result<Option<Self>, LabError> {
         read(&dir.join(MANIFEST_FILE), FORMAT_NAME, FORMAT_VERSION)
     }

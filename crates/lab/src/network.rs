@@ -79,7 +79,7 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// [`Error`] where the specification is impossible, a program is missing, a tor fails, or it
+    /// [`LabError`] where the specification is impossible, a program is missing, a tor fails, or it
     /// takes too long. Nothing is then left running; the logs stay in `dir`.
     pub async fn start(
         spec: &Spec,
@@ -136,7 +136,7 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchRelay`].
+    /// [`LabError::NoSuchRelay`].
     pub fn asked(&self, exit: &Fingerprint) -> Result<Vec<HeardQuery>, LabError> {
         Ok(self.find(exit)?.log.asked())
     }
@@ -163,7 +163,7 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchRelay`].
+    /// [`LabError::NoSuchRelay`].
     pub async fn kill_exit(&self, exit: &Fingerprint) -> Result<(), LabError> {
         let name = self.find(exit)?.nickname.clone();
         self.processes.handle().run(move |table| table.kill(&name)).await
@@ -173,7 +173,7 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchRelay`], or that it cannot be started.
+    /// [`LabError::NoSuchRelay`], or that it cannot be started.
     pub async fn restart_exit(&self, exit: &Fingerprint) -> Result<(), LabError> {
         let name = self.find(exit)?.nickname.clone();
         self.processes.handle().run(move |table| table.restart(&name)).await?
@@ -183,7 +183,7 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchRelay`].
+    /// [`LabError::NoSuchRelay`].
     pub async fn freeze(&self, relay: &Fingerprint) -> Result<(), LabError> {
         self.signal(relay, Signal::STOP).await
     }
@@ -192,7 +192,7 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchRelay`].
+    /// [`LabError::NoSuchRelay`].
     pub async fn resume(&self, relay: &Fingerprint) -> Result<(), LabError> {
         self.signal(relay, Signal::CONT).await
     }
@@ -201,7 +201,7 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// [`Error::NoClient`].
+    /// [`LabError::NoClient`].
     pub async fn kill_client(&self) -> Result<(), LabError> {
         self.client.as_ref().ok_or(LabError::NoClient)?;
         self.processes.handle().run(|table| table.kill(CLIENT)).await
@@ -212,7 +212,7 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// [`Error::NoClient`], or that it cannot be started.
+    /// [`LabError::NoClient`], or that it cannot be started.
     pub async fn restart_client(&self) -> Result<(), LabError> {
         self.client.as_ref().ok_or(LabError::NoClient)?;
         self.processes.handle().run(|table| table.restart(CLIENT)).await?
@@ -222,7 +222,7 @@ impl Network {
     ///
     /// # Errors
     ///
-    /// [`Error::Stopped`].
+    /// [`LabError::Stopped`].
     pub async fn process_ids(&self) -> Result<Vec<u32>, LabError> {
         self.processes.handle().run(crate::process::Table::ids).await
     }

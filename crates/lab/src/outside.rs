@@ -67,7 +67,7 @@ impl StandingResolvers {
     ///
     /// # Errors
     ///
-    /// [`Error::Port`], [`Error::File`], [`Error::Start`].
+    /// [`LabError::Port`], [`LabError::File`], [`LabError::Start`].
     pub fn start(dir: &Path) -> Result<Self, LabError> {
         let dir = dir.canonicalize().map_err(LabError::file("read", dir))?;
         let files = dir.join("resolvers");
@@ -110,7 +110,7 @@ impl Offer {
     ///
     /// # Errors
     ///
-    /// [`Error::File`].
+    /// [`LabError::File`].
     pub fn write(&self, dir: &Path) -> Result<(), LabError> {
         let path = dir.join(RESOLVERS_FILE);
         serde_json::to_vec_pretty(self)
@@ -123,7 +123,7 @@ impl Offer {
     ///
     /// # Errors
     ///
-    /// [`Error::File`] where it cannot be read or is of another format or version.
+    /// [`LabError::File`] where it cannot be read or is of another format or version.
     pub fn read(dir: &Path) -> Result<Option<Self>, LabError> {
         crate::manifest::read(&dir.join(RESOLVERS_FILE), FORMAT_NAME, FORMAT_VERSION)
     }
@@ -133,7 +133,7 @@ impl Offer {
     ///
     /// # Errors
     ///
-    /// [`Error::Told`] where the exits are not exactly those that are wanted.
+    /// [`LabError::Told`] where the exits are not exactly those that are wanted.
     pub fn adopt(&self, told: &Told, dir: &Path) -> Result<Manifest, LabError> {
         let mut left: Vec<_> = told.exits.iter().collect();
         let mut exits = Vec::new();
@@ -210,7 +210,7 @@ impl Told {
     ///
     /// # Errors
     ///
-    /// [`Error::File`].
+    /// [`LabError::File`].
     pub fn write_bandwidths(&self, dir: &Path) -> Result<(), LabError> {
         let path = dir.join(BANDWIDTHS_FILE);
         let text = crate::torrc::bandwidths(crate::start::unix_now(), self.relays());

@@ -76,7 +76,7 @@ impl StoreServer {
     ///
     /// # Errors
     ///
-    /// [`Error::File`] where a bucket cannot be made, [`Error::Port`] where there is no port.
+    /// [`LabError::File`] where a bucket cannot be made, [`LabError::Port`] where there is no port.
     pub async fn start(
         root: &Path,
         buckets: &[&str],

@@ -2,7 +2,7 @@
 //!
 //! Owns the reading of the consensus, server descriptors and microdescriptors (dir-spec, "Router
 //! status format", "Server descriptor format", "Microdescriptors", "Network status format"), each
-//! as a [`Reader`] that takes in one line after the other, so that no document stands in memory.
+//! as a [`DocumentReader`] that takes in one line after the other, so that no document stands in memory.
 //! Every text in them is a stranger's: a line that cannot be read is skipped and counted, never
 //! fatal, and nothing here panics. Fetches nothing.
 

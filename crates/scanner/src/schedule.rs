@@ -319,7 +319,7 @@ impl Scan {
         self.probes.len()
     }
 
-    /// When [`Event::Tick`] is wanted at the latest; none where only other events can move the
+    /// When [`ScanEvent::Tick`] is wanted at the latest; none where only other events can move the
     /// scan on.
     #[must_use]
     pub fn wake_at(&self) -> Option<Duration> {

@@ -1,5 +1,5 @@
 //! What goes wrong with a store, by cause: what to say and whether to try again.
-//! Pure: the store's answer comes in as [`Evidence`].
+//! Pure: the store's answer comes in as [`RequestEvidence`].
 
 use std::fmt;
 use std::time::Duration;

@@ -488,7 +488,7 @@ impl SimulatedMachine {
                     }
                     // It resolves, and to none of the family asked for.
                     None => {
-                        self.close(id, "DONE", CommandAnswer { socks: 4, rcode: 0, address: None })
+                        self.close(id, "DONE", CommandAnswer { socks: 4, rcode: 0, address: None });
                     }
                 }
             }
