@@ -110,7 +110,7 @@ fn unreachable() {
     rule!(
         "Three runs in a row in which no circuit reached a relay make it `unreachable`; a DNS streak \
          behind that is kept.",
-        streaks(&runs(&["1 ssccc", "2 ddccc", "3 ssccs", "4 sccec"]).report()),
+        streaks(&runs(&["1 ssccc", "2 ddccc", "3 ssccs", "4 sccec", "5 sddcc"]).report()),
     );
 }
 
