@@ -233,7 +233,7 @@ fn fill(path: &Path, runs: u32, relays: u32) -> Vec<u8> {
                     WHEN relay % 100 = 0 THEN 'd'
                     WHEN (relay * 40503 + ?1 * 7919) % 1000 < 10 THEN 'c'
                     WHEN (relay * 40503 + ?1 * 7919) % 1000 < 20 THEN 't'
-                    ELSE 's' END, code, resolve_ms, circuit_ms
+                    ELSE 's' END, code, resolve_ms, circuit_ms, 's'
                  FROM result WHERE run = 1 AND relay % 150 <> ?1 % 150",
                 [run + 1],
             )

@@ -62,7 +62,7 @@ enum LabCommand {
     /// DIR/config.env then has the settings that send the uploads to it, until it ends; what it
     /// stores is in DIR/spaces-reports and DIR/r2-reports.
     #[cfg(feature = "store")]
-    StoreServer(PlaceArgs),
+    Store(PlaceArgs),
     /// Compare the results of a scan of the lab with the truth.
     Check {
         /// The scan's analysis directory.
@@ -156,7 +156,7 @@ pub(crate) fn run(arguments: LabArguments) -> anyhow::Result<ExitCode> {
         }
         LabCommand::Down(place) => down(&place.dir()?),
         #[cfg(feature = "store")]
-        LabCommand::StoreServer(place) => {
+        LabCommand::Store(place) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(store(&place.dir()?))
         }
