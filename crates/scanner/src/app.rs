@@ -753,7 +753,7 @@ fn start(
     })
 }
 
-fn settings(config: &Config) -> Settings {
+pub(crate) fn settings(config: &Config) -> Settings {
     let pace = &config.pace;
     Settings {
         build_delay: pace.build_delay.as_secs_f64(),
