@@ -39,6 +39,8 @@ pub mod session;
 pub mod signals;
 pub mod story;
 pub mod summary;
+#[cfg(test)]
+mod texts;
 pub mod torrc;
 mod way_out;
 pub mod witness;

@@ -40,10 +40,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_setting_is_in_it_once() {
+    fn the_listing() {
         let text = listing();
         for key in keys() {
             assert_eq!(text.matches(&format!("\n  {}\n", key.name)).count(), 1, "{}", key.name);
         }
+        insta::assert_snapshot!(text);
     }
 }

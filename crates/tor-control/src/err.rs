@@ -176,3 +176,51 @@ fn unreachable_hint(addr: &ControlAddr, source: &io::Error) -> &'static str {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_errors() {
+        let [tcp, unix] = ["127.0.0.1:9051", "unix:/run/tor/control"]
+            .map(|addr| addr.parse::<ControlAddr>().unwrap());
+        let unreachable = |addr: &ControlAddr, kind: io::ErrorKind| Error::Unreachable {
+            addr: addr.clone(),
+            source: Arc::new(kind.into()),
+        };
+        let addr = || tcp.clone();
+        let broken = |source| Error::Broken { addr: addr(), source };
+        let errors = [
+            unreachable(&unix, io::ErrorKind::PermissionDenied),
+            unreachable(&unix, io::ErrorKind::NotFound),
+            unreachable(&unix, io::ErrorKind::InvalidInput),
+            unreachable(&tcp, io::ErrorKind::ConnectionRefused),
+            unreachable(&tcp, io::ErrorKind::TimedOut),
+            Error::NotTor { addr: addr(), what: "it said \"SSH-2.0\"".to_owned() },
+            Error::Authentication { addr: addr(), what: "it wants a password".to_owned() },
+            Error::Refused {
+                command: "SETCONF",
+                code: 553,
+                text: "Unable to set option\x1b[31m".to_owned(),
+            },
+            Error::Lost { addr: addr(), what: "the program is ending".to_owned(), source: None },
+            Error::Silent {
+                addr: addr(),
+                after: Duration::from_millis(2500),
+                waiting_for: "the reply to a command",
+            },
+            broken(LineError::NotAReply("SSH-2.0\x1b[31m".to_owned())),
+            broken(LineError::LineTooLong),
+            broken(LineError::ReplyTooLarge(1 << 20)),
+            Error::Protocol { what: "the answer names no circuit".to_owned() },
+            Error::InvalidArgument { command: "GETINFO", what: "no key".to_owned() },
+        ];
+        let mut texts = errors.map(|error| error.to_string()).to_vec();
+        texts.push(crate::reply::DecodeError::Cut.to_string());
+        texts.push(crate::InvalidControlAddr.to_string());
+        texts.push(crate::InvalidId.to_string());
+        texts.push("nonsense".parse::<crate::BootstrapEvent>().unwrap_err().to_string());
+        insta::assert_snapshot!(texts.join("\n"));
+    }
+}
