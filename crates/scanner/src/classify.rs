@@ -24,7 +24,7 @@ const GAVE_UP: f64 = 0.95;
 
 /// The part of that limit below which a resolver's time must be where only the path's time keeps the
 /// whole below it.
-const BY_FAR: f64 = 0.85;
+const BY_FAR: f64 = 0.95;
 
 /// What an answer is judged against.
 #[derive(Debug, Clone, PartialEq, Eq)]
