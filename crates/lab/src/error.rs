@@ -92,3 +92,45 @@ impl Error {
         move |source| Self::File { doing, path, source }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_errors() {
+        let gone = || io::Error::from_raw_os_error(2);
+        let name = || "exit3".to_owned();
+        let errors = [
+            Error::Spec("it has no exit".to_owned()),
+            Error::Directory("/tmp/lab".into()),
+            Error::file("read", Path::new("/tmp/lab/torrc"))(gone()),
+            Error::Start { program: "tor".to_owned(), source: gone() },
+            Error::Keys {
+                program: "tor-gencert",
+                whose: name(),
+                said: "exit status: 1".to_owned(),
+            },
+            Error::Port(gone()),
+            Error::Ended {
+                name: name(),
+                how: "exit status: 1".to_owned(),
+                log: "[warn] Failed to bind".to_owned(),
+            },
+            Error::Late {
+                what: "every exit is in the consensus".to_owned(),
+                after: std::time::Duration::from_secs(60),
+            },
+            Error::Control {
+                name: name(),
+                doing: "GETINFO".to_owned(),
+                said: "552 Unrecognized key".to_owned(),
+            },
+            Error::NoSuchRelay(record::Fingerprint::from_bytes([7; 20])),
+            Error::NoClient,
+            Error::Told("it names no exit".to_owned()),
+            Error::Stopped,
+        ];
+        insta::assert_snapshot!(errors.map(|error| error.to_string()).join("\n"));
+    }
+}

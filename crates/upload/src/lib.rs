@@ -20,3 +20,5 @@ pub mod retry;
 pub mod runs;
 pub mod store;
 pub mod sync;
+#[cfg(test)]
+mod texts;

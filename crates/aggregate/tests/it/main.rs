@@ -8,3 +8,4 @@ mod golden;
 mod properties;
 mod reported;
 mod schema;
+mod texts;
