@@ -92,3 +92,45 @@ impl LabError {
         move |source| Self::File { doing, path, source }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_errors() {
+        let gone = || io::Error::from_raw_os_error(2);
+        let name = || "exit3".to_owned();
+        let errors = [
+            LabError::Spec("it has no exit".to_owned()),
+            LabError::Directory("/tmp/lab".into()),
+            LabError::file("read", Path::new("/tmp/lab/torrc"))(gone()),
+            LabError::Start { program: "tor".to_owned(), source: gone() },
+            LabError::Keys {
+                program: "tor-gencert",
+                whose: name(),
+                said: "exit status: 1".to_owned(),
+            },
+            LabError::Port(gone()),
+            LabError::Ended {
+                name: name(),
+                how: "exit status: 1".to_owned(),
+                log: "[warn] Failed to bind".to_owned(),
+            },
+            LabError::Late {
+                what: "every exit is in the consensus".to_owned(),
+                after: std::time::Duration::from_secs(60),
+            },
+            LabError::Control {
+                name: name(),
+                doing: "GETINFO".to_owned(),
+                said: "552 Unrecognized key".to_owned(),
+            },
+            LabError::NoSuchRelay(record::Fingerprint::from_bytes([7; 20])),
+            LabError::NoClient,
+            LabError::Told("it names no exit".to_owned()),
+            LabError::Stopped,
+        ];
+        insta::assert_snapshot!(errors.map(|error| error.to_string()).join("\n"));
+    }
+}

@@ -331,10 +331,4 @@ mod tests {
         assert_eq!(seconds("Mon, 23 Nov 2026 03:00:00 GMT", None), None);
         assert_eq!(seconds("later", None), None);
     }
-
-    #[test]
-    fn what_a_store_says_cannot_act_on_a_terminal() {
-        let error = StoreError::new("list the bucket", Cause::Other, "\u{1b}[2J");
-        assert!(!error.to_string().contains('\u{1b}'));
-    }
 }

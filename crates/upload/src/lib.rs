@@ -20,4 +20,6 @@ pub mod retry;
 pub mod runs;
 pub mod store;
 pub mod sync;
+#[cfg(test)]
+mod texts;
 mod words;

@@ -8,5 +8,6 @@ mod properties;
 mod reported;
 mod rules;
 mod schema;
+mod texts;
 mod view;
 mod whole;
