@@ -235,7 +235,7 @@ fn the_dry_run() {
         };
         let info = RelayInfo {
             flags: flags.map(str::to_owned).to_vec(),
-            country: (number % 2 == 0).then(|| "de".to_owned()),
+            country: number.is_multiple_of(2).then(|| "de".to_owned()),
             ..RelayInfo::default()
         };
         (planned, info, None)
