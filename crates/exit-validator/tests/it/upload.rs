@@ -8,5 +8,6 @@ mod faults;
 mod fixture;
 mod proxy;
 mod runs;
+mod said;
 mod server;
 mod store;

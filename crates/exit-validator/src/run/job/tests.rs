@@ -198,8 +198,9 @@ fn an_earlier_run_is_published_though_the_scan_fails() {
 }
 
 #[test]
-fn each_end_of_a_stage_has_its_code() {
+fn each_end_of_a_stage_has_its_code_and_its_words() {
     use Status::{Code, Late, Missing, Signal};
+    let mut said = Vec::new();
     for (stage, status, exit) in [
         ("scan", Code(2), Exit::Settings),
         ("scan", Code(1), Exit::Scan),
@@ -230,9 +231,11 @@ fn each_end_of_a_stage_has_its_code() {
         let outcome = run(&mut script, None, &[]);
         assert_eq!(outcome.exit, exit, "{stage} {status}");
         assert_eq!(outcome.troubles.len(), 1, "{stage} {status}: {:?}", outcome.troubles);
+        said.push(outcome.troubles[0].clone());
         // Whatever fails, there is room afterwards.
         assert_eq!(script.begun.last().unwrap(), "retain");
     }
+    insta::assert_snapshot!("troubles", said.join("\n"));
 }
 
 #[test]

@@ -572,14 +572,8 @@ fn arguments_environment_and_the_publishers_lock() {
         .unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{said}");
-    assert!(said.contains("analysis: would remove analysis/0 (6 files, "), "{said}");
-    assert!(said.contains("analysis: 3 directories would be removed, "), "{said}");
-    assert!(
-        said.contains("logs: would remove log/run_2024-12-01T03-15-00Z.log (10 bytes)"),
-        "{said}"
-    );
-    assert!(said.contains("history: 0 runs before 2023-10-"), "by the newest run: {said}");
-    assert!(said.contains("reports: all stay"), "{said}");
+    // The history's day is counted from its newest run.
+    insta::assert_snapshot!("dry_run", said);
     drop(publisher);
 
     // A host that only scans has no reports, no history and no logs; one that is new has nothing.
