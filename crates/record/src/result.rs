@@ -275,6 +275,26 @@ pub struct Query {
     pub resolve_ms: Option<Millis>,
 }
 
+impl Query {
+    /// A query of whose answer nothing is known yet.
+    #[must_use]
+    pub const fn new(via: Via, name: String) -> Self {
+        Self {
+            via,
+            name,
+            socks_reply: None,
+            rcode: None,
+            addresses: Vec::new(),
+            remap: None,
+            stream_reason: None,
+            stream_remote_reason: None,
+            local_error: None,
+            attach_ms: None,
+            resolve_ms: None,
+        }
+    }
+}
+
 /// What tor put in the place of the name asked for (control-spec, "Stream status changed").
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

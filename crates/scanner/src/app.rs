@@ -195,7 +195,7 @@ async fn scan(
         Some(session) => tor.leave(session).await,
         None => tor.restore().await,
     }
-    let dir = writer.finish()?;
+    let dir = writer.finish().map_err(ScanError::Write)?;
     let reason = why(ended)?;
     let info = TorInfo { version, own: tor.source.is_own(), restarts };
     let run = part.ended(config, &book, End { reason, ended: wall_clock(), probing, tor: info });

@@ -75,17 +75,13 @@ mod tests {
     fn lookup(via: Via, address: Option<[u8; 4]>) -> Query {
         let dns = if address.is_some() { "NOERROR" } else { "SERVFAIL" };
         Query {
-            via,
-            name: "a.example.com".to_owned(),
             socks_reply: (via == Via::Socks).then_some(if address.is_some() { 0 } else { 4 }),
             rcode: (via != Via::Socks).then(|| dns.to_owned()),
             addresses: address.into_iter().map(Into::into).collect(),
-            remap: None,
             stream_reason: Some("DONE".to_owned()),
-            stream_remote_reason: None,
-            local_error: None,
             attach_ms: Some(Duration::from_millis(1).into()),
             resolve_ms: Some(Duration::from_millis(80).into()),
+            ..Query::new(via, "a.example.com".to_owned())
         }
     }
 

@@ -104,17 +104,13 @@ mod tests {
 
     fn query(via: Via, addresses: &[&str], resolve_ms: u64) -> Query {
         Query {
-            via,
-            name: "a.example.com".to_owned(),
             socks_reply: (via == Via::Socks).then_some(0),
             rcode: (via != Via::Socks).then(|| "NOERROR".to_owned()),
             addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
-            remap: None,
             stream_reason: Some("DONE".to_owned()),
-            stream_remote_reason: None,
-            local_error: None,
             attach_ms: Some(millis(1)),
             resolve_ms: Some(millis(resolve_ms)),
+            ..Query::new(via, "a.example.com".to_owned())
         }
     }
 

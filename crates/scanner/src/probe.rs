@@ -344,19 +344,7 @@ impl Probe {
     fn begin(&mut self, via: Via, key: String, name: String, now: Duration) {
         self.deadline = now + LOCAL_LIMIT;
         self.queries.push(OpenQuery {
-            query: Query {
-                via,
-                name,
-                socks_reply: None,
-                rcode: None,
-                addresses: Vec::new(),
-                remap: None,
-                stream_reason: None,
-                stream_remote_reason: None,
-                local_error: None,
-                attach_ms: None,
-                resolve_ms: None,
-            },
+            query: Query::new(via, name),
             key,
             asked: now,
             sent: None,

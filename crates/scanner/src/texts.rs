@@ -54,19 +54,7 @@ fn selection() -> Selection {
 }
 
 fn query(via: Via, name: &str) -> Query {
-    Query {
-        via,
-        name: name.to_owned(),
-        socks_reply: None,
-        rcode: None,
-        addresses: Vec::new(),
-        remap: None,
-        stream_reason: None,
-        stream_remote_reason: None,
-        local_error: None,
-        attach_ms: ms(1),
-        resolve_ms: None,
-    }
+    Query { attach_ms: ms(1), ..Query::new(via, name.to_owned()) }
 }
 
 fn attempt(number: u32, state: CircuitState, hops: u8) -> Attempt {

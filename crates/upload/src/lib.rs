@@ -3,6 +3,11 @@
 //! Owns what lies where in a bucket (`docs/formats/store.md`), in which order it is written, and
 //! that a reader never sees a pointer without its data, whenever the program is killed. Changes no
 //! report and decides nothing about its content.
+//!
+//! Pure: [`keys`], [`plan`], [`prune::choose`], [`retry`], [`err`], [`config`] (names and headers; what is to
+//! be sent, in which order; when to try again; evidence to cause), and `words`. The edges: [`local`] (files),
+//! [`store`] (one store), [`sync`] and [`restore`] (its turn, and the way back), [`check`], [`runs`]; [`app`]
+//! takes the stores side by side.
 
 pub mod app;
 pub mod check;

@@ -5,22 +5,27 @@ use crate::prune::Prunable;
 use crate::restore::Restored;
 use crate::sync::Synced;
 
-/// Says a line for each object of a dry run; of one that was written, only the log does.
-fn each(name: &str, objects: &[(String, u64)], done: &str, dry_run: bool) -> String {
+/// Says of each object what would be done, or tells the log that it is done.
+fn each(
+    name: &str,
+    objects: &[(String, u64)],
+    (to_do, done): (&str, &str),
+    dry_run: bool,
+) -> String {
     let mut said = String::new();
     for (key, size) in objects {
         let key = record::printable(key);
         if dry_run {
-            said.push_str(&format!("{name}: would {done} {key} ({})\n", bytes(*size)));
+            said.push_str(&format!("{name}: would {to_do} {key} ({})\n", bytes(*size)));
         } else {
-            tracing::debug!("{name}: {done} {key} ({})", bytes(*size));
+            tracing::debug!("{name}: {key} is {done} ({})", bytes(*size));
         }
     }
     said
 }
 
 pub(crate) fn pushed(name: &str, outcome: &Synced, dry_run: bool, requests: u64) -> String {
-    let mut said = each(name, &outcome.written, "write", dry_run);
+    let mut said = each(name, &outcome.written, ("write", "written"), dry_run);
     said.push_str(&format!(
         "{name}: {} {} ({}), {} there already; {requests} requests\n",
         outcome.written.len(),
@@ -83,7 +88,7 @@ pub(crate) fn pushed_run(name: &str, id: &str, new: bool, dry_run: bool) -> Stri
 }
 
 pub(crate) fn restored(name: &str, restored: &Restored, dry_run: bool) -> String {
-    let mut said = each(name, &restored.fetched, "fetch", dry_run);
+    let mut said = each(name, &restored.fetched, ("fetch", "fetched"), dry_run);
     let sum = restored.fetched.iter().map(|(_, size)| size).sum();
     let (count, kept) = (restored.fetched.len(), restored.kept);
     let done = if dry_run { "would be fetched" } else { "fetched" };

@@ -181,17 +181,12 @@ pub fn result(plan: &Plan, number: u32, mark: char) -> Option<RelayResult> {
         },
         queries: built
             .then(|| Query {
-                via: Via::Socks,
-                name: name.clone(),
                 socks_reply: Some(if resolved_ip.is_some() { 0 } else { 4 }),
-                rcode: None,
                 addresses: resolved_ip.iter().map(|ip| ip.parse().unwrap()).collect(),
-                remap: None,
                 stream_reason: Some("DONE".to_owned()),
-                stream_remote_reason: None,
-                local_error: None,
                 attach_ms: timing.attach_ms,
                 resolve_ms,
+                ..Query::new(Via::Socks, name.clone())
             })
             .into_iter()
             .collect(),

@@ -237,12 +237,7 @@ impl SimulatedNetwork {
         if self.draw(Of::Down, first_hop, 0) < noise.first_hops_down {
             return Course::FirstHopFails(first);
         }
-        let mut left = self.draw(Of::Course, exit, nth);
-        let mut happens = |share: f64| {
-            let hit = (0.0..share).contains(&left);
-            left -= share;
-            hit
-        };
+        let mut happens = shares(self.draw(Of::Course, exit, nth));
         if happens(noise.first_hop_fails) {
             return Course::FirstHopFails(first);
         }
@@ -292,7 +287,9 @@ impl SimulatedNetwork {
         let path = self.round_trip(exit, anew);
         let Some(fault) = self.relays[exit].fault else { return (Saying::Permanent, path) };
         let (saying, resolver) = by_fault(fault, nth);
-        if !exists(name) && matches!(saying, Saying::Addresses(Some(EXPECTED_ADDRESS), _)) {
+        if !exists(name)
+            && matches!(saying, Saying::Addresses(Some(EXPECTED_ADDRESS | FILTER_ADDRESS), _))
+        {
             return (Saying::Permanent, path + resolver);
         }
         let (saying, resolver) = match fault {
@@ -307,12 +304,7 @@ impl SimulatedNetwork {
     /// What goes wrong with this lookup though the exit is well.
     fn by_chance(&self, exit: usize, anew: usize) -> Option<(Saying, Duration)> {
         let noise = &self.noise;
-        let mut left = self.draw(Of::Answer, exit, anew);
-        let mut happens = |share: f64| {
-            let hit = (0.0..share).contains(&left);
-            left -= share;
-            hit
-        };
+        let mut happens = shares(self.draw(Of::Answer, exit, anew));
         if happens(noise.dies_in_query) {
             return Some((Saying::Destroyed, Duration::ZERO));
         }
@@ -347,6 +339,15 @@ impl SimulatedNetwork {
             z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
             z ^ (z >> 31)
         })
+    }
+}
+
+/// Says of shares of chance, one after the other, whether the draw falls into them.
+fn shares(mut draw: f64) -> impl FnMut(f64) -> bool {
+    move |share| {
+        let hit = (0.0..share).contains(&draw);
+        draw -= share;
+        hit
     }
 }
 

@@ -42,17 +42,10 @@ fn built() -> Circuit {
 
 fn query(via: Via, close: &str, resolve_ms: u64) -> Query {
     Query {
-        via,
-        name: "name".to_owned(),
-        socks_reply: None,
-        rcode: None,
-        addresses: Vec::new(),
-        remap: None,
         stream_reason: (!close.is_empty()).then(|| close.to_owned()),
-        stream_remote_reason: None,
-        local_error: None,
         attach_ms: Some(Duration::from_millis(1).into()),
         resolve_ms: Some(Duration::from_millis(resolve_ms).into()),
+        ..Query::new(via, "name".to_owned())
     }
 }
 
@@ -257,6 +250,8 @@ fn the_paths_own_time_is_not_the_resolvers() {
     // An immediate SERVFAIL over a round trip of 1.95 s, with the link there already and without.
     assert_eq!(on(1_950, [1_960, 1_955], None).0, Servfail);
     assert_eq!(on(7_800, [1_960, 1_955], None).0, Servfail);
+    // One that took 1.14 s behind a round trip of 0.8 s, with the link there already.
+    assert_eq!(on(800, [1_946, 1_950], None).0, Servfail);
     // A silent resolver behind a quick path, and behind a slow one that was measured.
     assert_eq!(on(20, [2_003, 2_001], None).0, ResolverTimeout);
     assert_eq!(on(1_000, [3_003, 3_001], None).0, ResolverTimeout);
