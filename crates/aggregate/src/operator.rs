@@ -1,10 +1,10 @@
 //! Whose relays are whose, as far as families and contact lines tell. Pure.
 //!
 //! A family's key (proposal 321) is proof: whoever has it has let the relay in, and the authorities and
-//! tor verify that. A family of names holds where both sides name each other (dir-spec, "family"): nobody can be drawn into
-//! one. A contact line proves nothing, as anybody can write anybody's. So families come first: a
-//! relay in a family goes by the contact that most of the family has, and nobody can join two
-//! operators by writing the one's contact into one relay and the other's into another.
+//! tor verify that. A family of names holds where both sides name each other (dir-spec, "family"):
+//! nobody can be drawn into one. A contact line proves nothing, as anybody can write anybody's. So
+//! families come first: a relay in a family goes by the contact that most of the family has, and nobody
+//! can join two operators by writing the one's contact into one relay and the other's into another.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
