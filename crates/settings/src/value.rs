@@ -1,10 +1,10 @@
-//! The value that counts of a setting, for what is no program of ours and cannot ask the list. Pure.
+//! A setting's value, for scripts, which cannot read the list. Pure.
 
 use crate::key::{DefaultValue, Key, ValueKind};
 use crate::list::find;
 use crate::words::yes_or_no;
 
-/// What counts for a setting: what is given, or else its default, or what other settings make of it.
+/// A setting's value: what is given, or else its default, or what other settings make of it.
 ///
 /// `given` has what the environment and the configuration file say by name; a blank value is none.
 /// Yes and no are `true` and `false`, whichever word is given. `None` where the setting has no value,
@@ -54,8 +54,8 @@ fn by_others(name: &str, given: &impl Fn(&str) -> Option<String>) -> Option<Stri
 mod tests {
     use super::*;
 
-    /// What counts, of settings that are given as in a file.
-    fn counts(name: &str, given: &[(&str, &str)]) -> Option<String> {
+    /// The value where these settings are given, as in a file.
+    fn value_of(name: &str, given: &[(&str, &str)]) -> Option<String> {
         let key = find(name).unwrap();
         value(key, &|name| {
             given.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned())
@@ -64,36 +64,36 @@ mod tests {
 
     #[test]
     fn what_is_given_goes_before_the_default() {
-        assert_eq!(counts("PAGES_BRANCH", &[]).unwrap(), "main");
-        assert_eq!(counts("PAGES_BRANCH", &[("PAGES_BRANCH", "  ")]).unwrap(), "main");
-        assert_eq!(counts("PAGES_BRANCH", &[("PAGES_BRANCH", " try ")]).unwrap(), "try");
-        assert_eq!(counts("PAGES_PROJECT", &[]), None);
+        assert_eq!(value_of("PAGES_BRANCH", &[]).unwrap(), "main");
+        assert_eq!(value_of("PAGES_BRANCH", &[("PAGES_BRANCH", "  ")]).unwrap(), "main");
+        assert_eq!(value_of("PAGES_BRANCH", &[("PAGES_BRANCH", " try ")]).unwrap(), "try");
+        assert_eq!(value_of("PAGES_PROJECT", &[]), None);
     }
 
     #[test]
     fn yes_and_no_have_one_word_each() {
         for (word, wanted) in [("True", "true"), ("yes", "true"), ("1", "true"), ("OFF", "false")] {
-            assert_eq!(counts("R2_ENABLED", &[("R2_ENABLED", word)]).unwrap(), wanted);
+            assert_eq!(value_of("R2_ENABLED", &[("R2_ENABLED", word)]).unwrap(), wanted);
         }
-        assert_eq!(counts("R2_ENABLED", &[]).unwrap(), "false");
+        assert_eq!(value_of("R2_ENABLED", &[]).unwrap(), "false");
     }
 
     #[test]
     fn the_function_looks_where_the_upload_puts_things() {
-        assert_eq!(counts("KEY_PREFIX", &[("R2_PREFIX", "/dns/exits/")]).unwrap(), "dns/exits/");
-        assert_eq!(counts("KEY_PREFIX", &[("R2_PREFIX", "/")]), None);
+        assert_eq!(value_of("KEY_PREFIX", &[("R2_PREFIX", "/dns/exits/")]).unwrap(), "dns/exits/");
+        assert_eq!(value_of("KEY_PREFIX", &[("R2_PREFIX", "/")]), None);
         let both = [("R2_PREFIX", "dns"), ("KEY_PREFIX", "other/")];
-        assert_eq!(counts("KEY_PREFIX", &both).unwrap(), "other/");
+        assert_eq!(value_of("KEY_PREFIX", &both).unwrap(), "other/");
         let account = [("CF_ACCOUNT_ID", "0a")];
-        assert_eq!(counts("CLOUDFLARE_ACCOUNT_ID", &account).unwrap(), "0a");
+        assert_eq!(value_of("CLOUDFLARE_ACCOUNT_ID", &account).unwrap(), "0a");
 
         let space = [("DO_ENABLED", "on"), ("DO_BUCKET", "exits"), ("DO_REGION", "fra1")];
         let address = "https://exits.fra1.digitaloceanspaces.com/";
-        assert_eq!(counts("FALLBACK_URL", &space).unwrap(), address);
+        assert_eq!(value_of("FALLBACK_URL", &space).unwrap(), address);
         let prefixed = [&space[..], &[("DO_PREFIX", "dns")]].concat();
-        assert_eq!(counts("FALLBACK_URL", &prefixed).unwrap(), format!("{address}dns/"));
+        assert_eq!(value_of("FALLBACK_URL", &prefixed).unwrap(), format!("{address}dns/"));
         let elsewhere = [&space[..], &[("DO_ENDPOINT", "https://s3.example.org")]].concat();
-        assert_eq!(counts("FALLBACK_URL", &elsewhere), None);
-        assert_eq!(counts("FALLBACK_URL", &space[1..]), None);
+        assert_eq!(value_of("FALLBACK_URL", &elsewhere), None);
+        assert_eq!(value_of("FALLBACK_URL", &space[1..]), None);
     }
 }

@@ -11,7 +11,7 @@ import { assemble, configuration, isPage } from "../tools/assemble.js";
 import { quiet, ROOT } from "./support/bundle.js";
 import { ACCOUNT, cloudflare, TOKEN } from "./support/cloudflare.js";
 
-/** Where cargo has put the program that says what counts of the settings. */
+/** Where cargo has put the program that reads the settings. */
 const PROGRAMS = ["../../target/debug", "../../target/release"]
   .map((path) => join(ROOT, path))
   .find((path) => existsSync(join(path, "exit-validator")));

@@ -1,4 +1,4 @@
-//! `exit-validator config`: checks the configuration, lists the settings, says what counts. Changes nothing.
+//! `exit-validator config`: checks the configuration, lists the settings, prints one. Changes nothing.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ const AFTER_HELP: &str = "\
 Examples:
   exit-validator config check config.env                everything that is wrong with it, a line each
   exit-validator config list                            every setting, its default, and who reads it
-  exit-validator config get R2_BUCKET                   the value that counts, for a script
+  exit-validator config get R2_BUCKET                   a setting's value, for a script
   exit-validator config example > config.env.example    a file to begin with";
 
 pub(crate) const VERB: Verb = Verb {
@@ -53,7 +53,7 @@ enum ConfigCommand {
     List,
     /// Print config.env.example
     Example,
-    /// Print the value that counts of a setting: from the environment, else the file, else its default
+    /// Print a setting's value: from the environment, else from the file, else its default
     ///
     /// Yes and no are printed as true and false. A setting without a value prints nothing. A secret is
     /// printed too: keep it out of logs and of other programs' arguments.

@@ -123,7 +123,7 @@ impl<'a> Configuration<'a> {
         Ok(Self { environment: &called.environment, file, from_file })
     }
 
-    /// What counts for a setting.
+    /// The value of a setting.
     pub(crate) fn value(&self, key: &Key) -> Result<Option<String>, Failure> {
         check_environment(self.environment, |asked| asked.name == key.name)?;
         Ok(settings::value(key, &|name| {
