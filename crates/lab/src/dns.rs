@@ -7,7 +7,7 @@ use hickory_proto::op::{Message, MessageType, Query, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA};
 use hickory_proto::rr::{DNSClass, RData, Record, RecordType};
 
-use crate::fault::{FREEZE_IN_QUERY, Fault, SEQUENCE_RESTARTS_AFTER, SLOW_FAILURE, STAYS_AWAY};
+use crate::fault::{FREEZE_IN_QUERY, Fault, SEQUENCE_RESTARTS_AFTER, SLOW_FAILURE};
 use crate::zone::{
     EXPECTED_ADDRESS, EXPECTED_ADDRESS_V6, FILTER_ADDRESS, OTHER_ADDRESS, PRIVATE_ADDRESS, exists,
 };
@@ -105,11 +105,7 @@ impl Script {
 
     /// Which name of the sequence this is.
     fn count(&mut self, name: &str, now: Instant) -> Occasion {
-        let rest = match self.fault {
-            Fault::Vanishes => STAYS_AWAY,
-            _ => SEQUENCE_RESTARTS_AFTER,
-        };
-        let idle = self.last.is_none_or(|last| now - last >= rest);
+        let idle = self.last.is_none_or(|last| now - last >= SEQUENCE_RESTARTS_AFTER);
         self.last = Some(now);
         // An exit frozen for longer than the sequence lasts asks for the same name once more.
         if idle && self.names.last().is_some_and(|last| last != name) {

@@ -18,12 +18,10 @@ pub const EXIT_GIVES_UP_AFTER: Duration = Duration::from_secs(2);
 pub const FREEZE_IN_QUERY: Duration = Duration::from_secs(15);
 
 /// A resolver whose answers change with the number of the question begins anew after this long
-/// without one, so that one scan after the other sees the same.
-pub const SEQUENCE_RESTARTS_AFTER: Duration = Duration::from_secs(8);
-
-/// How long an exit with [`Fault::Vanishes`] stays away after the last question: longer than a scan
-/// pauses between its rounds.
-pub const STAYS_AWAY: Duration = Duration::from_secs(60);
+/// without one, so that scans an hour apart see the same. It is longer than a scan pauses between its
+/// rounds, also on a machine under load; [`Network::begin_anew`](crate::Network::begin_anew) is for
+/// scans that follow each other sooner.
+pub(crate) const SEQUENCE_RESTARTS_AFTER: Duration = Duration::from_secs(60);
 
 /// How long a round trip takes to an exit with [`Fault::SlowPath`], beside what the network needs. A
 /// new link takes three of them, which must fit in a scanner's time for a circuit.

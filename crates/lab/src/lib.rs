@@ -34,9 +34,7 @@ pub mod zone;
 pub use check::{ComparedExit, Comparison, check};
 pub use dns::Transport;
 pub use error::LabError;
-pub use fault::{
-    EXIT_GIVES_UP_AFTER, FREEZE_IN_QUERY, Fault, SEQUENCE_RESTARTS_AFTER, Then, Truth,
-};
+pub use fault::{EXIT_GIVES_UP_AFTER, FREEZE_IN_QUERY, Fault, Then, Truth};
 pub use manifest::{
     Holder, MANIFEST_FILE, Manifest, ManifestClient, ManifestExit, ManifestGuard, PACE,
     SETTINGS_FILE, TORRC_FILE,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use lab::{FREEZE_IN_QUERY, Fault, Manifest, Network, SEQUENCE_RESTARTS_AFTER, Spec};
+use lab::{FREEZE_IN_QUERY, Fault, Manifest, Network, Spec};
 use record::Fingerprint;
 use tempfile::TempDir;
 
@@ -93,8 +93,8 @@ impl Lab {
     pub fn every_exit(&self) -> EveryExit<'_> {
         let used = hold(&self.moody);
         if let Some(used) = *used {
-            let again = FREEZE_IN_QUERY.max(SEQUENCE_RESTARTS_AFTER) + Duration::from_secs(1);
-            std::thread::sleep(again.saturating_sub(used.elapsed()));
+            let awake = FREEZE_IN_QUERY + Duration::from_secs(1);
+            std::thread::sleep(awake.saturating_sub(used.elapsed()));
         }
         self.network.begin_anew();
         EveryExit(used)

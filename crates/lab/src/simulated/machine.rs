@@ -16,7 +16,7 @@ use super::network::{Course, Saying, SimulatedNetwork, of_family};
 use super::options::TorOptions;
 use super::streams::{State, Stream, StreamKind};
 use crate::Fault;
-use crate::fault::{FREEZE_IN_QUERY, STAYS_AWAY};
+use crate::fault::{FREEZE_IN_QUERY, SEQUENCE_RESTARTS_AFTER};
 use crate::zone::{EXPECTED_ADDRESS, exists};
 
 /// The version that it says it is.
@@ -509,7 +509,7 @@ impl SimulatedMachine {
 
     fn cut_links(&mut self, exit: usize, now: Duration) {
         if self.network.relays()[exit].fault == Some(Fault::Vanishes) {
-            self.memory.entry(exit).or_default().away_until = now + STAYS_AWAY;
+            self.memory.entry(exit).or_default().away_until = now + SEQUENCE_RESTARTS_AFTER;
         }
         let ends_there = |circuit: &SimulatedCircuit| circuit.path[1] == exit && circuit.is_built();
         let there = self.circuits.iter().filter(|(_, circuit)| ends_there(circuit));
