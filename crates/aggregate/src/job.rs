@@ -2,6 +2,7 @@
 //! the order of things, and where each of them comes from when it is not given; decides nothing
 //! about relays.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -15,7 +16,7 @@ use crate::gate::{self, Thresholds};
 use crate::history::{Clash, History, HistoryError, Memory, Standing};
 use crate::input::{self, Input, InputError};
 use crate::merge::{self, Joined, MergeError};
-use crate::previous::{self, Base, PriorError};
+use crate::previous::{self, Base, PriorError, PriorHead, PriorReport};
 use crate::publish::{self, Output, PublishError};
 use crate::reconcile::{self, ReconcileError};
 use crate::rejections::{Rejection, Rejections};
@@ -230,7 +231,7 @@ impl Keeper {
         directories: &[PathBuf],
     ) -> Result<(), JobError> {
         let files = files(options, Some(output))?;
-        let latest = previous::read(&output.latest()).ok();
+        let latest = previous::read_head(&output.latest()).ok();
         let latest =
             latest.filter(|latest| latest.report.timestamp <= machine.now + gate::CLOCK_SLACK);
         match self.history.as_mut().map(|h| reconcile::run(h, output, &files, latest.as_ref())) {
@@ -331,26 +332,9 @@ fn one(
     {
         return Err(clash.into());
     }
-    let mut rejections = Rejections::default();
-    let prior = prior(options, &run_ids, machine.now, &files, &mut rejections)?;
-    if output.is_some()
-        && let Ok((prior, _, bytes)) = &prior
-    {
-        memory.with(|history| begin_with(history, prior, bytes));
-    }
-    let known = memory.with(|history| {
-        let known = !history.is_empty_but_for(&run_ids)?;
-        known.then(|| history.look_back(&run_ids, time, &[], output.is_some())).transpose()
-    });
-    if output.is_some()
-        && let Some(full) =
-            memory.trouble.take_if(|error| matches!(error, HistoryError::Full { .. }))
-    {
-        return Err(JobError::Full(full));
-    }
-    let from_history = known.as_ref().is_some_and(Option::is_some);
-    let (base, past) = base(options, prior, known.flatten(), &run_ids, time);
-    let past = past.or_else(|| memory.history.is_some().then(Past::default));
+    let about = PriorQuestion { options, run_ids: &run_ids, now: machine.now, files: &files };
+    let Before { base, past, from_history, rejections } =
+        look_back(&about, time, output.is_some(), memory)?;
     let zone_check = options.zone_check.then(|| check_zone(options, &joined, machine.random));
     let context = Context {
         now: machine.now,
@@ -392,6 +376,59 @@ fn one(
     Ok((report, written))
 }
 
+/// What a report goes on from.
+struct Before {
+    base: Base,
+    past: Option<Past>,
+    /// Whether the history gave it.
+    from_history: bool,
+    /// What could not be used.
+    rejections: Rejections,
+}
+
+/// What the runs of `about`, which ended at `time`, go on from: the history where it knows of other
+/// runs, and the previous report where it does not. `keep`: the history may be written to.
+fn look_back(
+    about: &PriorQuestion<'_>,
+    time: DateTime<Utc>,
+    keep: bool,
+    memory: &mut Keeper,
+) -> Result<Before, JobError> {
+    let run_ids = about.run_ids;
+    let mut rejections = Rejections::default();
+    let knows = memory.with(|history| Ok(!history.is_empty_but_for(run_ids)?));
+    let prior = prior(about, knows != Some(true), &mut rejections)?;
+    if keep && let Ok(PriorFile { report, bytes: Some(bytes), .. }) = &prior {
+        memory.with(|history| begin_with(history, report, bytes));
+    }
+    let known = memory.with(|history| {
+        let known = !history.is_empty_but_for(run_ids)?;
+        known.then(|| history.look_back(run_ids, time, &[], keep)).transpose()
+    });
+    if keep
+        && let Some(full) =
+            memory.trouble.take_if(|error| matches!(error, HistoryError::Full { .. }))
+    {
+        return Err(JobError::Full(full));
+    }
+    let known = known.flatten();
+    let from_history = known.is_some();
+    let (base, past) = match known {
+        Some(known) => {
+            let (base, past) = base_of_history(about.options, prior, known, run_ids, time);
+            (base, Some(past))
+        }
+        // It knew of other runs, and failed since.
+        None if knows == Some(true) => {
+            let prior = self::prior(about, true, &mut Rejections::default())?;
+            (base_of_report(prior, run_ids, time), None)
+        }
+        None => (base_of_report(prior, run_ids, time), None),
+    };
+    let past = past.or_else(|| memory.history.is_some().then(Past::default));
+    Ok(Before { base, past, from_history, rejections })
+}
+
 /// Enters the run, publishes its report, and says in the history what became of it.
 fn publish_into(
     directory: &Path,
@@ -417,7 +454,7 @@ fn publish_into(
 /// A history without anything in it begins with the previous report.
 fn begin_with(
     history: &mut History,
-    prior: &previous::PriorReport,
+    prior: &PriorReport,
     bytes: &[u8],
 ) -> Result<(), HistoryError> {
     if !history.is_empty_but_for(&[])? {
@@ -425,44 +462,51 @@ fn begin_with(
     }
     if reconcile::take_in_report(history, bytes)?.is_err() {
         // Of the system before this one: its last verdicts are all that there is.
-        history.seed(&prior.relays, prior.report.timestamp, "")?;
+        history.seed(&prior.relays, prior.head.report.timestamp, "")?;
     }
     info!("the history begins with the previous report");
     Ok(())
 }
 
-/// What the report goes on from, and what the gate compares with: the history where it knows
-/// anything, and otherwise the previous report.
-fn base(
+/// What the report goes on from where the history knows anything; the gate compares with what it
+/// says of the newest run, or with the report that was named.
+fn base_of_history(
     options: &ReportOptions,
     prior: Prior,
-    known: Option<Memory>,
+    known: Memory,
     run_ids: &[String],
     time: DateTime<Utc>,
-) -> (Base, Option<Past>) {
+) -> (Base, Past) {
     let (of_report, note) = match prior {
-        Ok((prior, note, _)) => {
-            let base = Base::of_report(prior, run_ids, time);
-            let note = note.or_else(|| base.previous.note.clone());
-            (Some(base), note)
+        Ok(PriorFile { report, note, .. }) => {
+            let (previous, later) = report.head.before(run_ids, time);
+            let note = note.or_else(|| previous.note.clone());
+            (Some((previous, later)), note)
         }
         Err(note) => (None, Some(note)),
-    };
-    let Some(known) = known else {
-        let mut base = of_report.unwrap_or_else(|| Base::none(String::new()));
-        base.previous.note = note;
-        return (base, None);
     };
     let missing = of_report.is_none() && !options.previous.exists();
     // That there is no latest.json yet is nothing to tell where the history goes on.
     let (mut base, past) = known.into_base(note.filter(|_| !missing));
-    if let Some(of_report) = of_report {
-        base.later |= of_report.later;
+    if let Some((previous, later)) = of_report {
+        base.later |= later;
         if base.previous.report.is_none() || options.names_a_report() {
-            base.previous.report = of_report.previous.report.or(base.previous.report);
+            base.previous.report = previous.report.or(base.previous.report);
         }
     }
-    (base, Some(past))
+    (base, past)
+}
+
+/// What the report goes on from, and what the gate compares with, where there is no history.
+fn base_of_report(prior: Prior, run_ids: &[String], time: DateTime<Utc>) -> Base {
+    match prior {
+        Ok(PriorFile { report, note, .. }) => {
+            let mut base = Base::of_report(report, run_ids, time);
+            base.previous.note = note.or(base.previous.note);
+            base
+        }
+        Err(note) => Base::none(note),
+    }
 }
 
 /// What a report is made of where no inputs are named: the newest complete run under `root`, or the
@@ -533,28 +577,58 @@ fn files(options: &ReportOptions, output: Option<&Output>) -> Result<Vec<FileEnt
     }
 }
 
-/// The previous report, with a note where it is not the one that was wanted; or why there is none
-/// that can be used.
-type Prior = Result<(previous::PriorReport, Option<String>, Vec<u8>), String>;
+/// The previous report that can be used, or why there is none.
+type Prior = Result<PriorFile, String>;
 
-fn prior(
-    options: &ReportOptions,
-    run_ids: &[String],
+/// A previous report.
+struct PriorFile {
+    /// What it says; without the relays where the history knows them.
+    report: PriorReport,
+    /// Its bytes, where all of it was read.
+    bytes: Option<Vec<u8>>,
+    /// That it is not the one that was wanted.
+    note: Option<String>,
+}
+
+impl PriorFile {
+    fn read(path: &Path, whole: bool) -> Result<Self, PriorError> {
+        let (report, bytes) = if whole {
+            let (report, bytes) = previous::read_bytes(path)?;
+            (report, Some(bytes))
+        } else {
+            let head = previous::read_head(path)?;
+            (PriorReport { head, relays: BTreeMap::new() }, None)
+        };
+        Ok(Self { report, bytes, note: None })
+    }
+}
+
+/// Which previous report is wanted.
+struct PriorQuestion<'a> {
+    options: &'a ReportOptions,
+    /// The runs of the report that is to go on from it.
+    run_ids: &'a [String],
     now: DateTime<Utc>,
-    files: &[FileEntry],
+    files: &'a [FileEntry],
+}
+
+/// The previous report: the `whole` of it, or what it says of its run.
+fn prior(
+    about: &PriorQuestion<'_>,
+    whole: bool,
     rejections: &mut Rejections,
 ) -> Result<Prior, JobError> {
-    let path = &options.previous;
+    let path = &about.options.previous;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let rejection = match previous::read_bytes(path) {
-        Ok((prior, bytes)) => {
-            let future = prior.report.timestamp > now + gate::CLOCK_SLACK;
-            let same = prior.run_ids.iter().any(|id| run_ids.contains(id));
-            if !future || same {
-                return Ok(Ok((prior, None, bytes)));
+    let rejection = match PriorFile::read(path, whole) {
+        Ok(prior) => {
+            let PriorHead { report, .. } = &prior.report.head;
+            let future = report.timestamp > about.now + gate::CLOCK_SLACK;
+            if !future || prior.report.head.is_of(about.run_ids) {
+                return Ok(Ok(prior));
             }
             // Going on from it would close the gate until the clock has caught up.
-            let when = prior.report.timestamp.to_rfc3339();
+            let when = report.timestamp.to_rfc3339();
             Rejection::new(RejectReason::Future, format!("it is of {when}, in the future"))
         }
         Err(PriorError::Missing) => return Ok(Err("there is none".to_owned())),
@@ -567,10 +641,11 @@ fn prior(
     warn!("cannot go on from the previous report {path:?}: {}", rejection.detail);
     let note = format!("{name} cannot be used: {}", rejection.detail);
     rejections.add("", &name, &rejection);
-    Ok(match earlier(options, now, files)? {
-        Some((prior, bytes, dated)) => {
+    Ok(match earlier(about, whole)? {
+        Some((prior, dated)) => {
             warn!("going on from {dated} instead");
-            Ok((prior, Some(format!("{note}; gone on from {dated} instead")), bytes))
+            let note = Some(format!("{note}; gone on from {dated} instead"));
+            Ok(PriorFile { note, ..prior })
         }
         None => Err(note),
     })
@@ -582,10 +657,10 @@ const TRIED: usize = 10;
 /// The newest dated report that was published, where `latest.json` cannot be used: without it the
 /// gate would have nothing to compare with.
 fn earlier(
-    options: &ReportOptions,
-    now: DateTime<Utc>,
-    files: &[FileEntry],
-) -> Result<Option<(previous::PriorReport, Vec<u8>, String)>, JobError> {
+    about: &PriorQuestion<'_>,
+    whole: bool,
+) -> Result<Option<(PriorFile, String)>, JobError> {
+    let PriorQuestion { options, files, .. } = about;
     // A report that was named is meant alone.
     if options.names_a_report() {
         return Ok(None);
@@ -593,13 +668,13 @@ fn earlier(
     let mut published: Vec<&FileEntry> = files
         .iter()
         .filter(|file| file.report.as_ref().is_some_and(|report| report.published))
-        .filter(|file| file.timestamp <= now + gate::CLOCK_SLACK)
+        .filter(|file| file.timestamp <= about.now + gate::CLOCK_SLACK)
         .collect();
     published.sort_by_cached_key(|file| std::cmp::Reverse(publish::order(file)));
     for file in published.into_iter().take(TRIED) {
         let path = options.output_directory.join(&file.name);
-        match previous::read_bytes(&path) {
-            Ok((prior, bytes)) => return Ok(Some((prior, bytes, file.name.clone()))),
+        match PriorFile::read(&path, whole) {
+            Ok(prior) => return Ok(Some((prior, file.name.clone()))),
             Err(source @ PriorError::Newer(_)) => return Err(JobError::Previous { path, source }),
             Err(error) => warn!("{path:?} cannot be used either: {error}"),
         }

@@ -1,5 +1,5 @@
 //! The previous report: what of it a new one needs, read from whatever is there. Pure but for
-//! [`read()`].
+//! [`read()`] and [`read_head()`].
 //!
 //! Version 1 is this project's. A report without a `format` field is one of the system that this
 //! project took its field names from: its relays' last verdicts are taken over, its streaks are
@@ -15,6 +15,7 @@ use record::{
     PreviousSource, RECENT_RUNS, ReportSelection, Status, Streak, of_recent_mark, recent_mark,
 };
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use shelf::output::REPORT_LIMIT;
 use shelf::read::{self, ReadError};
 
@@ -24,6 +25,15 @@ use crate::{stats, streak};
 /// A report that a new one can go on from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PriorReport {
+    /// What it says of its run.
+    pub head: PriorHead,
+    /// What it knows of each relay.
+    pub relays: BTreeMap<Fingerprint, KnownRelay>,
+}
+
+/// What a report says of its run: all that is needed of it where the history knows the relays.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PriorHead {
     /// The figures that the gate compares with.
     pub report: PreviousReport,
     /// The ids of the runs joined in it.
@@ -32,8 +42,6 @@ pub struct PriorReport {
     pub published: bool,
     /// What it itself went on from.
     pub own_previous: Previous,
-    /// What it knows of each relay.
-    pub relays: BTreeMap<Fingerprint, KnownRelay>,
 }
 
 /// What is known of a relay from earlier runs.
@@ -86,14 +94,43 @@ pub fn read(path: &Path) -> Result<PriorReport, PriorError> {
 ///
 /// [`PriorError`].
 pub fn read_bytes(path: &Path) -> Result<(PriorReport, Vec<u8>), PriorError> {
-    let bytes = read::file(path, REPORT_LIMIT).map_err(|error| {
-        if error.is_not_found() { PriorError::Missing } else { PriorError::Read(error) }
-    })?;
+    let bytes = bytes_of(path)?;
     Ok((parse(&bytes)?, bytes))
 }
 
+/// Reads what the report at `path` says of its run, in a fraction of the memory.
+///
+/// # Errors
+///
+/// [`PriorError`].
+pub fn read_head(path: &Path) -> Result<PriorHead, PriorError> {
+    let bytes = bytes_of(path)?;
+    let Some(HeadDocument { metadata, results }) = document(&bytes)? else {
+        return Ok(parse_foreign(&bytes)?.head);
+    };
+    head(metadata, results.iter().map(|row| (row.exit_fingerprint, row.status.as_str())))
+}
+
+fn bytes_of(path: &Path) -> Result<Vec<u8>, PriorError> {
+    read::file(path, REPORT_LIMIT).map_err(|error| {
+        if error.is_not_found() { PriorError::Missing } else { PriorError::Read(error) }
+    })
+}
+
 #[derive(Deserialize)]
-struct Document {
+struct HeadDocument {
+    metadata: Meta,
+    results: Vec<HeadRow>,
+}
+
+#[derive(Deserialize)]
+struct HeadRow {
+    exit_fingerprint: Fingerprint,
+    status: String,
+}
+
+#[derive(Deserialize)]
+struct PriorDocument {
     metadata: Meta,
     results: Vec<PreviousRow>,
     #[serde(default)]
@@ -125,8 +162,6 @@ struct PreviousRow {
     exit_nickname: String,
     exit_address: Option<IpAddr>,
     status: String,
-    #[serde(default)]
-    provisional: bool,
     #[serde(flatten)]
     streak: Streak,
     #[serde(default)]
@@ -152,30 +187,38 @@ struct AbsentRow {
 ///
 /// [`PriorError::Damaged`] and [`PriorError::Newer`].
 pub fn parse(bytes: &[u8]) -> Result<PriorReport, PriorError> {
+    let Some(PriorDocument { metadata, results, absent }) = document(bytes)? else {
+        return parse_foreign(bytes);
+    };
+    let rows = results.iter().map(|row| (row.exit_fingerprint, row.status.as_str()));
+    let head = head(metadata, rows)?;
+    let relays = relays(results, absent, head.report.timestamp);
+    Ok(PriorReport { head, relays })
+}
+
+fn json(error: serde_json::Error) -> PriorError {
+    PriorError::Damaged(error.into())
+}
+
+/// The document of a report of this project; `None` of one without a format.
+fn document<D: DeserializeOwned>(bytes: &[u8]) -> Result<Option<D>, PriorError> {
     #[derive(Deserialize)]
     struct ReportEnvelope {
         format: Option<Format>,
     }
-    let json = |error: serde_json::Error| PriorError::Damaged(error.into());
-    let ReportEnvelope { format } = serde_json::from_slice(bytes).map_err(json)?;
-    let document: Document = if format.is_some() {
-        Kind::Report.parse(bytes).map_err(|error| match error {
-            FormatError::Version { .. } => PriorError::Newer(error),
-            FormatError::Json(_) | FormatError::Kind { .. } => PriorError::Damaged(error),
-        })?
-    } else {
-        foreign(bytes).map_err(json)?
-    };
-    if !check::is_date(document.metadata.timestamp) {
-        let error = serde::de::Error::custom("its timestamp cannot be");
-        return Err(json(error));
+    match Kind::Report.parse(bytes) {
+        Ok(document) => Ok(Some(document)),
+        Err(error @ FormatError::Version { .. }) => Err(PriorError::Newer(error)),
+        Err(error) => match serde_json::from_slice(bytes).map_err(json)? {
+            ReportEnvelope { format: None } => Ok(None),
+            ReportEnvelope { format: Some(_) } => Err(PriorError::Damaged(error)),
+        },
     }
-    Ok(taken(document, format.is_none()))
 }
 
 /// A report without a format, of which every row is taken that names a relay and a status: that
 /// system wrote words such as `unknown` where it had no value.
-fn foreign(bytes: &[u8]) -> Result<Document, serde_json::Error> {
+fn parse_foreign(bytes: &[u8]) -> Result<PriorReport, PriorError> {
     #[derive(Deserialize)]
     struct Foreign {
         metadata: ForeignMeta,
@@ -185,26 +228,35 @@ fn foreign(bytes: &[u8]) -> Result<Document, serde_json::Error> {
     struct ForeignMeta {
         timestamp: String,
     }
-    let Foreign { metadata, results } = serde_json::from_slice(bytes)?;
+    let Foreign { metadata, results } = serde_json::from_slice(bytes).map_err(json)?;
     // It wrote local times of a host on UTC, with and without saying so.
     let text = &metadata.timestamp;
     let timestamp = text
         .parse::<DateTime<Utc>>()
         .or_else(|_| text.parse::<chrono::NaiveDateTime>().map(|time| time.and_utc()))
-        .map_err(serde::de::Error::custom)?;
+        .map_err(|error| json(serde::de::Error::custom(error)))?;
     let text = |row: &serde_json::Value, field: &str| Some(row.get(field)?.as_str()?.to_owned());
-    let results = results.iter().filter_map(|row| {
-        Some(PreviousRow {
-            exit_fingerprint: text(row, "exit_fingerprint")?.parse().ok()?,
-            exit_nickname: text(row, "exit_nickname").unwrap_or_default(),
-            exit_address: text(row, "exit_address").and_then(|address| address.parse().ok()),
-            status: text(row, "status")?,
-            provisional: false,
-            streak: Streak::default(),
-            recent: String::new(),
-            before: Streak::default(),
+    let rows: Vec<PreviousRow> = results
+        .iter()
+        .filter_map(|row| {
+            let status = text(row, "status")?;
+            let known = Status::ALL.iter().copied().find(|known| known.as_str() == status);
+            let (mut streak, mut recent) = (Streak::default(), String::new());
+            if let Some(status) = known {
+                streak = streak::after(streak, streak::effect(status, false), timestamp);
+                recent = recent_mark(status, false).to_string();
+            }
+            Some(PreviousRow {
+                exit_fingerprint: text(row, "exit_fingerprint")?.parse().ok()?,
+                exit_nickname: text(row, "exit_nickname").unwrap_or_default(),
+                exit_address: text(row, "exit_address").and_then(|address| address.parse().ok()),
+                status,
+                streak,
+                recent,
+                before: Streak::default(),
+            })
         })
-    });
+        .collect();
     let metadata = Meta {
         timestamp,
         run_id: None,
@@ -215,40 +267,62 @@ fn foreign(bytes: &[u8]) -> Result<Document, serde_json::Error> {
         previous: Previous::default(),
         publish: None,
     };
-    Ok(Document { metadata, results: results.collect(), absent: Vec::new() })
+    let named = rows.iter().map(|row| (row.exit_fingerprint, row.status.as_str()));
+    let head = head(metadata, named)?;
+    Ok(PriorReport { head, relays: relays(rows, Vec::new(), timestamp) })
 }
 
-/// What is taken over from a document, with everything that cannot be put right or left out.
-fn taken(document: Document, foreign: bool) -> PriorReport {
-    let Document { metadata, results, absent } = document;
-    let time = metadata.timestamp;
-    let mut relays = BTreeMap::new();
+/// What a report says of its run; its figures by its rows, each relay's first.
+fn head<'a>(
+    metadata: Meta,
+    rows: impl Iterator<Item = (Fingerprint, &'a str)>,
+) -> Result<PriorHead, PriorError> {
+    if !check::is_date(metadata.timestamp) {
+        return Err(json(serde::de::Error::custom("its timestamp cannot be")));
+    }
     let (mut tested, mut successes, mut seen) = (0, 0, HashSet::new());
-    for row in results {
-        if !seen.insert(row.exit_fingerprint) {
+    for (relay, status) in rows {
+        if !seen.insert(relay) {
             continue;
         }
-        let status = Status::ALL.iter().copied().find(|status| status.as_str() == row.status);
+        let status = Status::ALL.iter().copied().find(|known| known.as_str() == status);
         tested += u32::from(status.is_some_and(Status::tested));
         successes += u32::from(status == Some(Status::Success));
-        let (mut streak, mut before, mut recent) = (row.streak, row.before, row.recent);
-        if foreign {
-            before = Streak::default();
-            (streak, recent) = (before, String::new());
-            if let Some(status) = status {
-                streak = streak::after(before, streak::effect(status, false), time);
-                recent = recent_mark(status, row.provisional).to_string();
-            }
-        }
-        let known = KnownRelay {
+    }
+    let run_ids = metadata.run_id.iter().flat_map(|ids| ids.split('+')).map(str::to_owned);
+    Ok(PriorHead {
+        run_ids: run_ids.collect(),
+        report: PreviousReport {
+            run_id: metadata.run_id,
+            timestamp: metadata.timestamp,
+            total_relays: u32::try_from(seen.len()).unwrap_or(u32::MAX),
+            dns_success_rate_percent: stats::percent(successes, tested),
+            mode: metadata.mode,
+            domain: metadata.domain,
+            expected_ip: metadata.expected_ip,
+            selection: metadata.selection,
+        },
+        published: metadata.publish.is_some_and(|publish| publish.allowed),
+        own_previous: metadata.previous,
+    })
+}
+
+/// What is known of each relay, with everything that cannot be put right or left out.
+fn relays(
+    results: Vec<PreviousRow>,
+    absent: Vec<AbsentRow>,
+    time: DateTime<Utc>,
+) -> BTreeMap<Fingerprint, KnownRelay> {
+    let mut relays = BTreeMap::new();
+    for row in results {
+        relays.entry(row.exit_fingerprint).or_insert_with(|| KnownRelay {
             nickname: row.exit_nickname,
             address: row.exit_address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             last_seen: time,
-            streak: sound(streak, time),
-            before: sound(before, time),
-            recent: sound_recent(recent),
-        };
-        relays.insert(row.exit_fingerprint, known);
+            streak: sound(row.streak, time),
+            before: sound(row.before, time),
+            recent: sound_recent(row.recent),
+        });
     }
     for row in absent {
         relays.entry(row.exit_fingerprint).or_insert_with(|| KnownRelay {
@@ -261,23 +335,7 @@ fn taken(document: Document, foreign: bool) -> PriorReport {
             recent: sound_recent(row.recent),
         });
     }
-    let run_ids = metadata.run_id.iter().flat_map(|ids| ids.split('+')).map(str::to_owned);
-    PriorReport {
-        run_ids: run_ids.collect(),
-        report: PreviousReport {
-            run_id: metadata.run_id,
-            timestamp: time,
-            total_relays: u32::try_from(seen.len()).unwrap_or(u32::MAX),
-            dns_success_rate_percent: stats::percent(successes, tested),
-            mode: metadata.mode,
-            domain: metadata.domain,
-            expected_ip: metadata.expected_ip,
-            selection: metadata.selection,
-        },
-        published: metadata.publish.is_some_and(|publish| publish.allowed),
-        own_previous: metadata.previous,
-        relays,
-    }
+    relays
 }
 
 /// A streak that does not contradict itself or the time of its report.
@@ -307,6 +365,34 @@ pub struct Base {
     pub later: bool,
 }
 
+impl PriorHead {
+    /// What the run with these ids, which ended at `time`, is compared with, and whether this report
+    /// is of a later run.
+    ///
+    /// Where it is of the same run, or of a part of it, that is what it was compared with itself.
+    #[must_use]
+    pub fn before(self, run_ids: &[String], time: DateTime<Utc>) -> (Previous, bool) {
+        if self.is_of(run_ids) {
+            return (self.own_previous, false);
+        }
+        if self.report.timestamp > time {
+            let note = format!(
+                "the previous report, of {}, is of a later run: its streaks are not this run's",
+                self.report.timestamp.to_rfc3339()
+            );
+            return (Previous { note: Some(note), ..Previous::default() }, true);
+        }
+        let source = PreviousSource::Report;
+        (Previous { source, note: None, report: Some(self.report) }, false)
+    }
+
+    /// Whether it is of one of these runs.
+    #[must_use]
+    pub fn is_of(&self, run_ids: &[String]) -> bool {
+        self.run_ids.iter().any(|id| run_ids.contains(id))
+    }
+}
+
 impl Base {
     /// What the run with these ids, which ended at `time`, goes on from.
     ///
@@ -314,43 +400,35 @@ impl Base {
     /// from itself: a run counts once, however often it is aggregated.
     #[must_use]
     pub fn of_report(prior: PriorReport, run_ids: &[String], time: DateTime<Utc>) -> Self {
-        if prior.run_ids.iter().any(|id| run_ids.contains(id)) {
+        if prior.head.is_of(run_ids) {
             return Self::of_same_run(prior);
         }
-        if prior.report.timestamp > time {
-            let note = format!(
-                "the previous report, of {}, is of a later run: its streaks are not this run's",
-                prior.report.timestamp.to_rfc3339()
-            );
-            let previous = Previous { note: Some(note), ..Previous::default() };
-            return Self { previous, relays: BTreeMap::new(), later: true };
-        }
-        let previous =
-            Previous { source: PreviousSource::Report, note: None, report: Some(prior.report) };
-        let remembered = |known: &KnownRelay| time - known.last_seen <= streak::FORGET_AFTER;
+        let (previous, later) = prior.head.before(run_ids, time);
+        let remembered =
+            |known: &KnownRelay| !later && time - known.last_seen <= streak::FORGET_AFTER;
         let relays = prior.relays.into_iter().filter(|(_, known)| remembered(known)).collect();
-        Self { previous, relays, later: false }
+        Self { previous, relays, later }
     }
 
     /// What the report's own run went on from.
     #[must_use]
     pub fn of_same_run(prior: PriorReport) -> Self {
-        let earlier = prior.own_previous.report.as_ref().map(|report| report.timestamp);
-        let relays = prior
-            .relays
+        let PriorReport { head, relays } = prior;
+        let earlier = head.own_previous.report.as_ref().map(|report| report.timestamp);
+        let relays = relays
             .into_iter()
             .filter_map(|(relay, known)| {
                 let recent = streak::without_newest(&known.recent).to_owned();
                 let new = recent.is_empty() && known.before == Streak::default();
                 let last_seen = match earlier {
-                    Some(earlier) if known.last_seen == prior.report.timestamp => earlier,
+                    Some(earlier) if known.last_seen == head.report.timestamp => earlier,
                     _ => known.last_seen,
                 };
                 let streak = known.before;
                 (!new).then_some((relay, KnownRelay { recent, streak, last_seen, ..known }))
             })
             .collect();
-        Self { previous: prior.own_previous, relays, later: false }
+        Self { previous: head.own_previous, relays, later: false }
     }
 
     /// Where there is no previous report that can be used.
@@ -382,8 +460,8 @@ mod tests {
         let streaks: Vec<u32> =
             prior.relays.values().map(|known| known.streak.consecutive_failures).collect();
         assert_eq!(streaks, [0, 1]);
-        assert_eq!(prior.report.total_relays, 2);
-        assert_eq!(prior.report.timestamp.timestamp(), 1_767_204_000);
+        assert_eq!(prior.head.report.total_relays, 2);
+        assert_eq!(prior.head.report.timestamp.timestamp(), 1_767_204_000);
         // One of our own is not read so kindly.
         let own =
             text.replacen('{', r#"{"format":{"name":"exit-validator/report","version":1},"#, 1);

@@ -12,7 +12,7 @@ use shelf::read;
 use tracing::{info, warn};
 
 use crate::history::{self, History, HistoryError, Standing};
-use crate::previous::{self, PriorReport};
+use crate::previous::{self, PriorHead};
 use crate::publish::{self, Output, PublishError};
 
 /// How far back a history that was lost is made again on the way to the next report: as far as its
@@ -47,10 +47,14 @@ pub fn run(
     history: &mut History,
     output: &Output,
     files: &[FileEntry],
-    latest: Option<&PriorReport>,
+    latest: Option<&PriorHead>,
 ) -> Result<(), ReconcileError> {
     if let Some(latest) = latest {
-        history.adopt(latest)?;
+        if history.waits_for_a_report()?
+            && let Ok(whole) = previous::read(&output.latest())
+        {
+            history.adopt(&whole)?;
+        }
         // Another program's word, or a copy of the history that is older than the report.
         if history.knows_exactly(&latest.run_ids)?.is_some_and(|s| s != Standing::Published)
             && latest.published
@@ -88,7 +92,7 @@ fn finish(
     history: &mut History,
     output: &Output,
     files: &[FileEntry],
-    latest: Option<&PriorReport>,
+    latest: Option<&PriorHead>,
     entry: &FileEntry,
     meant: Standing,
 ) -> Result<(), ReconcileError> {
@@ -196,7 +200,7 @@ pub fn take_in_report(
         Err(error) => return Ok(Err(previous::PriorError::Damaged(error))),
     };
     if history.is_empty_but_for(&[])? {
-        let time = prior.report.timestamp;
+        let time = prior.head.report.timestamp;
         let base = previous::Base::of_same_run(prior);
         let (time, run_id) = match base.previous.report {
             Some(earlier) => (earlier.timestamp, earlier.run_id.unwrap_or_default()),

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{History, HistoryError, LAYOUT, Position, Relays, Result, Standing, Terms};
 use crate::fold::{Fold, Track};
 use crate::gate;
-use crate::previous::{Base, KnownRelay, PriorReport};
+use crate::previous::{Base, KnownRelay, PriorHead, PriorReport};
 use crate::report::Past;
 
 /// After how many runs a point is kept.
@@ -406,25 +406,31 @@ impl History {
         ended.map(|ended| self.time(ended)).transpose()
     }
 
-    /// Takes over from the newest published report what it knows from before the rows of a history
-    /// that was layout 1, where streaks were carried in the reports. Does so once.
+    /// Whether it was layout 1, where streaks were carried in the reports, and nothing has been taken
+    /// over from one since ([`History::adopt`]).
+    ///
+    /// # Errors
+    ///
+    /// [`HistoryError`].
+    pub fn waits_for_a_report(&self) -> Result<bool> {
+        self.connection
+            .query_row("SELECT EXISTS (SELECT 1 FROM flag WHERE name = 'adopt')", [], |row| {
+                row.get(0)
+            })
+            .map_err(self.sqlite("read"))
+    }
+
+    /// Takes over from the newest published report what it knows from before the rows. Once is
+    /// enough.
     ///
     /// # Errors
     ///
     /// [`HistoryError`]; the history is then as it was.
     pub fn adopt(&mut self, prior: &PriorReport) -> Result<()> {
         let doing = self.sqlite("write");
-        let flagged: bool = self
-            .connection
-            .query_row("SELECT EXISTS (SELECT 1 FROM flag WHERE name = 'adopt')", [], |row| {
-                row.get(0)
-            })
-            .map_err(&doing)?;
-        if !flagged {
-            return Ok(());
-        }
+        let PriorHead { report, run_ids, .. } = &prior.head;
         // As if a run came just after it: every run up to the report's own is folded.
-        let fold = self.fold_to(&(prior.report.timestamp.timestamp(), prior.run_ids.join("+")))?;
+        let fold = self.fold_to(&(report.timestamp.timestamp(), run_ids.join("+")))?;
         let first: Option<Position> = self
             .connection
             .query_row(
@@ -441,7 +447,7 @@ impl History {
                 .connection
                 .prepare("SELECT relay FROM relay WHERE fingerprint = ?1")
                 .map_err(&doing)?;
-            let tracks: HashMap<i64, &Track> = fold.remembered(prior.report.timestamp).collect();
+            let tracks: HashMap<i64, &Track> = fold.remembered(report.timestamp).collect();
             for (fingerprint, known) in &prior.relays {
                 let relay: Option<i64> = number
                     .query_row([fingerprint.as_bytes()], |row| row.get(0))

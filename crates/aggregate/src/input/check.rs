@@ -54,7 +54,9 @@ pub fn result(
     facts: &Facts,
     window: &Window,
 ) -> Result<RelayResult, Rejection> {
-    let result: RelayResult = Kind::Result.parse(bytes)?;
+    let mut result: RelayResult = Kind::Result.parse(bytes)?;
+    // Most relays have one attempt, and a list makes room for four.
+    result.attempts.shrink_to_fit();
     if result.exit_fingerprint != *relay {
         let detail = format!("the fingerprint inside is {}", result.exit_fingerprint);
         return Err(Rejection::new(RejectReason::FingerprintMismatch, detail));

@@ -46,8 +46,8 @@ impl Public {
         };
         let names = read::names_in(&fd).map_err(failed)?;
         let newest = names.iter().filter_map(|name| output::of_dated_name(name)).max();
-        let latest = match previous::read(&directory.join(LATEST_FILE)) {
-            Ok(prior) => Ok(Some(prior.report.timestamp)),
+        let latest = match previous::read_head(&directory.join(LATEST_FILE)) {
+            Ok(head) => Ok(Some(head.report.timestamp)),
             Err(PriorError::Missing) => Ok(None),
             Err(error) => Err(error.to_string()),
         };
