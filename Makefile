@@ -2,6 +2,10 @@
 
 CARGO ?= cargo
 
+# What is kept for compiling single pieces again takes more disk than everything else. For work on the
+# code call cargo itself, which keeps it.
+export CARGO_INCREMENTAL ?= 0
+
 .PHONY: help demo test test-programs test-function test-dashboard test-deploy bare deny serve bench build schemas chutney need node ops chromium
 
 # Its parts share what npm puts into place, and the machine.

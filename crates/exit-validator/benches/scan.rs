@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lab::simulated::{Noise, SimulatedNetwork, SimulatedTor};
+use lab::zone::EXPECTED_ADDRESS_V6;
 use lab::{Fault, Network, Spec};
 use record::{Fingerprint, Kind, RelayResult, Run};
 use scanner::ask::{SocksAddr, socks};
@@ -48,6 +49,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(speed());
     runtime.block_on(truth_of_times());
+    runtime.block_on(further());
     size();
 }
 
@@ -160,6 +162,47 @@ async fn truth_of_times() {
     network.stop().await;
 }
 
+/// How often each scan of [`further`] is made.
+const FURTHER_ROUNDS: usize = 5;
+
+/// Exits that allow IPv6 are asked for it after the verdict where the zone has an IPv6 address: what
+/// that adds to the scan, at twenty times the default pace and without any.
+async fn further() {
+    println!("\nFurther lookups: {EXITS} exits that allow IPv6, with and without an IPv6 address");
+    let dir = tempfile::tempdir().unwrap();
+    let spec = Spec { exits: vec![Fault::CorrectIpv6; EXITS], ..Spec::healthy(EXITS) };
+    let network = Network::start(&spec, dir.path(), |_| {}).await.unwrap();
+    let address = EXPECTED_ADDRESS_V6.to_string();
+    let mut number = 0;
+    let mut scan = |delay: &str, more: &[&str]| {
+        number += 1;
+        let place = dir.path().join(format!("scan{number}"));
+        let (seconds, results) = paced(&network, &place, delay, more);
+        let asked = results.iter().filter(|result| result.ipv6.is_some()).count();
+        assert_eq!(asked, if more.is_empty() { 0 } else { EXITS });
+        assert!(results.iter().all(|result| result.findings.is_empty()));
+        seconds
+    };
+    // Opens the links between relays.
+    scan("0", &[]);
+    for delay in ["0.1", "0"] {
+        let mut ratios: Vec<f64> = (0..FURTHER_ROUNDS)
+            .map(|_| {
+                let without = scan(delay, &[]);
+                scan(delay, &["--expected-ipv6", &address]) / without
+            })
+            .collect();
+        ratios.sort_by(f64::total_cmp);
+        let (least, most) = (ratios[0], ratios[ratios.len() - 1]);
+        let wanted = if delay == "0" { "" } else { "; at most 1.1 is wanted" };
+        println!(
+            "  {delay} s between circuits: {:.2} times as long ({least:.2} to {most:.2}{wanted})",
+            ratios[ratios.len() / 2]
+        );
+    }
+    network.stop().await;
+}
+
 /// The most memory that a scan may take, in megabytes.
 const MOST_MEMORY: f64 = 40.0;
 
@@ -192,18 +235,16 @@ fn size() {
 
 /// Seconds that the scanner's probing takes, as its run file says, and the results.
 fn scanned(network: &Network, dir: &Path) -> (f64, Vec<RelayResult>) {
+    paced(network, dir, "0", &[])
+}
+
+/// The same with so many seconds between circuits, and more flags.
+fn paced(network: &Network, dir: &Path, delay: &str, more: &[&str]) -> (f64, Vec<RelayResult>) {
     let client = network.client().unwrap();
     let output = Process::new(env!("CARGO_BIN_EXE_exit-validator"))
-        .args([
-            "scan",
-            "--no-progress",
-            "--build-delay",
-            "0",
-            "--delay-noise",
-            "0",
-            "--confirm-rounds",
-            "0",
-        ])
+        .args(["scan", "--no-progress", "--delay-noise=0", "--confirm-rounds=0"])
+        .args(["--build-delay", delay])
+        .args(more)
         .args(["--max-in-flight", "80", "--max-per-first-hop", "80"])
         .arg("--analysis-dir")
         .arg(dir)
