@@ -292,7 +292,7 @@ impl History {
         connection
             .execute_batch(
                 "PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL;
-                 PRAGMA cache_size = -24000; PRAGMA trusted_schema = OFF;
+                 PRAGMA cache_size = -8000; PRAGMA trusted_schema = OFF;
                  PRAGMA cell_size_check = ON;",
             )
             .map_err(sqlite)?;

@@ -111,7 +111,8 @@ pub fn join(mut inputs: Vec<Input>) -> Result<Joined, MergeError> {
         planned.extend(own);
         rejections.extend(std::mem::take(&mut input.rejections));
         for (relay, result) in std::mem::take(&mut input.results) {
-            found.entry(relay).or_default().push((number, result));
+            // Most relays have one result, and a list makes room for four.
+            found.entry(relay).or_insert_with(|| Vec::with_capacity(1)).push((number, result));
         }
     }
 

@@ -345,8 +345,6 @@ fn reported(
         tests.add(effect);
         percent(tests.successes, tests.all)
     };
-    // A single success is told in full by the fields that describe the deciding attempt.
-    let plain = status == Status::Success && result.attempts.len() == 1;
     ReportedRelay {
         exit_fingerprint,
         exit_nickname: result.exit_nickname,
@@ -390,7 +388,7 @@ fn reported(
             ipv6: result.relay.ipv6,
             country: result.relay.country,
         },
-        attempts: if plain { Vec::new() } else { result.attempts },
+        attempts: result.attempts,
         vantages,
         before,
     }
