@@ -154,7 +154,7 @@ impl Script {
             | Fault::ExitsNoLonger
             | Fault::Frozen
             | Fault::Dead => now(right()),
-            Fault::OtherAddress => now(addresses(&[OTHER])),
+            Fault::OtherAddress | Fault::HijackNoticed => now(addresses(&[OTHER])),
             Fault::PrivateAddress => now(addresses(&[PRIVATE])),
             Fault::WrongAddressFirst => now(addresses(&[OTHER, EXPECTED])),
             Fault::RightAddressFirst => now(addresses(&[EXPECTED, OTHER])),

@@ -40,6 +40,10 @@ pub enum Fault {
     CorrectIpv6,
     /// Every name has another, public address.
     OtherAddress,
+    /// The same, and its exit, which looks for such resolvers as exits do by default, has noticed: it
+    /// says of that address that there is none (tor(1), `ServerDNSDetectHijacking`). Exits look 60 to
+    /// 180 seconds after their start, so this is no part of [`Fault::ALL`].
+    HijackNoticed,
     /// Every name has a private address.
     PrivateAddress,
     /// Every name has two addresses, of which the wrong one comes first.
@@ -184,6 +188,7 @@ impl Fault {
             Self::Correct => "correct",
             Self::CorrectIpv6 => "correctipv6",
             Self::OtherAddress => "otheraddress",
+            Self::HijackNoticed => "hijacknoticed",
             Self::PrivateAddress => "privateaddress",
             Self::WrongAddressFirst => "wrongfirst",
             Self::RightAddressFirst => "rightfirst",
@@ -223,6 +228,9 @@ impl Fault {
             Self::Correct => "answers correctly".to_owned(),
             Self::CorrectIpv6 => "answers correctly, for IPv6 too".to_owned(),
             Self::OtherAddress => format!("answers {OTHER_ADDRESS} to everything"),
+            Self::HijackNoticed => {
+                format!("answers {OTHER_ADDRESS} to everything, as its exit has noticed")
+            }
             Self::PrivateAddress => format!("answers {PRIVATE_ADDRESS}, a private address"),
             Self::WrongAddressFirst => "answers two addresses, the wrong one first".to_owned(),
             Self::RightAddressFirst => "answers two addresses, the right one first".to_owned(),
@@ -319,11 +327,15 @@ impl Fault {
             Self::PrivateAddress => {
                 Truth::not(Status::WrongIp, ErrorCode::PrivateAddress, Blame::Resolver)
             }
-            Self::Nxdomain | Self::Refused | Self::Empty | Self::AaaaOnly if wildcard => {
+            Self::Nxdomain | Self::Refused | Self::Empty | Self::AaaaOnly | Self::HijackNoticed
+                if wildcard =>
+            {
                 Truth::not(Status::DnsFail, ErrorCode::Nxdomain, Blame::Resolver)
             }
             // Tor tells none of these from a name that does not exist.
-            Self::Nxdomain | Self::Refused | Self::Empty | Self::AaaaOnly => Truth::right(mode),
+            Self::Nxdomain | Self::Refused | Self::Empty | Self::AaaaOnly | Self::HijackNoticed => {
+                Truth::right(mode)
+            }
             Self::Vanishes => Truth {
                 provisional: true,
                 ..Truth::not(Status::DnsFail, ErrorCode::Servfail, Blame::Resolver)
@@ -376,7 +388,7 @@ impl Fault {
 
     /// Whether its exit looks for resolvers that make up answers, as exits do by default.
     pub(crate) const fn looks_for_hijacking(&self) -> bool {
-        matches!(self, Self::FilterPage)
+        matches!(self, Self::FilterPage | Self::HijackNoticed)
     }
 
     /// Whether its exit has the lab's family key.

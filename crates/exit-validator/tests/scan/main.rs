@@ -48,6 +48,7 @@ fn trials() -> Vec<Trial> {
     trials! {
         network::{
             a_tor_of_its_own_that_hangs_is_started_again,
+            an_exit_that_has_noticed_that_its_resolver_makes_up_answers,
             every_verdict_is_true_in_wildcard_mode,
         },
         usage::{

@@ -8,13 +8,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use lab::zone::{EXPECTED_ADDRESS, EXPECTED_ADDRESS_V6, NXDOMAIN_DOMAIN, WILDCARD_DOMAIN};
-use lab::{Client, Fault};
+use lab::{Client, Fault, Manifest, Network, Spec};
 use record::{Blame, ErrorCode, Fingerprint, Mode, Status};
 use rustix::process::Signal;
 use tempfile::TempDir;
 use tor_control::{CircuitStatus, Event, EventKind};
 
-use crate::run::{FAST, Left, names, results, run, scanner, signal, start, tors_of, until};
+use crate::run::{FAST, Left, names, results, run, scanner, signal, start, tors_of, until, within};
 use crate::shared::{DELAY, DELAYED, Home, Lab, block_on, lab, named};
 use crate::tor::Tor;
 
@@ -104,6 +104,31 @@ pub fn every_verdict_is_true_in_nxdomain_mode() {
     let ((_dir, analysis), home) = (analysis(), lab.home());
     scan_everything(&lab, own(&lab, &home, &analysis), &analysis, Mode::Nxdomain);
     assert_eq!(tors_of(&home.path), Vec::<u32>::new());
+}
+
+/// How long an exit takes at most until it has noticed: it looks 60 to 180 s after its start.
+const NOTICES: Duration = Duration::from_secs(240);
+
+/// So many names an exit makes up to notice by, of which more than five must have one address
+/// (tor, `dns_launch_wildcard_checks`); the address is then none for it.
+const MADE_UP: usize = 12;
+
+pub fn an_exit_that_has_noticed_that_its_resolver_makes_up_answers() {
+    let (dir, (_results, analysis)) = (tempfile::tempdir().unwrap(), analysis());
+    let spec = Spec { exits: vec![Fault::HijackNoticed], guards: 2, ..Spec::healthy(1) };
+    let network = block_on(Network::start(&spec, &dir.path().join("lab"), |_| ())).unwrap();
+    let exit = network.exits()[0].fingerprint;
+    within(NOTICES, "the exit has asked for names that do not exist", || {
+        let asked = network.asked(&exit).unwrap();
+        let ours = |name: &str| name.ends_with(&format!("{WILDCARD_DOMAIN}."));
+        asked.iter().filter(|q| q.record_type == "A" && !ours(&q.name)).count() >= MADE_UP
+    });
+    let mut command = into(&analysis);
+    command.args(["--control", &network.client().unwrap().control]);
+    run(command).with(0);
+    let checked = lab::check(&analysis, &Manifest::of(&network).unwrap()).unwrap();
+    assert!(checked.is_true(), "{}", checked.table());
+    block_on(network.stop());
 }
 
 pub fn every_verdict_is_true_through_a_running_tor() {

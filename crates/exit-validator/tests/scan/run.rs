@@ -164,8 +164,13 @@ impl Ended {
 
 /// Waits until something is so.
 #[track_caller]
-pub fn until(what: &str, mut so: impl FnMut() -> bool) {
-    let end = now() + PATIENCE;
+pub fn until(what: &str, so: impl FnMut() -> bool) {
+    within(PATIENCE, what, so);
+}
+
+/// Waits for longer, or less long.
+pub fn within(limit: Duration, what: &str, mut so: impl FnMut() -> bool) {
+    let end = now() + limit;
     while !so() {
         assert!(now() < end, "waited in vain until {what}");
         std::thread::sleep(Duration::from_millis(20));

@@ -387,6 +387,7 @@ fn by_fault(fault: Fault, nth: usize) -> (Saying, Duration) {
         | Fault::Refused
         | Fault::Empty
         | Fault::AaaaOnly
+        | Fault::HijackNoticed
         | Fault::ExitsNoLonger => Saying::Permanent,
         Fault::BrokenThenRight if nth > 0 => right(false),
         Fault::Servfail | Fault::Truncated | Fault::Garbage | Fault::BrokenThenRight => {
