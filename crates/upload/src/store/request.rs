@@ -57,7 +57,9 @@ impl Store {
     }
 }
 
-/// An error and its causes, each once.
+/// An error of the SDK and its causes. Unlike ours, the SDK's do not say their causes themselves
+/// ("dispatch failure", "io error"), and the HTTP client's below them partly do: so each is said that
+/// has not been said yet.
 pub(super) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
