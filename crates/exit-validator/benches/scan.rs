@@ -222,6 +222,7 @@ fn scanned(network: &Network, dir: &Path) -> (f64, Vec<RelayResult>) {
 
 /// Seconds from the first EXTENDCIRCUIT until the last answer has come and the last circuit is closed;
 /// each is closed when its answer is there.
+#[expect(clippy::too_many_lines, reason = "the reference, from beginning to end")]
 async fn bare_client(network: &Network) -> f64 {
     let client = network.client().unwrap();
     let address = client.control.parse().unwrap();
