@@ -78,7 +78,7 @@ pub enum InputError {
         /// The directory.
         directory: PathBuf,
         /// The system's error.
-        source: io::Error,
+        r#source: io::Error,
     },
     /// Neither a plan nor a run that could be used.
     #[error(
@@ -99,7 +99,7 @@ pub enum InputError {
         /// Which of its files.
         file: &'static str,
         /// The versions.
-        source: FormatError,
+        r#source: FormatError,
     },
 }
 

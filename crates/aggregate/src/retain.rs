@@ -121,7 +121,7 @@ pub enum RetainError {
         /// To what.
         path: PathBuf,
         /// The system's error.
-        source: io::Error,
+        r#source: io::Error,
     },
     /// Something cannot be written or removed.
     #[error("cannot {doing} {path:?}: {source}; the next run tries again")]
@@ -131,7 +131,7 @@ pub enum RetainError {
         /// To what.
         path: PathBuf,
         /// The system's error.
-        source: io::Error,
+        r#source: io::Error,
     },
     /// An archive, or a report that is to go into one, is not what it must be.
     #[error("{path:?} {what}; the reports of its month stay as they are until that is put right")]

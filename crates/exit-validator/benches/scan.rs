@@ -276,6 +276,7 @@ fn paced(network: &Network, dir: &Path, delay: &str, more: &[String]) -> (f64, V
 
 /// Seconds from the first EXTENDCIRCUIT until the last answer has come and the last circuit is closed;
 /// each is closed when its answer is there. The first hops take turns, from another on in each round.
+#[expect(clippy::too_many_lines, reason = "the reference, from beginning to end")]
 async fn bare_client(network: &Network, round: usize) -> f64 {
     let client = network.client().unwrap();
     let address = client.control.parse().unwrap();

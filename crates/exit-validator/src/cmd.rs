@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 use chrono::{DateTime, Utc};
 use clap::builder::Resettable;
+use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use settings::{LogArgs, LogFormat};
 
@@ -70,6 +71,12 @@ impl Call<'_> {
     fn arguments<A: FromArgMatches>(&self) -> A {
         // The command was made from this type.
         A::from_arg_matches(self.matches).unwrap_or_else(|error| error.exit())
+    }
+
+    /// The format of --log-format, if the flag was given.
+    fn log_format_flag(&self) -> Option<LogFormat> {
+        let given = self.matches.value_source("log_format") == Some(ValueSource::CommandLine);
+        given.then_some(self.log.log_format)
     }
 }
 

@@ -21,18 +21,9 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// A failure with an error and its causes, each once: many errors include theirs in their text.
-    pub(crate) fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
-        let mut text = String::new();
-        for cause in error.into().chain().map(ToString::to_string) {
-            if text.is_empty() {
-                text = cause;
-            } else if !text.contains(&cause) {
-                text.push_str(": ");
-                text.push_str(&cause);
-            }
-        }
-        Self { exit, text: record::printable(&text) }
+    /// A failure with this error. Our errors say their causes themselves, before the advice.
+    pub(crate) fn new(exit: Exit, error: impl std::fmt::Display) -> Self {
+        Self { exit, text: record::printable(&error.to_string()) }
     }
 
     /// A failure in these words, which may have several lines.
@@ -124,19 +115,12 @@ pub(crate) fn print(bytes: &[u8]) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use anyhow::Context as _;
-
     use super::*;
 
     #[test]
-    fn a_cause_is_said_once() {
-        let error = anyhow::anyhow!("no space").context("cannot write x: no space");
-        assert_eq!(Failure::new(Exit::Report, error).text, "cannot write x: no space");
-        let error = Err::<(), _>(io::Error::other("broken \u{1b}")).context("cannot read y");
-        assert_eq!(
-            Failure::new(Exit::Input, error.unwrap_err()).text,
-            "cannot read y: broken \\u{1b}"
-        );
+    fn what_an_error_says_is_fit_for_a_terminal() {
+        let error = io::Error::other("broken \u{1b}");
+        assert_eq!(Failure::new(Exit::Input, error).text, "broken \\u{1b}");
     }
 
     #[test]

@@ -42,6 +42,12 @@ pub(crate) enum Response {
     CutLinks,
 }
 
+impl Response {
+    fn after(after: Duration, message: &Message) -> Self {
+        Self::Answer { after, bytes: wire(message) }
+    }
+}
+
 /// What a question was, and what is to be done about it.
 #[derive(Debug)]
 pub(crate) struct Heard {
@@ -91,12 +97,9 @@ impl Script {
         }
         let [query] = question.queries.as_slice() else { return None };
         let name = query.name().to_lowercase().to_ascii();
-        let action = if name == PROBE {
-            self.act(&question, query, &name, via, Occasion::Probe)
-        } else {
-            let occasion = self.count(&name, now);
-            self.act(&question, query, &name, via, occasion)
-        };
+        let occasion = if name == PROBE { Occasion::Probe } else { self.count(&name, now) };
+        let asked = Asked { question: &question, query, name: &name, ipv6: self.fault.ipv6(), via };
+        let action = self.act(&asked, occasion);
         if action == Response::FreezeExit {
             self.struck = Some(now);
         }
@@ -120,29 +123,13 @@ impl Script {
         Occasion::New { number: self.names.len() - 1 }
     }
 
-    fn act(
-        &self,
-        question: &Message,
-        query: &Query,
-        name: &str,
-        via: Transport,
-        occasion: Occasion,
-    ) -> Response {
-        let answer = |records: &[RData]| records_to(question, query, records);
-        let right = || right_answer(question, query, name, self.fault.ipv6());
-        let a = query.query_type() == RecordType::A && query.query_class() == DNSClass::IN;
-        // The addresses of a name that has these, whatever the name: a question of another type
-        // finds nothing.
-        let addresses = |wrong: &[RData]| if a { answer(wrong) } else { answer(&[]) };
+    fn act(&self, asked: &Asked<'_>, occasion: Occasion) -> Response {
+        let aaaa = asked.query.query_type() == RecordType::AAAA;
         let first = occasion.number() == Some(0);
-        let now =
-            |message: Message| Response::Answer { after: Duration::ZERO, bytes: wire(&message) };
-        match self.fault {
-            Fault::DropsAaaa if query.query_type() == RecordType::AAAA => Response::Ignore,
-            Fault::FailsAaaa if query.query_type() == RecordType::AAAA => {
-                now(error(question, query, ResponseCode::ServFail))
-            }
-            Fault::FilterPage if exists(name) => now(addresses(&[FILTER])),
+        let message = match self.fault {
+            Fault::DropsAaaa if aaaa => return Response::Ignore,
+            Fault::FailsAaaa if aaaa => asked.error(ResponseCode::ServFail),
+            Fault::FilterPage if exists(asked.name) => asked.addresses(&[FILTER]),
             Fault::Correct
             | Fault::CorrectIpv6
             | Fault::Ipv6Policy
@@ -153,63 +140,52 @@ impl Script {
             | Fault::FamilyByKey
             | Fault::ExitsNoLonger
             | Fault::Frozen
-            | Fault::Dead => now(right()),
-            Fault::OtherAddress | Fault::HijackNoticed => now(addresses(&[OTHER])),
-            Fault::PrivateAddress => now(addresses(&[PRIVATE])),
-            Fault::WrongAddressFirst => now(addresses(&[OTHER, EXPECTED])),
-            Fault::RightAddressFirst => now(addresses(&[EXPECTED, OTHER])),
-            Fault::Nxdomain => now(error(question, query, ResponseCode::NXDomain)),
-            Fault::Refused => now(error(question, query, ResponseCode::Refused)),
-            Fault::Empty => now(answer(&[])),
+            | Fault::Dead => asked.right(),
+            Fault::OtherAddress | Fault::HijackNoticed => asked.addresses(&[OTHER]),
+            Fault::PrivateAddress => asked.addresses(&[PRIVATE]),
+            Fault::WrongAddressFirst => asked.addresses(&[OTHER, EXPECTED]),
+            Fault::RightAddressFirst => asked.addresses(&[EXPECTED, OTHER]),
+            Fault::Nxdomain => asked.error(ResponseCode::NXDomain),
+            Fault::Refused => asked.error(ResponseCode::Refused),
+            Fault::Empty => asked.records(&[]),
             // Given to a type A question too, as a resolver does that mixes the families up.
-            Fault::AaaaOnly => now(answer(&[EXPECTED_V6])),
-            Fault::Servfail => now(error(question, query, ResponseCode::ServFail)),
-            Fault::Truncated => match via {
-                Transport::Udp => {
-                    let mut message = answer(&[]);
-                    message.metadata.truncation = true;
-                    now(message)
-                }
-                Transport::Tcp => Response::Ignore,
-            },
-            Fault::Garbage => {
-                let mut bytes = question.metadata.id.to_be_bytes().to_vec();
-                bytes.extend([0xff; 46]);
-                Response::Answer { after: Duration::ZERO, bytes }
-            }
-            Fault::WrongId => {
-                let mut message = right();
-                message.metadata.id = !message.metadata.id;
-                now(message)
-            }
+            Fault::AaaaOnly => asked.records(&[EXPECTED_V6]),
+            Fault::Servfail => asked.error(ResponseCode::ServFail),
+            Fault::Truncated if asked.via == Transport::Tcp => return Response::Ignore,
+            Fault::Truncated => asked.truncated(),
+            Fault::Garbage => return asked.garbage(),
+            Fault::WrongId => asked.right_with_another_id(),
             Fault::SlowPath => {
-                let bytes = wire(&error(question, query, ResponseCode::ServFail));
-                Response::Answer { after: SLOW_FAILURE, bytes }
+                return Response::after(SLOW_FAILURE, &asked.error(ResponseCode::ServFail));
             }
-            Fault::Silent => Response::Ignore,
-            Fault::Slow(after) => Response::Answer { after, bytes: wire(&right()) },
-            Fault::BrokenThenRight if first => now(error(question, query, ResponseCode::ServFail)),
+            Fault::Silent => return Response::Ignore,
+            Fault::Slow(after) => return Response::after(after, &asked.right()),
+            Fault::BrokenThenRight if first => asked.error(ResponseCode::ServFail),
             Fault::RightThenWrong if !first && occasion != Occasion::Probe => {
-                now(addresses(&[OTHER]))
+                asked.addresses(&[OTHER])
             }
-            Fault::BrokenThenRight | Fault::RightThenWrong => now(right()),
-            Fault::FreezesInQuery | Fault::BreaksOff | Fault::Vanishes
-                if occasion == Occasion::Probe =>
-            {
-                now(right())
+            Fault::BrokenThenRight | Fault::RightThenWrong => asked.right(),
+            Fault::FreezesInQuery | Fault::BreaksOff | Fault::Vanishes => {
+                return self.strike(asked, occasion);
             }
+        };
+        Response::after(Duration::ZERO, &message)
+    }
+
+    /// What a question sets off that does something to the exit itself.
+    fn strike(&self, asked: &Asked<'_>, occasion: Occasion) -> Response {
+        match occasion {
+            Occasion::Probe => Response::after(Duration::ZERO, &asked.right()),
             // Both lookups of a scanner's first attempt.
-            Fault::Vanishes if occasion.number().is_some_and(|number| number < 2) => {
-                now(error(question, query, ResponseCode::ServFail))
+            Occasion::New { number: 0 | 1 } | Occasion::Again { number: 0 | 1 }
+                if self.fault == Fault::Vanishes =>
+            {
+                Response::after(Duration::ZERO, &asked.error(ResponseCode::ServFail))
             }
             // An exit that wakes up, or waits in vain, asks again: once is enough.
-            Fault::FreezesInQuery | Fault::BreaksOff | Fault::Vanishes
-                if matches!(occasion, Occasion::Again { .. }) =>
-            {
-                Response::Ignore
-            }
-            Fault::FreezesInQuery => Response::FreezeExit,
-            Fault::BreaksOff | Fault::Vanishes => Response::CutLinks,
+            Occasion::Again { .. } => Response::Ignore,
+            Occasion::New { .. } if self.fault == Fault::FreezesInQuery => Response::FreezeExit,
+            Occasion::New { .. } => Response::CutLinks,
         }
     }
 }
@@ -240,25 +216,69 @@ const OTHER: RData = RData::A(A(OTHER_ADDRESS));
 const FILTER: RData = RData::A(A(FILTER_ADDRESS));
 const PRIVATE: RData = RData::A(A(PRIVATE_ADDRESS));
 
-/// The answer of a resolver without fault.
-fn right_answer(question: &Message, query: &Query, name: &str, ipv6: bool) -> Message {
-    if !exists(name) {
-        return error(question, query, ResponseCode::NXDomain);
-    }
-    match (query.query_class(), query.query_type()) {
-        (DNSClass::IN, RecordType::A) => records_to(question, query, &[EXPECTED]),
-        (DNSClass::IN, RecordType::AAAA) if ipv6 => records_to(question, query, &[EXPECTED_V6]),
-        _ => records_to(question, query, &[]),
-    }
+/// A question, and what can be answered to it.
+#[derive(Debug)]
+struct Asked<'a> {
+    question: &'a Message,
+    query: &'a Query,
+    /// The name in lower case, with its final dot.
+    name: &'a str,
+    /// Whether the zone has IPv6 addresses.
+    ipv6: bool,
+    via: Transport,
 }
 
-fn records_to(question: &Message, query: &Query, records: &[RData]) -> Message {
-    let mut message = error(question, query, ResponseCode::NoError);
-    message.answers = records
-        .iter()
-        .map(|data| Record::from_rdata(query.name().clone(), TTL, data.clone()))
-        .collect();
-    message
+impl Asked<'_> {
+    /// The answer of a resolver without fault.
+    fn right(&self) -> Message {
+        if !exists(self.name) {
+            return self.error(ResponseCode::NXDomain);
+        }
+        match (self.query.query_class(), self.query.query_type()) {
+            (DNSClass::IN, RecordType::A) => self.records(&[EXPECTED]),
+            (DNSClass::IN, RecordType::AAAA) if self.ipv6 => self.records(&[EXPECTED_V6]),
+            _ => self.records(&[]),
+        }
+    }
+
+    /// The addresses of a name that has these, whatever the name: a question of another type finds
+    /// nothing.
+    fn addresses(&self, wrong: &[RData]) -> Message {
+        let a = (self.query.query_class(), self.query.query_type());
+        self.records(if a == (DNSClass::IN, RecordType::A) { wrong } else { &[] })
+    }
+
+    fn records(&self, records: &[RData]) -> Message {
+        let mut message = self.error(ResponseCode::NoError);
+        message.answers = records
+            .iter()
+            .map(|data| Record::from_rdata(self.query.name().clone(), TTL, data.clone()))
+            .collect();
+        message
+    }
+
+    fn error(&self, code: ResponseCode) -> Message {
+        error(self.question, self.query, code)
+    }
+
+    fn truncated(&self) -> Message {
+        let mut message = self.records(&[]);
+        message.metadata.truncation = true;
+        message
+    }
+
+    fn right_with_another_id(&self) -> Message {
+        let mut message = self.right();
+        message.metadata.id = !message.metadata.id;
+        message
+    }
+
+    /// The question's id, and nothing that is DNS after it.
+    fn garbage(&self) -> Response {
+        let mut bytes = self.question.metadata.id.to_be_bytes().to_vec();
+        bytes.extend([0xff; 46]);
+        Response::Answer { after: Duration::ZERO, bytes }
+    }
 }
 
 /// An answer without records. The question is given back letter by letter: tor's exits write names

@@ -89,7 +89,7 @@ pub struct Format {
 pub enum FormatError {
     /// Not JSON, or not of the shape that its version requires.
     #[error("not a document of this format: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(serde_json::Error),
     /// A document of another kind.
     #[error("a document of format {found:?} where {wanted} was expected")]
     Kind {
@@ -111,4 +111,10 @@ pub enum FormatError {
         /// The newest version known.
         newest: u32,
     },
+}
+
+impl From<serde_json::Error> for FormatError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Json(error)
+    }
 }

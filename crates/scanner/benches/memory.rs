@@ -61,6 +61,7 @@ fn target(number: u32) -> ScanTarget {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "the measurement, from beginning to end")]
 fn measure(relays: u32) {
     let per_relay = |bytes: usize| bytes / usize::try_from(relays).unwrap();
     let before = HEAP.current_usage();

@@ -126,83 +126,92 @@ impl Driver<'_, '_> {
                 Turn::Happened(event, at) => events.push((event, at)),
                 Turn::Nothing => {}
                 Turn::OptionsLost(at) => {
-                    tracing::warn!(
-                        "somebody changed the options that the scan had set in tor (it may have read \
-                         its configuration again); setting them again"
-                    );
                     events.push((ScanEvent::OptionsLost, at));
-                    let beginning = session.begin(self.source, self.query_timeout, self.found);
-                    if let Err(error) = beginning.await
-                        && session.events.lost().is_none()
-                    {
+                    if let Err(error) = self.set_options_again(&mut session).await {
                         break ScanEnd::TorGone(error);
                     }
                 }
                 Turn::WantsReload(at) => {
-                    tracing::warn!(
-                        "tor was asked to read its configuration again; the scan stops its lookups, lets \
-                         tor read it, and continues"
-                    );
-                    for action in self.step(ScanEvent::OptionsLost, at) {
-                        self.act(action, &session, &pending, &mut follow);
-                    }
-                    let way = session.give_way(self.source, self.query_timeout, self.found);
-                    if let Err(error) = way.await
-                        && session.events.lost().is_none()
-                    {
+                    let actions = self.step(ScanEvent::OptionsLost, at);
+                    self.act_all(actions, &session, &pending, &mut follow);
+                    if let Err(error) = self.let_tor_reload(&mut session).await {
                         break ScanEnd::TorGone(error);
                     }
                 }
-                Turn::TorLost => {
-                    tracing::warn!(
-                        "tor was lost in the middle of the scan; getting it back: {}",
-                        lost(&mut session)
-                    );
-                    pending.clear();
-                    for action in self.step(ScanEvent::TorLost, now()) {
-                        self.act(action, &session, &pending, &mut follow);
+                Turn::TorLost => match self.reconnect(session, &mut pending, &mut follow).await {
+                    Ok(back) => {
+                        session = back;
+                        restarts += 1;
+                        events.push((ScanEvent::TorBack, now()));
                     }
-                    session.abandon().await;
-                    if self.scan.finished() {
-                        return ScanOutcome { ended: ScanEnd::Finished, session: None, restarts };
-                    }
-                    match self.reopen().await {
-                        Ok(back) => session = back,
-                        Err(ended) => {
-                            // What has been tried so far is told even now.
-                            for action in
-                                self.scan.stop(now().saturating_duration_since(self.started))
-                            {
-                                if let Action::Tell(report) = action {
-                                    self.tell(report, &mut follow);
-                                }
-                            }
-                            return ScanOutcome { ended, session: None, restarts };
-                        }
-                    }
-                    restarts += 1;
-                    tracing::info!("tor is back; the scan goes on");
-                    events.push((ScanEvent::TorBack, now()));
-                }
+                    Err(ended) => return ScanOutcome { ended, session: None, restarts },
+                },
             }
         };
         if !matches!(ended, ScanEnd::Finished) {
-            for action in self.scan.stop(now().saturating_duration_since(self.started)) {
-                self.act(action, &session, &pending, &mut follow);
-            }
+            let actions = self.stop();
+            self.act_all(actions, &session, &pending, &mut follow);
         }
-        // What has been submitted for closing circuits goes out before tor is left.
-        let control = session.control.clone();
-        let goodbye = async {
-            while let Some(event) = pending.next().await {
-                // A circuit that tor was still to name when the scan ended is nobody's.
-                if let Some(ScanEvent::Launched(_, circuit)) = event {
-                    pending.push(ignore(control.submit(Command::CloseCircuit(circuit))));
+        flush(&session, pending).await;
+        ScanOutcome { ended, session: Some(session), restarts }
+    }
+
+    /// Sets what somebody has changed in tor. That tor goes away meanwhile, its events say next.
+    async fn set_options_again(&mut self, session: &mut Session) -> Result<(), SessionError> {
+        tracing::warn!(
+            "somebody changed the options that the scan had set in tor (it may have read its \
+             configuration again); setting them again"
+        );
+        let begun = session.begin(self.source, self.query_timeout, self.found).await;
+        if session.events.lost().is_some() { Ok(()) } else { begun }
+    }
+
+    /// Lets tor read its configuration. That tor goes away meanwhile, its events say next.
+    async fn let_tor_reload(&mut self, session: &mut Session) -> Result<(), SessionError> {
+        tracing::warn!(
+            "tor was asked to read its configuration again; the scan stops its lookups, lets tor \
+             read it, and continues"
+        );
+        let read = session.give_way(self.source, self.query_timeout, self.found).await;
+        if session.events.lost().is_some() { Ok(()) } else { read }
+    }
+
+    /// Leaves a tor that was lost, and connects to it again; how the scan ended if it cannot go on.
+    async fn reconnect(
+        &mut self,
+        mut session: Session,
+        pending: &mut Pending,
+        follow: &mut impl FnMut(&Notice),
+    ) -> Result<Session, ScanEnd> {
+        tracing::warn!(
+            "tor was lost in the middle of the scan; getting it back: {}",
+            lost(&mut session)
+        );
+        pending.clear();
+        let actions = self.step(ScanEvent::TorLost, now());
+        self.act_all(actions, &session, pending, follow);
+        session.abandon().await;
+        if self.scan.finished() {
+            return Err(ScanEnd::Finished);
+        }
+        let back = self.reopen().await;
+        match &back {
+            Ok(_) => tracing::info!("tor is back; the scan goes on"),
+            Err(_) => {
+                // What has been tried so far is told even now.
+                for action in self.stop() {
+                    if let Action::Tell(report) = action {
+                        self.tell(report, follow);
+                    }
                 }
             }
-        };
-        let _ = tokio::time::timeout(Duration::from_millis(500), goodbye).await;
-        ScanOutcome { ended, session: Some(session), restarts }
+        }
+        back
+    }
+
+    /// Ends the scan early.
+    fn stop(&mut self) -> Vec<Action> {
+        self.scan.stop(now().saturating_duration_since(self.started))
     }
 
     /// Tells the schedule what happened at this time, and what the wall clock said then.
@@ -289,6 +298,18 @@ impl Driver<'_, '_> {
         follow(&report);
         if let Notice::Result { result, .. } = report {
             self.writer.write(*result);
+        }
+    }
+
+    fn act_all(
+        &mut self,
+        actions: Vec<Action>,
+        session: &Session,
+        pending: &Pending,
+        follow: &mut impl FnMut(&Notice),
+    ) {
+        for action in actions {
+            self.act(action, session, pending, follow);
         }
     }
 
@@ -407,6 +428,20 @@ impl Driver<'_, '_> {
             }
         })
     }
+}
+
+/// Waits a moment for what has been submitted: circuits are closed before tor is left.
+async fn flush(session: &Session, mut pending: Pending) {
+    let control = session.control.clone();
+    let answered = async {
+        while let Some(event) = pending.next().await {
+            // A circuit that tor was still to name when the scan ended is nobody's.
+            if let Some(ScanEvent::Launched(_, circuit)) = event {
+                pending.push(ignore(control.submit(Command::CloseCircuit(circuit))));
+            }
+        }
+    };
+    let _ = tokio::time::timeout(Duration::from_millis(500), answered).await;
 }
 
 fn ignore(

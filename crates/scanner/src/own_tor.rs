@@ -82,7 +82,7 @@ pub enum OwnTorError {
         /// To what.
         path: PathBuf,
         /// Why not.
-        source: io::Error,
+        r#source: io::Error,
     },
 }
 

@@ -43,7 +43,7 @@ pub enum ResultsError {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: FormatError,
+        r#source: FormatError,
     },
     /// The file system said no.
     #[error("cannot {doing} {path}: {source}")]
@@ -53,7 +53,7 @@ pub enum ResultsError {
         /// To what.
         path: PathBuf,
         /// Why not.
-        source: io::Error,
+        r#source: io::Error,
     },
 }
 

@@ -87,7 +87,7 @@ pub enum SessionError {
     #[error(transparent)]
     Own(#[from] OwnTorError),
     /// Its control port failed.
-    #[error("{0}")]
+    #[error(transparent)]
     Control(#[from] Error),
     /// It does not bootstrap.
     #[error(

@@ -144,7 +144,8 @@ pub fn out_of_range(key: &Key, value: &str) -> Option<String> {
     }
 }
 
-/// How names begin that only ours do.
+/// How names begin that only ours do. By hand: the flags are above this crate, and neither they nor the
+/// list of settings know which words other programs' variables begin with too.
 const OURS: [&str; 20] = [
     "AGGREGATE_",
     "ARCHIVE_",

@@ -26,7 +26,7 @@ pub enum ReadError {
         limit: u64,
     },
     /// The system's error.
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] io::Error),
 }
 

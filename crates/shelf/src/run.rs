@@ -16,6 +16,9 @@ pub const RESULTS_LOG_FILE: &str = "results.log";
 /// The file whose lock the scan holds that writes here.
 pub const LOCK_FILE: &str = ".scanner.lock";
 
+/// The mark of a shard's run that was handed over: the name of the store that has it.
+pub const HANDED_OVER_FILE: &str = ".handed-over";
+
 /// The largest plan or run that is read, in bytes: some 400,000 relays.
 pub const PLAN_LIMIT: u64 = 64 << 20;
 
@@ -48,10 +51,10 @@ pub fn seems_result(name: &str) -> bool {
     name.starts_with(PREFIX)
 }
 
-/// Whether a scan writes files of this name.
+/// Whether files of this name are a scan's, or the mark of its hand-over.
 #[must_use]
 pub fn is_scans(name: &str) -> bool {
-    [PLAN_FILE, RUN_FILE, RESULTS_LOG_FILE, LOCK_FILE].contains(&name)
+    [PLAN_FILE, RUN_FILE, RESULTS_LOG_FILE, LOCK_FILE, HANDED_OVER_FILE].contains(&name)
         || name.starts_with(crate::atomic::TEMPORARY_PREFIX)
         || relay_of(name).is_some()
 }

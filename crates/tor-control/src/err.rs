@@ -23,7 +23,7 @@ pub enum Error {
         /// The control port.
         addr: ControlAddr,
         /// Why not.
-        source: Arc<io::Error>,
+        r#source: Arc<io::Error>,
     },
     /// What answered is not tor.
     #[error(
@@ -62,7 +62,7 @@ pub enum Error {
         /// What happened, and what to do.
         what: String,
         /// The stream's own error, where there was one.
-        source: Option<Arc<io::Error>>,
+        r#source: Option<Arc<io::Error>>,
     },
     /// Tor keeps the connection open and says nothing.
     #[error(
@@ -87,7 +87,7 @@ pub enum Error {
         /// The control port.
         addr: ControlAddr,
         /// How.
-        source: LineError,
+        r#source: LineError,
     },
     /// A reply that does not fit what was asked, or that nobody asked for.
     #[error("the control protocol is broken: {what}")]

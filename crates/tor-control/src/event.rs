@@ -683,6 +683,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn streams() {
         let event = StreamEvent {
             id: "12".parse().unwrap(),

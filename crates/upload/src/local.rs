@@ -34,7 +34,7 @@ pub enum LocalError {
         /// The directory.
         path: PathBuf,
         /// The system's error.
-        source: io::Error,
+        r#source: io::Error,
     },
     /// A file cannot be read.
     #[error("cannot read {path:?}: {source}")]
@@ -42,7 +42,7 @@ pub enum LocalError {
         /// The file.
         path: PathBuf,
         /// The system's error.
-        source: io::Error,
+        r#source: io::Error,
     },
     /// The list of files is none.
     #[error("cannot use {path:?}: {source}; `aggregate files` writes it anew")]
@@ -50,7 +50,7 @@ pub enum LocalError {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: FormatError,
+        r#source: FormatError,
     },
     /// There is more than anybody publishes.
     #[error("there are more than {MOST} files in {path:?}: is it the output directory?")]

@@ -1,4 +1,11 @@
 //! When something that failed is tried again. Pure: randomness is passed in.
+//!
+//! Not the SDK's own retry (`RetryConfig::standard`), tried in its place with as many tries: it ends with
+//! an answer's headers, so that a GET whose body is cut failed for good ("end of file before message
+//! length reached" in the tests of faults). What is read, checked or looked at again after a write has to
+//! be tried again here anyway, and two retries, one in the other, would multiply tries and pauses. By
+//! its source (1.16) it also knows `x-amz-retry-after` and not `Retry-After`, and does not try again what
+//! our causes do: 429 with another code than AWS's, a digest that is wrong, two uploaders at once (409).
 
 use std::time::Duration;
 

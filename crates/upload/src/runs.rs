@@ -107,7 +107,7 @@ pub enum PackError {
         /// The directory.
         directory: PathBuf,
         /// The system's error.
-        source: io::Error,
+        r#source: io::Error,
     },
 }
 

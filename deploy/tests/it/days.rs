@@ -313,3 +313,43 @@ pub fn keys_stay_with_the_upload() {
     running.end().with(143);
     released(&mut host, &stores);
 }
+
+pub fn a_log_of_every_step_for_programs() {
+    let stores = Stores::start();
+    let mut host = Host::publishing_to(&stores);
+    let lines = |log: String| -> Vec<(String, String, String)> {
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        log.lines()
+            .map(|line| {
+                let line: serde_json::Value =
+                    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+                let target = text(&line["target"]);
+                let program = target.split("::").next().unwrap().to_owned();
+                (program, text(&line["level"]), text(&line["fields"]["message"]))
+            })
+            .collect()
+    };
+    host.run(&["-v", "--log-format", "json"]).with(0);
+    let said = lines(host.log());
+    let says = |program: &str, level: &str, what: &str| {
+        let is = |line: &&(String, String, String)| {
+            line.0 == program && line.1 == level && line.2.contains(what)
+        };
+        assert!(said.iter().any(|line| is(&line)), "{program} does not say {what:?}: {said:?}");
+    };
+    says("exit_validator", "DEBUG", "/scanner -v --analysis-dir");
+    says("scanner", "DEBUG", "asked");
+    says("exit_validator", "DEBUG", "/aggregate -v --input");
+    says("aggregate", "INFO", "latest.json now holds it");
+    says("upload", "DEBUG", "latest.json is written");
+    says("exit_validator", "DEBUG", "/aggregate retain -v");
+    assert!(said.last().unwrap().2.starts_with("done after"), "{said:?}");
+    // By the setting too, with what a run says without -v.
+    host.set("LOG_FORMAT", "json");
+    host.run(&["--only", "retain"]).with(0);
+    let said = lines(host.log());
+    assert!(!said.is_empty() && said.iter().all(|(_, level, _)| level == "INFO"), "{said:?}");
+    // A flag overrides it.
+    host.run(&["--only", "retain", "--log-format", "text"]).with(0);
+    assert!(host.log().contains(" INFO done after"), "{}", host.log());
+}

@@ -54,7 +54,11 @@ fn trials() -> Vec<Trial> {
     trials.extend(trials! {
         read
         cycles::{twenty_cycles_with_faults},
-        several::{shards_are_gathered, a_shard_that_does_not_come_is_told},
+        several::{
+            shards_are_gathered,
+            a_shard_that_does_not_come_is_told,
+            a_run_that_was_not_handed_over_is_handed_over_by_the_next,
+        },
         days::{
             a_good_day,
             a_closed_gate,
@@ -70,6 +74,7 @@ fn trials() -> Vec<Trial> {
             a_program_that_somebody_kills,
             a_check_that_is_ended,
             keys_stay_with_the_upload,
+            a_log_of_every_step_for_programs,
         },
         machine::{
             a_full_disk,

@@ -1,5 +1,6 @@
 //! Several hosts: each scans its shard and hands it over, one joins them and publishes.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use record::{Kind, Report};
@@ -52,4 +53,23 @@ pub fn a_shard_that_does_not_come_is_told() {
     host.run(&["--only", "aggregate"]).with(0);
     host.run(&["--only", "upload"]).with(0);
     assert_eq!(host.latest().unwrap().metadata.total_relays, 8);
+}
+
+pub fn a_run_that_was_not_handed_over_is_handed_over_by_the_next() {
+    let stores = Stores::start();
+    let host = shard(&stores, "1/2");
+    // As a run leaves it that is killed after its scan.
+    host.run(&["--only", "scan"]).with(0);
+    let handed_over = || -> BTreeSet<_> {
+        let runs = fs::read_dir(stores.bucket(lab::R2_BUCKET).join("runs")).into_iter().flatten();
+        runs.map(|run| run.unwrap().path()).filter(|run| run.join("run.json").exists()).collect()
+    };
+    assert_eq!(handed_over().len(), 0);
+    host.run(&[]).with(0);
+    assert!(host.log().contains("was not handed over"), "{}", host.log());
+    assert_eq!(handed_over().len(), 2);
+    // What was handed over is not again, also if the store has been tidied meanwhile.
+    fs::remove_dir_all(stores.bucket(lab::R2_BUCKET).join("runs")).unwrap();
+    host.run(&[]).with(0);
+    assert_eq!(handed_over().len(), 1);
 }

@@ -66,7 +66,7 @@ pub enum ArchiveError {
         name: String,
     },
     /// The system's error.
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] io::Error),
 }
 

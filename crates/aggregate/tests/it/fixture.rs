@@ -114,6 +114,7 @@ fn address(number: u32) -> IpAddr {
 }
 
 /// The result of a relay, of its mark.
+#[expect(clippy::too_many_lines, reason = "one document, field by field")]
 pub fn result(plan: &Plan, number: u32, mark: char) -> Option<RelayResult> {
     let (status, provisional) = of_recent_mark(mark)?;
     let fingerprint = relay(number);

@@ -8,7 +8,6 @@ use aggregate::history::export::{self, ExportError};
 use aggregate::history::rebuild::{self, RebuildError};
 use aggregate::history::{History, HistoryError};
 use aggregate::{job, summary};
-use anyhow::anyhow;
 use chrono::TimeDelta;
 use clap::Args;
 use record::Fingerprint;
@@ -143,7 +142,7 @@ fn as_parquet(_: &History, _: impl Write + Send) -> Result<(), ExportError> {
 
 fn story(history: &History, fingerprint: Fingerprint) -> Result<(), Failure> {
     let story = history.story(fingerprint).map_err(failure)?.ok_or_else(|| {
-        Failure::new(Exit::Input, anyhow!("no run in the history has seen {fingerprint}"))
+        Failure::new(Exit::Input, format_args!("no run in the history has seen {fingerprint}"))
     })?;
     print(summary::of_story(&story).as_bytes())
 }

@@ -7,7 +7,6 @@ use aggregate::cli::{ReportArgs, ReportCli, ReportCommand};
 use aggregate::job::{self, JobError, JobMachine, JobOutcome, ReportTarget};
 use aggregate::publish::{self, Output, PublishError};
 use aggregate::summary;
-use anyhow::Context as _;
 use clap::Args;
 use record::{Kind, Report};
 use shelf::output::REPORT_LIMIT;
@@ -130,11 +129,11 @@ fn list_files(directory: &Path) -> Ended {
 }
 
 fn summarise(path: &Path) -> Ended {
-    let report: Report = read::file(path, REPORT_LIMIT)
-        .map_err(anyhow::Error::from)
-        .and_then(|bytes| Ok(Kind::Report.parse(&bytes)?))
-        .with_context(|| format!("cannot read the report {path:?}"))
-        .map_err(|error| Failure::new(Exit::Input, error))?;
+    let unreadable = |error: &dyn std::fmt::Display| {
+        Failure::new(Exit::Input, format_args!("cannot read the report {path:?}: {error}"))
+    };
+    let bytes = read::file(path, REPORT_LIMIT).map_err(|error| unreadable(&error))?;
+    let report: Report = Kind::Report.parse(&bytes).map_err(|error| unreadable(&error))?;
     print(summary::of_report(&report).as_bytes())?;
     Ok(Exit::Done)
 }

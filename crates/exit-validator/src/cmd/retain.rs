@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: RetainArgs) -> Ended {
     let options = arguments.options();
     let mut next = |step: &str| tracing::debug!("{}", record::printable(step));
     let done = retain::run(&options, now(), &mut next)
-        .map_err(|error| Failure::new(exit(&error), error))?;
+        .map_err(|error| Failure::new(exit(&error), &error))?;
     let mut worst = Exit::Done;
     for part in done {
         let name = part.part;
@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: RetainArgs) -> Ended {
             if of(exit) > of(worst) {
                 worst = exit;
             }
-            tracing::error!("{name}: {}", Failure::new(exit, trouble));
+            tracing::error!("{name}: {}", record::printable(&trouble.to_string()));
         }
         print(format!("{name}: {}\n", part.summary).as_bytes())?;
     }

@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum as _};
+use settings::LogFormat;
 use tempfile::TempDir;
 
 use super::{Call, Verb, now, runtime};
 use crate::exit::Exit;
 use crate::run::host::{Machine, check_values};
 use crate::run::job::{Host as _, Job, JobPart, Level, RunOutcome};
-use crate::run::log::Log;
+use crate::run::log::{self, Log};
 use crate::run::machine::{self, RunLock, Taken};
 use crate::run::rehearsal::Rehearsal;
 use crate::run::settings::{Called, JobSettings};
@@ -122,13 +123,18 @@ impl ConfigArgs {
             directory: place(env::current_dir(), "the working directory")?,
             environment: env::vars_os().collect(),
             program_dir: program.parent().map(PathBuf::from).unwrap_or_default(),
+            ..Called::default()
         })
     }
 }
 
 fn run(call: &Call<'_>) -> Ended {
     let arguments: RunArgs = call.arguments();
-    let called = arguments.config.called()?;
+    let called = Called {
+        log_format: call.log_format_flag(),
+        verbose: call.log.verbose,
+        ..arguments.config.called()?
+    };
     if arguments.check {
         return super::check::check(&called);
     }
@@ -144,15 +150,17 @@ fn run(call: &Call<'_>) -> Ended {
     }
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     machine::prepare(&settings.state_dir, settings.places())?;
+    let log = settings.log;
     let lock = match RunLock::take(&settings.state_dir, now())? {
         Taken::Ours(lock) => lock,
         Taken::Theirs(holder) => {
-            say(&format!("another run is under way ({holder}); nothing to do"));
+            let text = format!("another run is under way ({holder}); nothing to do");
+            say(log.log_format, Level::Info, &text);
             return Ok(Exit::Done);
         }
     };
     let shown = io::stderr().is_terminal() || work.is_some();
-    let log = Log::open(&settings.log_dir, now(), shown).map_err(|error| {
+    let log = Log::open(&settings.log_dir, now(), log, shown).map_err(|error| {
         let place = &settings.log_dir;
         Failure::saying(Exit::Place, &format!("cannot write a log in {place:?}: {error}"))
     })?;
@@ -164,12 +172,13 @@ fn run(call: &Call<'_>) -> Ended {
         Ok::<_, Failure>((machine, outcome))
     });
     let (machine, outcome) = done?;
-    let exit = outcome.exit;
+    let (exit, format) = (outcome.exit, machine.settings.log.log_format);
     finish(machine, &outcome);
     if let Some(work) = work
         && exit != Exit::Done
     {
-        say(&format!("what it left is in {}", work.keep().display()));
+        let text = format!("what it left is in {}", work.keep().display());
+        say(format, Level::Info, &text);
     }
     if exit == Exit::Done { Ok(exit) } else { Err(Failure::explained(exit)) }
 }
@@ -237,7 +246,7 @@ fn finish(mut machine: Machine, outcome: &RunOutcome) {
     let shown = machine.log.is_shown();
     machine.log.close();
     if heard && !shown {
-        say(&format!("{line}; log: {}", path.display()));
+        say(machine.settings.log.log_format, level, &format!("{line}; log: {}", path.display()));
     }
 }
 
@@ -251,8 +260,11 @@ fn in_words(time: Duration) -> String {
 }
 
 #[expect(clippy::print_stderr, reason = "what cron mails, and a person reads")]
-fn say(text: &str) {
-    eprintln!("run: {}", record::printable(text));
+fn say(format: LogFormat, level: Level, text: &str) {
+    match format {
+        LogFormat::Text => eprintln!("run: {}", record::printable(text)),
+        LogFormat::Json => eprint!("{}", log::line(now(), level, text, format)),
+    }
 }
 
 #[cfg(test)]

@@ -1,12 +1,15 @@
 //! The real machine: does the stages of a run, keeps its log, and takes signals.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use record::{FileKind, printable};
-use shelf::run::PLAN_FILE;
+use settings::{LogArgs, LogFormat};
+use shelf::run::{HANDED_OVER_FILE, PLAN_FILE};
 use tokio::time::Instant;
 
 use crate::exit::Exit;
@@ -16,6 +19,9 @@ use crate::run::machine::{self, RunLock};
 use crate::run::settings::JobSettings;
 use crate::run::stage::{self, EndSignals, RunningStage};
 use crate::terminal::Failure;
+
+/// The largest mark that is read, in bytes: the name of a store.
+const MARK_LIMIT: u64 = 256;
 
 /// The machine that a run is on.
 pub(crate) struct Machine {
@@ -48,8 +54,15 @@ impl Machine {
         let output = tempfile::tempfile_in(&self.settings.state_dir)?;
         let (mut command, _) =
             stage::command(&self.settings.program_dir, program, &self.settings.environment);
+        let LogArgs { log_format, verbose } = self.settings.log;
+        if log_format == LogFormat::Json {
+            command.env("LOG_FORMAT", "json");
+        }
+        command.args(iter::repeat_n("-v", verbose.into())).args(arguments);
+        let words = iter::once(command.get_program()).chain(command.get_args());
+        let words: Vec<_> = words.map(OsStr::to_string_lossy).collect();
+        self.say(Level::Debug, &format!("{name}: {}", words.join(" ")));
         command
-            .args(arguments)
             .current_dir(&self.settings.state_dir)
             .stdout(output.try_clone()?)
             .stderr(self.log.for_child()?);
@@ -134,6 +147,7 @@ impl Host for Machine {
         runs.into_iter()
             .filter(|found| found.run.complete && found.run.selection.is_whole())
             .map(|found| Complete {
+                handed_to: handed_to(&found.path),
                 directory: found.path,
                 id: found.run.run_id,
                 ended: found.run.ended,
@@ -158,6 +172,15 @@ impl Host for Machine {
             }
         }
         reported
+    }
+
+    fn mark_handed_over(&mut self, directory: &Path, store: &str) {
+        let mark = directory.join(HANDED_OVER_FILE);
+        if let Err(error) = shelf::atomic::replace(&mark, store.as_bytes()) {
+            let text =
+                format!("cannot write {mark:?}: {error}; the next run hands this one over again");
+            self.say(Level::Warn, &text);
+        }
     }
 
     fn scans(&self) -> Vec<(PathBuf, Option<DateTime<Utc>>, bool)> {
@@ -185,6 +208,12 @@ impl Host for Machine {
     fn exists(&self, path: &Path) -> bool {
         path.exists()
     }
+}
+
+/// The store that a run's mark names.
+fn handed_to(run: &Path) -> Option<String> {
+    let mark = shelf::read::file(&run.join(HANDED_OVER_FILE), MARK_LIMIT).ok()?;
+    String::from_utf8(mark).ok()
 }
 
 /// Has the programs check the settings that only they can judge, and keeps the stores' names.

@@ -14,6 +14,8 @@ use crate::run::settings::JobSettings;
 /// How much a line of the log matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Level {
+    /// Said with -v alone.
+    Debug,
     Info,
     Warn,
     Error,
@@ -91,6 +93,8 @@ pub(crate) struct Complete {
     pub(crate) ended: DateTime<Utc>,
     /// Which part it scanned, as SHARD says it.
     pub(crate) shard: Option<String>,
+    /// The store that it was handed over to.
+    pub(crate) handed_to: Option<String>,
 }
 
 /// Which runs the published reports are made of.
@@ -121,6 +125,8 @@ pub(crate) trait Host {
     /// The runs that scanned the network to its end, in any order.
     fn complete_runs(&self) -> Vec<Complete>;
     fn reported(&self) -> Reported;
+    /// Marks a run as handed over to this store.
+    fn mark_handed_over(&mut self, directory: &std::path::Path, store: &str);
     /// The directories of scans, by name, each with the time of its plan, and whether it is complete.
     fn scans(&self) -> Vec<(PathBuf, Option<DateTime<Utc>>, bool)>;
     /// Whether something is there.
@@ -143,6 +149,9 @@ pub(crate) enum JobPart {
 
 /// How long an unfinished scan can be resumed.
 const RESUMED_FOR: TimeDelta = TimeDelta::days(1);
+
+/// How long a shard's run is handed over: `upload pull` fetches no older one.
+const HANDED_OVER_FOR: TimeDelta = TimeDelta::days(2);
 
 /// How a run ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -173,14 +182,31 @@ const fn is_mild(exit: Exit) -> bool {
 /// The complete runs that no report holds, oldest first. What ended before the newest report is not
 /// among them: reports do not go back.
 fn unreported(runs: Vec<Complete>, reported: &Reported, shard: Option<&str>) -> Vec<PathBuf> {
-    let mut missing: Vec<Complete> = runs
-        .into_iter()
-        .filter(|run| run.shard.as_deref() == shard)
-        .filter(|run| !reported.runs.contains(&run.id))
-        .filter(|run| reported.newest.is_none_or(|newest| run.ended > newest))
-        .collect();
-    missing.sort_by(|a, b| (a.ended, &a.directory).cmp(&(b.ended, &b.directory)));
-    missing.into_iter().map(|run| run.directory).collect()
+    oldest_first(runs, |run| {
+        run.shard.as_deref() == shard
+            && !reported.runs.contains(&run.id)
+            && reported.newest.is_none_or(|newest| run.ended > newest)
+    })
+}
+
+/// The complete runs of this shard that the store was not given, oldest first.
+fn not_handed_over(
+    runs: Vec<Complete>,
+    shard: Option<&str>,
+    store: &str,
+    now: DateTime<Utc>,
+) -> Vec<PathBuf> {
+    oldest_first(runs, |run| {
+        run.shard.as_deref() == shard
+            && run.handed_to.as_deref() != Some(store)
+            && now - run.ended < HANDED_OVER_FOR
+    })
+}
+
+fn oldest_first(mut runs: Vec<Complete>, wanted: impl FnMut(&Complete) -> bool) -> Vec<PathBuf> {
+    runs.retain(wanted);
+    runs.sort_by(|a, b| (a.ended, &a.directory).cmp(&(b.ended, &b.directory)));
+    runs.into_iter().map(|run| run.directory).collect()
 }
 
 impl<'a, H: Host> Job<'a, H> {
@@ -201,7 +227,7 @@ impl<'a, H: Host> Job<'a, H> {
             Some(JobPart::Report) => {
                 self.report_again().await;
             }
-            Some(JobPart::Upload) if self.hands_over() => self.hand_over().await,
+            Some(JobPart::Upload) if self.hands_over() => self.hand_over_again().await,
             Some(JobPart::Upload) => self.publish().await,
             Some(JobPart::Retain) => self.retain().await,
         }
@@ -213,13 +239,18 @@ impl<'a, H: Host> Job<'a, H> {
 
     async fn whole(&mut self) {
         if self.machine_is_fit().await {
-            let mut reported = !self.hands_over() && self.report_earlier().await;
+            let mut reported = false;
+            if self.hands_over() {
+                self.hand_over_earlier().await;
+            } else {
+                reported = self.report_earlier().await;
+            }
             if self.scan(None).await {
-                if self.hands_over() {
-                    self.hand_over().await;
-                } else {
-                    reported |=
-                        self.report(self.outcome.scan.clone(), self.settings.gather_wait).await;
+                let run = self.outcome.scan.clone();
+                if !self.hands_over() {
+                    reported |= self.report(run, self.settings.gather_wait).await;
+                } else if let Some(run) = run {
+                    self.hand_over(run).await;
                 }
             }
             if reported {
@@ -592,28 +623,68 @@ impl<'a, H: Host> Job<'a, H> {
         }
     }
 
-    /// A host that scans a shard and does not gather hands its run over, and publishes nothing.
-    async fn hand_over(&mut self) {
-        let newest = || self.host.scans().pop().map(|(directory, _, _)| directory);
-        let Some(directory) = self.outcome.scan.clone().or_else(newest) else {
-            self.fail(Exit::HandOver, "push: there is no run to hand over".to_owned());
+    /// The runs that were not handed over: their wrapper died before that, or they were made by
+    /// `--only scan`.
+    fn to_hand_over(&self) -> Vec<PathBuf> {
+        let Some(store) = &self.settings.run_store else { return Vec::new() };
+        let shard = self.settings.shard.as_deref();
+        not_handed_over(self.host.complete_runs(), shard, store, self.host.now())
+    }
+
+    /// Hands over what was not handed over; whether there was anything.
+    async fn hand_over_earlier(&mut self) -> bool {
+        let missing = self.to_hand_over();
+        let any = !missing.is_empty();
+        for directory in missing {
+            self.say(&format!("push: the run in {} was not handed over", directory.display()));
+            let exit = self.hand_over(directory).await;
+            // A run that cannot be read does not hold up the others; a store that fails does.
+            if self.is_stopped() || !matches!(exit, Some(Exit::Done | Exit::Local)) {
+                break;
+            }
+        }
+        any
+    }
+
+    /// Hands over what was not handed over; the newest run again if all was.
+    async fn hand_over_again(&mut self) {
+        if self.hand_over_earlier().await {
             return;
-        };
+        }
+        match self.host.scans().pop() {
+            Some((directory, ..)) => {
+                self.hand_over(directory).await;
+            }
+            None => self.fail(Exit::HandOver, "push: there is no run to hand over".to_owned()),
+        }
+    }
+
+    /// A host that scans a shard and does not gather hands its run over, and publishes nothing. How
+    /// the upload ended.
+    async fn hand_over(&mut self, directory: PathBuf) -> Option<Exit> {
         let place = directory.display().to_string();
         let Some(store) = self.settings.run_store.clone() else {
             let text = "push: SHARD is set and neither GATHER nor RUN_STORE: the run stays in";
             self.say(&format!("{text} {place}"));
-            return;
+            return None;
         };
-        let arguments =
-            vec!["push-run".into(), "--target".into(), store.clone().into(), directory.into()];
+        let arguments = vec![
+            "push-run".into(),
+            "--target".into(),
+            store.clone().into(),
+            directory.clone().into(),
+        ];
         let limit = self.settings.upload_limit;
         let ended = self.stage("push", Program::Upload, arguments, limit).await;
-        if !self.is_stopped() && ended.status.exit() != Some(Exit::Done) {
+        let exit = ended.status.exit();
+        if exit == Some(Exit::Done) {
+            self.host.mark_handed_over(&directory, &store);
+        } else if !self.is_stopped() {
             let status = ended.status;
             let text = format!("push: the run {place} could not be put into {store} ({status})");
             self.fail(Exit::HandOver, format!("{text}; see the log"));
         }
+        exit
     }
 
     async fn retain(&mut self) {

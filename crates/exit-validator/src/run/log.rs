@@ -8,7 +8,8 @@ use std::process::Stdio;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
+use settings::{LogArgs, LogFormat};
 
 use crate::run::job::Level;
 
@@ -17,6 +18,7 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// A log that is being written.
 pub(crate) struct Log {
+    wished: LogArgs,
     path: PathBuf,
     file: File,
     /// What is written here goes to the file and to the terminal.
@@ -25,11 +27,16 @@ pub(crate) struct Log {
 
 impl Log {
     /// Begins a log in this directory; what goes there can be seen as well if it is `shown`.
-    pub(crate) fn open(directory: &Path, now: DateTime<Utc>, shown: bool) -> io::Result<Self> {
+    pub(crate) fn open(
+        directory: &Path,
+        now: DateTime<Utc>,
+        wished: LogArgs,
+        shown: bool,
+    ) -> io::Result<Self> {
         let path = directory.join(now.format("run_%Y-%m-%dT%H-%M-%SZ.log").to_string());
         let file = OpenOptions::new().append(true).create(true).mode(0o640).open(&path)?;
         let both = if shown { Some(show(file.try_clone()?)?) } else { None };
-        Ok(Self { path, file, both })
+        Ok(Self { wished, path, file, both })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -43,13 +50,10 @@ impl Log {
 
     /// Writes a line. A full disk must not end the run.
     pub(crate) fn say(&mut self, now: DateTime<Utc>, level: Level, text: &str) {
-        let level = match level {
-            Level::Info => "INFO",
-            Level::Warn => "WARN",
-            Level::Error => "ERROR",
-        };
-        let text = record::printable(text);
-        let line = format!("{} {level:>5} {text}\n", now.format("%Y-%m-%dT%H:%M:%S"));
+        if level == Level::Debug && self.wished.verbose == 0 {
+            return;
+        }
+        let line = line(now, level, text, self.wished.log_format);
         let _ = match &mut self.both {
             Some((pipe, _)) => pipe.write_all(line.as_bytes()),
             None => self.file.write_all(line.as_bytes()),
@@ -70,6 +74,29 @@ impl Log {
             drop(pipe);
             // A program that outlives the run may still have the other end.
             let _ = done.recv_timeout(LAST_LINES);
+        }
+    }
+}
+
+/// A line as the other verbs' logs have them.
+pub(crate) fn line(now: DateTime<Utc>, level: Level, text: &str, format: LogFormat) -> String {
+    let level = match level {
+        Level::Debug => "DEBUG",
+        Level::Info => "INFO",
+        Level::Warn => "WARN",
+        Level::Error => "ERROR",
+    };
+    let text = record::printable(text);
+    match format {
+        LogFormat::Text => format!("{} {level:>5} {text}\n", now.format("%Y-%m-%dT%H:%M:%S")),
+        LogFormat::Json => {
+            let line = serde_json::json!({
+                "timestamp": now.to_rfc3339_opts(SecondsFormat::Micros, true),
+                "level": level,
+                "fields": { "message": text },
+                "target": module_path!(),
+            });
+            format!("{line}\n")
         }
     }
 }

@@ -7,9 +7,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::ValueEnum as _;
 use record::printable;
 use settings::file::Setting;
-use settings::{DefaultValue, Key, Reader, check, keys, read, yes_or_no};
+use settings::{DefaultValue, Key, LogArgs, LogFormat, Reader, check, keys, read, yes_or_no};
 
 use crate::exit::Exit;
 use crate::terminal::Failure;
@@ -34,6 +35,10 @@ pub(crate) struct Called {
     pub(crate) directory: PathBuf,
     /// The process's environment.
     pub(crate) environment: Environment,
+    /// The format of --log-format.
+    pub(crate) log_format: Option<LogFormat>,
+    /// How often -v was given.
+    pub(crate) verbose: u8,
     /// Where the program itself is.
     pub(crate) program_dir: PathBuf,
 }
@@ -62,6 +67,8 @@ pub(crate) struct JobSettings {
     pub(crate) prunes: bool,
     /// The stores that are enabled: what the upload itself makes of its settings.
     pub(crate) stores: Vec<String>,
+    /// How the run and its stages log.
+    pub(crate) log: LogArgs,
     /// What the stages' programs get.
     pub(crate) environment: Environment,
     /// Where each setting that the file decides stands in it.
@@ -161,11 +168,11 @@ impl JobSettings {
                 environment.insert(name.into(), setting.value.clone().into());
             }
         }
-        // The scan's directory is the run's to name, and the log is for people.
-        for name in ["ANALYSIS_DIR", "LOG_FORMAT"] {
-            environment.remove(OsStr::new(name));
-        }
+        // The scan's directory is the run's to name.
+        environment.remove(OsStr::new("ANALYSIS_DIR"));
+        let log = log(called, environment.remove(OsStr::new("LOG_FORMAT")))?;
         let mut made = Self::of(environment, called);
+        made.log = log;
         made.file = file;
         made.lines = from_file
             .into_iter()
@@ -236,6 +243,7 @@ impl JobSettings {
             zone_check: flag("ZONE_CHECK"),
             prunes: number("STORE_KEEP_DAYS") + number("STORE_KEEP_RUN_DAYS") > 0,
             stores: Vec::new(),
+            log: LogArgs { log_format: LogFormat::Text, verbose: 0 },
             state_dir,
             environment,
             lines: BTreeMap::new(),
@@ -293,6 +301,7 @@ impl JobSettings {
         Self {
             file: self.file.clone(),
             lines: self.lines.clone(),
+            log: self.log,
             ..Self::of(environment, &called)
         }
     }
@@ -316,6 +325,22 @@ impl JobSettings {
         }
         text
     }
+}
+
+/// How the run logs: by its flags, else by LOG_FORMAT.
+fn log(called: &Called, variable: Option<OsString>) -> Result<LogArgs, Failure> {
+    let variable = variable.filter(|value| !value.to_string_lossy().trim().is_empty());
+    let log_format = match (called.log_format, variable) {
+        (Some(format), _) => format,
+        (None, None) => LogFormat::Text,
+        (None, Some(value)) => {
+            LogFormat::from_str(value.to_string_lossy().trim(), false).map_err(|_| {
+                let text = format!("LOG_FORMAT is {value:?}: write text or json");
+                Failure::saying(Exit::Settings, &text)
+            })?
+        }
+    };
+    Ok(LogArgs { log_format, verbose: called.verbose })
 }
 
 /// Checks the values of these settings in the environment: those of the file have been checked with it.

@@ -44,6 +44,7 @@ fn main() -> ExitCode {
 
 /// In an order by which those that take long, and those that wait for each other, overlap with the
 /// others. The measurement comes last: it wants the machine for itself.
+#[expect(clippy::too_many_lines, reason = "the list of tests")]
 fn trials() -> Vec<Trial> {
     trials! {
         network::{

@@ -101,6 +101,7 @@ fn where_a_private_address_is_expected_a_withheld_one_is_not_wrong() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn wildcard_mode_reads_the_measured_rows() {
     use Status::{CircuitFail, DnsFail, Error, Success, WrongIp};
     let no = || socks(4, "", "DONE", 20);

@@ -948,6 +948,7 @@ fn said(
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one case after another")]
 fn one_witness_is_none() {
     use ErrorCode::{AnsweredByTor, ForeignPort, WitnessesDisagree};
     let address = |text: &str| SocketReply::Socks(0, Some(text.parse().unwrap()));

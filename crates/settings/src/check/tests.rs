@@ -100,6 +100,40 @@ fn other_programs_variables_are_let_be() {
 }
 
 #[test]
+fn of_each_settings_first_word_it_is_decided_whether_it_is_ours_alone() {
+    let others_too = [
+        "ALL",
+        "ANALYSIS",
+        "BOOTSTRAP",
+        "BUILD",
+        "CF",
+        "DELAY",
+        "EXCLUDE",
+        "FIRST",
+        "KEY",
+        "KNOWN",
+        "LOG",
+        "MAX",
+        "MIN",
+        "OUTPUT",
+        "OVERDUE",
+        "PROGRAM",
+        "QUERY",
+        "RETRY",
+        "RUN",
+        "RUST",
+        "STATE",
+        "STORE",
+    ];
+    let ours = OURS.map(|prefix| prefix.trim_end_matches('_'));
+    let first = keys().filter_map(|key| Some(key.name.split_once('_')?.0));
+    assert_eq!(
+        ours.into_iter().chain(others_too).collect::<BTreeSet<_>>(),
+        first.collect::<BTreeSet<_>>()
+    );
+}
+
+#[test]
 fn values_out_of_range() {
     assert_said!([
         "SCAN_LIMIT=59",

@@ -128,6 +128,7 @@ fn by_shell(
 
 /// What systemd makes of a file: the state machine of its `src/basic/env-file.c` (version 252), with
 /// the check of names and values that follows it (`env_name_is_valid`, `utf8_is_valid`).
+#[expect(clippy::too_many_lines, reason = "one state machine, as its source has it")]
 fn by_systemd(text: &[u8]) -> BTreeMap<String, Vec<u8>> {
     #[derive(Clone, Copy)]
     enum State {

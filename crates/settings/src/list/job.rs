@@ -179,7 +179,7 @@ pub const LIMITS: &[Key] = &[
     key(
         "LOG_FORMAT",
         Group::Limits,
-        scan::LOGGERS,
+        &[Wrapper, Scanner, Aggregate, Upload],
         Value("text"),
         "How the log is written: text, or json for a machine.",
     ),

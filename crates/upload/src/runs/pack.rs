@@ -61,7 +61,7 @@ pub enum PlaceError {
     #[error("{0}")]
     Malformed(String),
     /// The system's error.
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] io::Error),
 }
 

@@ -57,7 +57,9 @@ impl Store {
     }
 }
 
-/// An error and its causes, each once.
+/// An error of the SDK and its causes, each once. Unlike ours, the SDK's errors do not say their
+/// causes themselves ("dispatch failure", "io error"); of credentials that cannot be had, one provider
+/// wraps another's error in the same words ("an error occurred while loading credentials").
 pub(super) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

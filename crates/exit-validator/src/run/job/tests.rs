@@ -18,6 +18,8 @@ struct Script {
     clock: Option<String>,
     runs: Vec<Complete>,
     reported: Reported,
+    /// What was marked as handed over.
+    marked: Vec<String>,
     scans: Vec<(PathBuf, Option<DateTime<Utc>>, bool)>,
     /// The directories that are there.
     there: BTreeSet<PathBuf>,
@@ -90,6 +92,10 @@ impl Host for Script {
         self.reported.clone()
     }
 
+    fn mark_handed_over(&mut self, directory: &std::path::Path, store: &str) {
+        self.marked.push(format!("{} {store}", directory.display()));
+    }
+
     fn scans(&self) -> Vec<(PathBuf, Option<DateTime<Utc>>, bool)> {
         self.scans.clone()
     }
@@ -105,7 +111,7 @@ fn settings(variables: &[(&str, &str)]) -> JobSettings {
         directory: "/".into(),
         program_dir: "/programs".into(),
         environment: variables.iter().map(|(name, value)| (name.into(), value.into())).collect(),
-        config: None,
+        ..Called::default()
     };
     let mut settings = JobSettings::read(&called).unwrap();
     settings.stores = vec!["do".to_owned(), "r2".to_owned()];
@@ -125,6 +131,7 @@ fn complete(name: &str, hour: i64) -> Complete {
         id: name.to_owned(),
         ended: noon() + TimeDelta::hours(hour),
         shard: None,
+        handed_to: None,
     }
 }
 
@@ -353,6 +360,55 @@ fn a_shard_is_handed_over_and_nothing_is_published() {
     let mut script =
         Script { answers: [("push", Status::Code(64), "")].into(), ..Script::default() };
     assert_eq!(run(&mut script, None, &shard).exit, Exit::HandOver);
+}
+
+#[test]
+fn every_run_of_a_shard_that_was_not_handed_over_is_handed_over_first_and_the_oldest_of_them_before_the_others()
+ {
+    let variables = [("SHARD", "1/2"), ("RUN_STORE", "r2")];
+    let of = |name: &str, hour: i64, store: Option<&str>| Complete {
+        shard: Some("1/2".to_owned()),
+        handed_to: store.map(str::to_owned),
+        ..complete(name, hour)
+    };
+    let runs = vec![
+        of("c", -1, None),
+        of("b", -7, Some("do")),
+        of("handed", -9, Some("r2")),
+        of("a", -13, None),
+        // Nobody fetches it any more.
+        of("old", -49, None),
+        // Of another host, and of the whole network.
+        Complete { shard: Some("0/2".to_owned()), ..complete("other", -2) },
+        complete("whole", -2),
+    ];
+    let push = |name: &str| format!("push push-run --target r2 /state/analysis/{name}");
+    let scan = || format!("scan --analysis-dir {SCAN}");
+    let own = || format!("push push-run --target r2 {SCAN}");
+    let mut script = Script { runs: runs.clone(), ..Script::default() };
+    assert_eq!(run(&mut script, None, &variables).exit, Exit::Done);
+    let all = [push("a"), push("b"), push("c"), scan(), own(), "retain".to_owned()];
+    assert_eq!(script.begun, all);
+    let marked = ["/state/analysis/a", "/state/analysis/b", "/state/analysis/c", SCAN];
+    assert_eq!(script.marked, marked.map(|run| format!("{run} r2")));
+
+    // By hand too; and if all were handed over, the newest again.
+    let mut script = Script { runs: runs.clone(), ..Script::default() };
+    assert_eq!(run(&mut script, Some(JobPart::Upload), &variables).exit, Exit::Done);
+    assert_eq!(script.begun, all[..3]);
+    let scans = vec![("/state/analysis/z".into(), None, true)];
+    let mut script = Script { scans, ..Script::default() };
+    assert_eq!(run(&mut script, Some(JobPart::Upload), &variables).exit, Exit::Done);
+    assert_eq!(script.begun, [push("z")]);
+
+    // One that cannot be read does not hold up the others; a store that fails does until next time.
+    for (code, begun) in [(33, &all[..]), (64, &[push("a"), scan(), own(), all[5].clone()][..])] {
+        let answers = [("push", Status::Code(code), "")].into();
+        let mut script = Script { runs: runs.clone(), answers, ..Script::default() };
+        assert_eq!(run(&mut script, None, &variables).exit, Exit::HandOver);
+        assert_eq!(script.begun, begun);
+        assert!(!script.marked.contains(&"/state/analysis/a r2".to_owned()));
+    }
 }
 
 #[test]

@@ -29,7 +29,7 @@ impl Place {
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect(),
             program_dir: "/programs".into(),
-            checkout: None,
+            ..Called::default()
         }
     }
 
@@ -142,4 +142,18 @@ fn a_rehearsal_is_elsewhere_and_keeps_nothing_of_the_stores() {
         assert!(!moved.environment.contains_key(OsStr::new(name)), "{name}");
     }
     assert_eq!(moved.environment[OsStr::new("R2_BUCKET")], "lab");
+}
+
+#[test]
+fn the_log_is_as_the_flags_say_or_else_as_the_setting_does() {
+    let json = Place::with("LOG_FORMAT=json\n", &[]);
+    assert_eq!(json.read().log.log_format, LogFormat::Json);
+    assert_eq!(Place::with("", &[("LOG_FORMAT", " ")]).read().log.log_format, LogFormat::Text);
+    let called = Called { log_format: Some(LogFormat::Text), verbose: 2, ..json.called() };
+    let settings = JobSettings::read(&called).unwrap();
+    assert_eq!(settings.log, LogArgs { log_format: LogFormat::Text, verbose: 2 });
+    assert_eq!(settings.elsewhere(Path::new("/else"), &[]).log, settings.log);
+    // Each stage is told by flags and by this variable, and asked for its settings without.
+    assert_eq!(given(&json.read().environment, "LOG_FORMAT"), None);
+    Place::with("LOG_FORMAT=xml\n", &[]).refused(&["LOG_FORMAT", "xml", "text or json"]);
 }

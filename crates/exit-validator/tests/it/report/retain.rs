@@ -434,6 +434,7 @@ fn the_latest_report_and_its_month_stay() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one case after another")]
 fn runs_that_are_not_only_ours_or_in_use_stay() {
     let place = Place::new();
     for run in 0..9 {
