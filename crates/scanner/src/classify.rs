@@ -505,21 +505,25 @@ enum Transience {
 /// A resolver that is silent is silent every time; one that fails shows it at least once.
 fn transience(lookups: &[Query], answers: &[Answer<'_>], path: &Path, judge: &Judge) -> Transience {
     let limit = judge.exit_dns_limit.as_secs_f64() * 1e3 * GAVE_UP;
-    let times: Vec<f64> = lookups
+    let failing = lookups
         .iter()
         .zip(answers)
-        .filter(|(_, answer)| matches!(answer, Answer::NoAddress | Answer::Transient))
-        .filter_map(|(query, _)| query.resolve_ms.map(record::Millis::get))
-        .collect();
-    let quickest = times.iter().copied().fold(f64::INFINITY, f64::min);
+        .filter(|(_, answer)| matches!(answer, Answer::NoAddress | Answer::Transient));
+    // A busy host hears late that tor has sent a lookup: it may have been sent as soon as it was asked.
+    let (mut quickest, mut at_most) = (f64::INFINITY, f64::INFINITY);
+    for (query, _) in failing {
+        let Some(time) = query.resolve_ms.map(record::Millis::get) else { continue };
+        quickest = quickest.min(time);
+        at_most = at_most.min(time + query.attach_ms.map_or(0.0, record::Millis::get));
+    }
     if !quickest.is_finite() {
         return Transience::Unclear;
     }
     // What the path took another time is no bound of what it takes now: a lookup that came back later
     // than the exit waits must be clear of that limit by far.
-    let failed = if quickest < limit { limit } else { limit * BY_FAR };
-    if quickest - path.least < failed {
-        let own = (quickest - path.least).max(0.0);
+    let failed = if at_most < limit { limit } else { limit * BY_FAR };
+    if at_most - path.least < failed {
+        let own = (at_most - path.least).max(0.0);
         return Transience::Failed(Duration::from_secs_f64(own / 1e3));
     }
     if quickest - path.most.min(quickest) >= limit {

@@ -262,6 +262,12 @@ fn the_paths_own_time_is_not_the_resolvers() {
     assert_eq!((code, words.contains("cannot be told")), (ResolveFailed, true), "{words}");
     // A circuit whose last step was slow once, and a connection that took longer than the lookups did.
     assert_eq!(on(2_500, [2_020, 2_025], Some(150)).0, ResolveFailed);
+    // A busy host heard 0.12 s late that tor had sent the lookups: they may have taken the limit.
+    let late = |query: Query| Query { attach_ms: Some(Duration::from_millis(120).into()), ..query };
+    let circuit = Circuit { path_ms: Some(Duration::from_millis(20).into()), ..built() };
+    let lookups = [socks(4, "", "DONE", 1_896), dns("SERVFAIL", "", "DONE", 1_890)].map(late);
+    let verdict = classify(&exit(), &circuit, &lookups, &wildcard());
+    assert_eq!(verdict.fault.unwrap().0, ResolveFailed);
     // One silent name server of two: not "at once".
     let (code, words) = on(20, [1_800, 1_801], None);
     assert_eq!((code, words.contains("at once")), (Servfail, false), "{words}");
