@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use record::{
-    ABSENT_MARK, AbsentRelay, BandwidthShare, Counts, FailingRelay, FileEntry, FileReport,
-    Fingerprint, GateCode, Ipv6Lookups, Ipv6Outcome, Kind, KnownGood, Metadata, OperatorFailures,
-    Previous, Publish, Rejected, RelayResult, Report, ReportInput, ReportSelection, ReportedInfo,
+    ABSENT_MARK, AbsentRelay, BandwidthShare, Counts, FailingRelay, FileReport, Fingerprint,
+    GateCode, Ipv6Lookups, Ipv6Outcome, Kind, KnownGood, Metadata, OperatorFailures, Previous,
+    Publish, Rejected, RelayResult, Report, ReportInput, ReportSelection, ReportedInfo,
     ReportedRelay, Status, Streak, TrendEntry, ZoneCheck, recent_mark,
 };
 
-use crate::gate::{self, Circumstances, Thresholds};
+use crate::gate::{self, Circumstances, HeldRun, Thresholds};
 use crate::input::Input;
 use crate::merge::{Joined, Vote};
 use crate::operator;
@@ -70,8 +70,8 @@ pub struct Context<'a> {
     pub known_good: Option<Fingerprint>,
     /// What the check of our own zone found.
     pub zone_check: Option<ZoneCheck>,
-    /// The reports that there are.
-    pub files: &'a [FileEntry],
+    /// The runs held back before this one that asked for the same, newest first.
+    pub held: &'a [HeldRun],
 }
 
 /// The ids of the runs among the inputs, sorted, each once.
@@ -154,7 +154,7 @@ pub fn build(
         zone_check: context.zone_check,
         known_good,
         later: base.later,
-        files: context.files,
+        held: context.held,
     };
     metadata.publish = gate::judge(&metadata, &results, circumstances);
     Report {

@@ -660,7 +660,7 @@ closed_list! {
         TooFewRelays = "too_few_relays",
         /// The number of relays is too far from the previous report's.
         RelayCount = "relay_count",
-        /// The DNS success rate is too far from the previous report's.
+        /// The DNS success rate fell too far from the previous report's, in no one place.
         DnsSuccessRate = "dns_success_rate",
         /// Other relays were asked for than in the previous report.
         SelectionChanged = "selection_changed",
@@ -670,11 +670,18 @@ closed_list! {
         CircuitFailures = "circuit_failures",
         /// Too many results are faults of the scanner or of its tor.
         ScannerFaults = "scanner_faults",
-        /// Many relays fail, and all in one way, as when our own zone is down.
+        /// So few relays succeed that their successes show nothing.
+        SuccessFloor = "success_floor",
+        /// Relays fail over all operators and networks, as when our own zone is down.
+        SpreadFailures = "spread_failures",
+        /// Many relays of one operator, network or country fail, beside successes elsewhere: only
+        /// ever a note.
+        FailingPlace = "failing_place",
+        /// Many relays fail, and all in one way. Former versions closed for it.
         OneKind = "one_kind",
         /// Our own zone did not answer as it must.
         ZoneCheck = "zone_check",
-        /// The exit known to be good failed.
+        /// The exit known to be good failed, and so did most others.
         KnownGood = "known_good",
         /// The previous report is of a later run.
         OlderThanPrevious = "older_than_previous",
@@ -689,6 +696,10 @@ closed_list! {
 pub struct ZoneCheck {
     /// Whether a fresh name resolved as it must.
     pub ok: bool,
+    /// Whether there was an answer that can be judged; without one, the check says nothing of the
+    /// zone. Absent in reports of former versions.
+    #[serde(default)]
+    pub answered: bool,
     /// The server that gave the deciding answer, or the servers asked, with their ports.
     pub servers: Vec<String>,
     /// What went wrong, in words.

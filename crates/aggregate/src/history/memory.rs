@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{History, HistoryError, LAYOUT, Position, Relays, Result, Standing, Terms};
 use crate::fold::{Fold, Track};
-use crate::gate;
+use crate::gate::HeldRun;
 use crate::previous::{Base, KnownRelay, PriorHead, PriorReport};
 use crate::report::Past;
 
@@ -316,19 +316,18 @@ impl History {
         Ok(None)
     }
 
-    /// The runs just before this place that were held back for nothing but a change, and asked for
-    /// what the run with this id asks for: those that it confirms, when the gate accepts the
-    /// change.
+    /// The runs that were held back since the newest published one before this place, newest first,
+    /// and asked for the same.
     ///
     /// # Errors
     ///
     /// [`HistoryError`].
-    pub fn held_for_a_change(
+    pub fn held_before(
         &self,
         time: DateTime<Utc>,
         run_ids: &[String],
-        metadata: &record::Metadata,
-    ) -> Result<Vec<String>> {
+        terms: &Terms,
+    ) -> Result<Vec<HeldRun>> {
         let doing = self.sqlite("read");
         let own = super::own_runs(&self.connection, run_ids).map_err(&doing)?;
         let mut statement = self
@@ -347,29 +346,26 @@ impl History {
                 continue;
             }
             let standing: i64 = row.get(2).map_err(&doing)?;
+            if standing == Standing::Published as i64 {
+                break;
+            }
             let trend: String = row.get(3).map_err(&doing)?;
             let trend: TrendEntry = serde_json::from_str(&trend)
                 .map_err(|error| self.damaged(format!("a run's figures that are not: {error}")))?;
             let asked: Option<String> = row.get(4).map_err(&doing)?;
             let alike = asked
                 .and_then(|asked| serde_json::from_str::<Terms>(&asked).ok())
-                .is_some_and(|asked| {
-                    (asked.mode, &asked.domain, asked.expected_ip, &asked.selection)
-                        == (
-                            metadata.mode,
-                            &metadata.domain,
-                            metadata.expected_ip,
-                            &metadata.selection,
-                        )
+                .is_some_and(|asked| asked == *terms);
+            if alike && !trend.published {
+                held.push(HeldRun {
+                    run_id: row.get(1).map_err(&doing)?,
+                    timestamp: trend.timestamp,
+                    total_relays: trend.total_relays,
+                    dns_success_rate_percent: trend.dns_success_rate_percent,
+                    reasons: trend.reasons,
+                    counts: standing >= Standing::Counted as i64,
                 });
-            if standing != Standing::Held as i64
-                || trend.reasons.is_empty()
-                || !trend.reasons.iter().all(|code| gate::is_change(*code))
-                || !alike
-            {
-                break;
             }
-            held.push(row.get(1).map_err(&doing)?);
         }
         Ok(held)
     }

@@ -4,6 +4,7 @@
 
 mod example;
 mod fixture;
+mod gate;
 mod properties;
 mod reported;
 mod rules;

@@ -88,7 +88,7 @@ proptest! {
                 force: false,
                 known_good: None,
                 zone_check: None,
-                files: &[],
+                held: &[],
             };
             let joined = merge::join(inputs).unwrap();
             report::build(joined, Base::default(), None, Rejections::default(), context)

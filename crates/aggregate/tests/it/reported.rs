@@ -35,7 +35,7 @@ pub fn report_of(scans: &[Scan], previous: Option<&[u8]>, history: Option<&Histo
         force: true,
         known_good: None,
         zone_check: None,
-        files: &[],
+        held: &[],
     };
     report::build(joined, base, past.as_ref(), Rejections::default(), context)
 }
