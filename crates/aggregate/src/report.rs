@@ -16,6 +16,7 @@ use crate::input::Input;
 use crate::merge::{Joined, Vote};
 use crate::operator;
 use crate::previous::{Base, KnownRelay};
+use crate::rate::{self, FirstAnswers};
 use crate::rejections::Rejections;
 use crate::stats::{percent, percentiles};
 use crate::streak::{self, Effect};
@@ -34,6 +35,10 @@ pub struct PastRelay {
     pub week: Tests,
     /// Its tests of the last 30 days.
     pub month: Tests,
+    /// Its first answers of the last 7 days.
+    pub week_first: FirstAnswers,
+    /// Its first answers of the last 30 days.
+    pub month_first: FirstAnswers,
 }
 
 /// Tests of a relay's DNS.
@@ -190,6 +195,7 @@ fn metadata(
         .collect();
     let rated_tested: u32 =
         Status::ALL.iter().filter(|status| status.tested()).map(|status| rated.of(*status)).sum();
+    let run_id = run_ids(&joined.inputs).join("+");
     let runs = || joined.inputs.iter().filter_map(|input| input.run.as_ref());
     let started = joined.inputs.iter().map(|input| input.facts.started).min().unwrap_or(timestamp);
     let facts = &joined.facts;
@@ -202,9 +208,11 @@ fn metadata(
         tested,
         dns_success_rate_percent: percent(rated.success, rated_tested),
         reachability_rate_percent: percent(rated_tested, rated.total()),
+        lookup_failure: rate::of_network(&run_id, results),
+        degraded: count(results.iter().filter(|relay| relay.degraded)),
         unconfirmed: count(results.iter().filter(|relay| relay.provisional)),
         not_reached: count(joined.not_reached.iter()),
-        run_id: run_ids(&joined.inputs).join("+"),
+        run_id,
         mode: facts.mode,
         domain: facts.domain.clone(),
         expected_ip: facts.expected_ip,
@@ -345,6 +353,14 @@ fn reported(
         tests.add(effect);
         percent(tests.successes, tests.all)
     };
+    let firsts = |of: &dyn Fn(&PastRelay) -> FirstAnswers| {
+        let mut firsts = of(of_past.as_ref()?);
+        let failed = result.first.map(|first| first.status != Status::Success);
+        firsts.add(failed, status == Status::Success);
+        Some(firsts)
+    };
+    let (week, month) = (firsts(&|past| past.week_first), firsts(&|past| past.month_first));
+    let state = streak::state(&streak, &recent);
     // A single success is told in full by the fields that describe the deciding attempt.
     let plain = status == Status::Success && result.attempts.len() == 1;
     ReportedRelay {
@@ -367,12 +383,15 @@ fn reported(
         blame: result.blame,
         timing: result.timing,
         provisional,
-        state: streak::state(&streak, &recent),
+        state,
         consecutive_failures: streak.consecutive_failures,
         failing_since: streak.failing_since,
         last_success: streak.last_success,
         unreachable_runs: streak.unreachable_runs,
         recent,
+        failure_rate_7d: week.and_then(FirstAnswers::rate),
+        failure_rate_30d: month.and_then(FirstAnswers::rate),
+        degraded: rate::is_degraded(state, week.unwrap_or_default(), month.unwrap_or_default()),
         dns_success_rate_7d_percent: rate(&|past| past.week),
         dns_success_rate_30d_percent: rate(&|past| past.month),
         operator,
@@ -476,6 +495,8 @@ pub fn trend(metadata: &Metadata) -> TrendEntry {
         counts: metadata.counts,
         dns_success_rate_percent: metadata.dns_success_rate_percent,
         reachability_rate_percent: metadata.reachability_rate_percent,
+        lookup_failure: metadata.lookup_failure,
+        degraded: metadata.degraded,
         failing_bandwidth_percent: metadata.bandwidth.failing_percent,
         states: metadata.states.clone(),
         error_codes: metadata.error_codes.clone(),

@@ -65,6 +65,12 @@ pub struct Metadata {
     /// Relays tested among all results; null where there is none.
     #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
     pub reachability_rate_percent: Option<f64>,
+    /// The share of lookups that fail, of all that clients would make: absent where none reached an exit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lookup_failure: Option<NetworkFailureRate>,
+    /// How many relays are degraded. Absent if none is.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub degraded: u32,
     /// Results that are counted above although the run ended before they were confirmed.
     pub unconfirmed: u32,
     /// Relays that were selected and have no usable result from any input.
@@ -214,6 +220,52 @@ closed_list! {
     }
 }
 
+/// How often the first lookup of a relay failed, run by run: what a client's lookup would have come to.
+/// The interval is Wilson's, of 95 %.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct FailureRate {
+    /// In how many runs a lookup reached it.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
+    pub asked: u32,
+    /// In how many of them the first lookup failed.
+    pub failed: u32,
+    /// In how many of those the run passed by a retry. Absent if in none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub passed_by_retry: u32,
+    /// `failed` among `asked`.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
+    pub percent: f64,
+    /// The lower end of the interval.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
+    pub low_percent: f64,
+    /// Its upper end.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
+    pub high_percent: f64,
+}
+
+/// How many first lookups of a run failed, each relay weighed by its consensus weight, as clients choose
+/// exits. The interval of 95 % is of networks drawn anew from its operators, whose relays fail together.
+/// Relays with the BadExit flag are left out.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct NetworkFailureRate {
+    /// How many relays a lookup reached.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
+    pub asked: u32,
+    /// For how many of them the first lookup failed.
+    pub failed: u32,
+    /// The share of the weight that failed.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
+    pub percent: f64,
+    /// The lower end of the interval.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
+    pub low_percent: f64,
+    /// Its upper end.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
+    pub high_percent: f64,
+}
+
 /// What is carried from run to run for a relay. Times are those of runs (their `timestamp`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -304,6 +356,16 @@ pub struct ReportedRelay {
     /// Successes among the tests of the last 30 days, as for 7 days.
     #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
     pub dns_success_rate_30d_percent: Option<f64>,
+    /// How often the first lookup failed within the last 7 days, this run included; absent without a
+    /// history or without a first answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_rate_7d: Option<FailureRate>,
+    /// The same within the last 30 days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_rate_30d: Option<FailureRate>,
+    /// Whether so many of its lookups fail that its runs pass by retries alone. Absent if not.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub degraded: bool,
     /// The operator's key: relays with the same key are taken for one operator's.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = "^(contact|family|relay):")))]
     pub operator: String,
@@ -350,7 +412,7 @@ pub struct ReportedInfo {
     pub country: Option<String>,
 }
 
-const fn is_none(count: &u32) -> bool {
+pub(crate) const fn is_none(count: &u32) -> bool {
     *count == 0
 }
 

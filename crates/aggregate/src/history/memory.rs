@@ -125,7 +125,7 @@ impl History {
         let (mut fold, start) = self.nearest(&runs.bound)?;
         let mut results = self
             .connection
-            .prepare("SELECT relay, mark FROM result WHERE run = ?1")
+            .prepare("SELECT relay, mark, first FROM result WHERE run = ?1")
             .map_err(&doing)?;
         let mut since = 0;
         let mut points = Vec::new();
@@ -136,7 +136,9 @@ impl History {
             let mut rows = results.query([run]).map_err(&doing)?;
             while let Some(row) = rows.next().map_err(&doing)? {
                 let relay = row.get(0).map_err(&doing)?;
-                fold.result(relay, self.mark(row, 1)?);
+                let first = row.get_ref(2).map_err(&doing)? != rusqlite::types::ValueRef::Null;
+                let first = first.then(|| self.mark(row, 2)).transpose()?;
+                fold.result(relay, self.mark(row, 1)?, first);
             }
             since += 1;
             let near = todo.len() - place <= EVERY * usize::from(POINTS);
@@ -202,7 +204,7 @@ impl History {
         let mut statement = self
             .connection
             .prepare(
-                "SELECT relay, seen, failures, since, success, unreachable, strip FROM track
+                "SELECT relay, seen, failures, since, success, unreachable, strip, first FROM track
                  WHERE point = ?1",
             )
             .map_err(&doing)?;
@@ -219,8 +221,10 @@ impl History {
                 unreachable_runs: row.get(5).map_err(&doing)?,
             };
             let seen = self.time(row.get(1).map_err(&doing)?)?;
-            let strip = row.get_ref(6).and_then(|value| Ok(value.as_str()?)).map_err(&doing)?;
-            fold.restore(row.get(0).map_err(&doing)?, seen, streak, strip);
+            let text = |column: usize| {
+                row.get_ref(column).and_then(|value| Ok(value.as_str()?)).map_err(&doing)
+            };
+            fold.restore(row.get(0).map_err(&doing)?, seen, streak, [text(6)?, text(7)?]);
         }
         Ok(fold)
     }
@@ -535,22 +539,21 @@ fn seed(
         let seen = known.last_seen.timestamp();
         let address = known.address.to_string();
         let relay = numbers.number(*fingerprint, &known.nickname, &address, seen)?;
-        put_track(&mut track, BASE, relay, seen, &known.streak, &known.recent)?;
+        put_track(&mut track, BASE, (relay, seen), &known.streak, [&known.recent, ""])?;
     }
     Ok(())
 }
 
 const TRACK: &str = "
-    INSERT INTO track (point, relay, seen, failures, since, success, unreachable, strip)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    INSERT INTO track (point, relay, seen, failures, since, success, unreachable, strip, first)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
 fn put_track(
     statement: &mut rusqlite::Statement<'_>,
     point: i64,
-    relay: i64,
-    seen: i64,
+    (relay, seen): (i64, i64),
     streak: &Streak,
-    strip: &str,
+    [strip, first]: [&str; 2],
 ) -> rusqlite::Result<usize> {
     statement.execute(params![
         point,
@@ -561,6 +564,7 @@ fn put_track(
         streak.last_success.map(|time| time.timestamp()),
         streak.unreachable_runs,
         strip,
+        first,
     ])
 }
 
@@ -580,9 +584,9 @@ pub(super) fn put(
     let mut statement = connection.prepare(TRACK)?;
     let mut tracks: Vec<_> = fold.tracks(time).collect();
     tracks.sort_unstable_by_key(|(relay, ..)| *relay);
-    for (relay, track, strip) in tracks {
+    for (relay, track, [strip, first]) in tracks {
         let seen = track.last_seen.timestamp();
-        put_track(&mut statement, point, relay, seen, &track.streak, &strip)?;
+        put_track(&mut statement, point, (relay, seen), &track.streak, [&strip, &first])?;
     }
     Ok(())
 }
@@ -636,7 +640,7 @@ mod tests {
             let mut fold = Fold::default();
             for (hour, mark) in (60..).zip(marks.chars()) {
                 fold.run(at(hour));
-                fold.result(1, mark);
+                fold.result(1, mark, None);
             }
             fold.remembered(at(100)).next().unwrap().1.clone()
         };

@@ -6,6 +6,7 @@ mod example;
 mod fixture;
 mod gate;
 mod properties;
+mod rates;
 mod reported;
 mod rules;
 mod schema;
