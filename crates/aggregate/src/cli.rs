@@ -11,6 +11,7 @@ use record::{DEFAULT_DOMAIN, DEFAULT_EXPECTED, Fingerprint};
 
 use crate::gate::Thresholds;
 use crate::job::{self, ReportOptions, ReportTarget};
+use crate::location;
 
 pub use retain::RetainArgs;
 
@@ -257,6 +258,16 @@ pub struct ReportArgs {
     #[arg(long, env = "KNOWN_GOOD_EXIT", value_name = "FINGERPRINT", help_heading = "Zone")]
     pub known_good: Option<Fingerprint>,
 
+    /// The location database of the IPFire project, as `location update` keeps it: the AS and the
+    /// country of each exit. Without the file, none is told.
+    #[arg(
+        long,
+        env = "LOCATION_DB",
+        value_name = "FILE",
+        default_value = location::DEFAULT_DATABASE
+    )]
+    pub location_db: PathBuf,
+
     /// Where the gate closes.
     #[command(flatten)]
     pub gate: GateArgs,
@@ -384,6 +395,7 @@ impl ReportArgs {
             zone_check: self.zone_check,
             zone_server: self.zone_server,
             known_good: self.known_good,
+            location_db: self.location_db,
         }
     }
 }

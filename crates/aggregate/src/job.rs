@@ -15,6 +15,7 @@ use tracing::{info, warn};
 use crate::gate::{self, Thresholds};
 use crate::history::{Clash, History, HistoryError, Memory, Standing, Terms};
 use crate::input::{self, Input, InputError};
+use crate::location::{self, LocationError, Locations};
 use crate::merge::{self, Joined, MergeError};
 use crate::previous::{self, Base, PriorError, PriorHead, PriorReport};
 use crate::publish::{self, Output, PublishError};
@@ -69,6 +70,8 @@ pub struct ReportOptions {
     pub zone_server: Option<SocketAddr>,
     /// The exit known to be good.
     pub known_good: Option<Fingerprint>,
+    /// The location database; it may be missing.
+    pub location_db: PathBuf,
 }
 
 impl ReportOptions {
@@ -345,6 +348,7 @@ fn one(
     let held = memory
         .with(|history| history.held_before(time, &run_ids, &terms))
         .unwrap_or_else(|| gate::held_in(&files));
+    let locations = locations(options, &joined, time);
     let context = Context {
         now: machine.now,
         thresholds: &options.thresholds,
@@ -352,6 +356,7 @@ fn one(
         known_good: options.known_good,
         zone_check,
         held: &held,
+        locations: locations.as_ref(),
     };
     let previous = base.previous.clone();
     let later = base.later;
@@ -699,6 +704,24 @@ fn earlier(
         }
     }
     Ok(None)
+}
+
+/// Whose networks the relays are in, for a run that ended at `time`. A database that is not there, or
+/// cannot be used, costs nothing but itself.
+fn locations(options: &ReportOptions, joined: &Joined, time: DateTime<Utc>) -> Option<Locations> {
+    let path = &options.location_db;
+    let addresses = joined.relays.values().map(|vote| vote.result.exit_address);
+    match location::look_up(path, addresses, time) {
+        Ok(locations) => Some(locations),
+        Err(LocationError::Read(error)) if error.kind() == io::ErrorKind::NotFound => {
+            info!("there is no location database {path:?}: no networks are told");
+            None
+        }
+        Err(error) => {
+            warn!("the location database {path:?} {error}: no networks are told");
+            None
+        }
+    }
 }
 
 fn check_zone(options: &ReportOptions, joined: &Joined, random: u128) -> ZoneCheck {

@@ -7,12 +7,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use record::{
     ABSENT_MARK, AbsentRelay, BandwidthShare, Counts, FailingRelay, FileReport, Fingerprint,
     GateCode, Ipv6Lookups, Ipv6Outcome, Kind, KnownGood, Metadata, OperatorFailures, Previous,
-    Publish, Rejected, RelayResult, Report, ReportInput, ReportSelection, ReportedInfo,
-    ReportedRelay, Status, Streak, TrendEntry, ZoneCheck, recent_mark,
+    Publish, Rejected, RelayLocation, RelayResult, Report, ReportInput, ReportSelection,
+    ReportedInfo, ReportedRelay, Status, Streak, TrendEntry, ZoneCheck, recent_mark,
 };
 
 use crate::gate::{self, Circumstances, HeldRun, Thresholds};
 use crate::input::Input;
+use crate::location::Locations;
 use crate::merge::{Joined, Vote};
 use crate::operator;
 use crate::previous::{Base, KnownRelay};
@@ -77,6 +78,8 @@ pub struct Context<'a> {
     pub zone_check: Option<ZoneCheck>,
     /// The runs held back before this one that asked for the same, newest first.
     pub held: &'a [HeldRun],
+    /// Whose networks the relays are in, where there is a location database.
+    pub locations: Option<&'a Locations>,
 }
 
 /// The ids of the runs among the inputs, sorted, each once.
@@ -126,7 +129,9 @@ pub fn build(
         std::mem::take(&mut joined.relays).into_iter().zip(keys)
     {
         let known = waiting.remove(&fingerprint);
-        results.push(reported(verdict, operator, known, past, timestamp));
+        let location = context.locations.and_then(|all| all.of.get(&verdict.result.exit_address));
+        let whose = (operator, location.cloned());
+        results.push(reported(verdict, whose, known, past, timestamp));
     }
     let absent =
         waiting.into_iter().map(|(fingerprint, known)| absent(fingerprint, known)).collect();
@@ -152,6 +157,7 @@ pub fn build(
     });
     let mut metadata = metadata(&joined, &results, base.previous, timestamp);
     metadata.rejected = rejections.into_rejected();
+    metadata.locations = context.locations.map(|all| all.source.clone());
     let circumstances = Circumstances {
         now: context.now,
         thresholds: context.thresholds,
@@ -252,6 +258,7 @@ fn metadata(
         error_codes: tally(results.iter().filter_map(|relay| relay.error_code)),
         blames: tally(results.iter().filter_map(|relay| relay.blame)),
         bandwidth: bandwidth(results),
+        locations: None,
         previous,
         rejected: Rejected::default(),
         publish: Publish {
@@ -335,7 +342,7 @@ fn bandwidth(results: &[ReportedRelay]) -> BandwidthShare {
 
 fn reported(
     verdict: Vote,
-    operator: String,
+    (operator, location): (String, Option<RelayLocation>),
     known: Option<KnownRelay>,
     past: Option<&Past>,
     timestamp: DateTime<Utc>,
@@ -395,6 +402,7 @@ fn reported(
         dns_success_rate_7d_percent: rate(&|past| past.week),
         dns_success_rate_30d_percent: rate(&|past| past.month),
         operator,
+        location,
         first: result.first,
         ipv6: result.ipv6.map(|ipv6| match ipv6.outcome {
             Ipv6Outcome::Stall | Ipv6Outcome::WrongAddress => ipv6,

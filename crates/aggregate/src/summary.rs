@@ -201,6 +201,11 @@ fn troubles(text: &mut String, metadata: &Metadata) {
         more(text, rejected.total.try_into().unwrap_or(usize::MAX));
         line!(text);
     }
+    if let Some(source) = metadata.locations.as_ref().filter(|source| source.old) {
+        let made = source.date.format("%Y-%m-%d");
+        line!(text, "The location database is old, of {made}: networks may have changed hands.");
+        line!(text);
+    }
     if let Some(note) = &metadata.previous.note {
         let what = match metadata.previous.report {
             Some(_) => "Gone on from an earlier report",

@@ -120,6 +120,9 @@ pub struct Metadata {
     pub blames: BTreeMap<Blame, u32>,
     /// The share of the exits' bandwidth that is affected.
     pub bandwidth: BandwidthShare,
+    /// Where the relays' locations come from; absent without a location database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locations: Option<LocationSource>,
     /// What the streaks go on from, and what the gate compared with.
     pub previous: Previous,
     /// Files that were found and not used.
@@ -218,6 +221,34 @@ closed_list! {
         /// No circuit reached the relay in the last three runs that tried, or in any so far.
         Unreachable = "unreachable",
     }
+}
+
+/// What the location database says of an address.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RelayLocation {
+    /// The number of the autonomous system; null if unknown.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
+    pub as_number: Option<u32>,
+    /// Its name: a stranger's text. Null if unknown.
+    pub as_name: Option<String>,
+    /// Two-letter country code, lower case; null if unknown. That of tor's own database is
+    /// `relay.country`.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^[a-z]{2}$")))]
+    pub country: Option<String>,
+}
+
+/// Where the relays' locations come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct LocationSource {
+    /// What its licence asks to be said wherever the data is shown.
+    pub attribution: String,
+    /// When the database was made.
+    pub date: DateTime<Utc>,
+    /// Whether that was so long before the run that networks may have changed hands. Absent if not.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub old: bool,
 }
 
 /// How often the first lookup of a relay failed, run by run: what a client's lookup would have come to.
@@ -369,6 +400,10 @@ pub struct ReportedRelay {
     /// The operator's key: relays with the same key are taken for one operator's.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = "^(contact|family|relay):")))]
     pub operator: String,
+    /// Whose network its address is in, and in which country. Absent without a location database, or where
+    /// that knows nothing of the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<RelayLocation>,
     /// What the first lookup that reached it came to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<FirstAnswer>,

@@ -26,18 +26,26 @@ const CHANCE: f64 = 3.0;
 pub(crate) enum Place<'a> {
     /// Who runs them, by the operator's key.
     Operator(&'a str),
-    /// The network that they are in: the first 16 bits of an IPv4 address, 32 of an IPv6 address.
+    /// The autonomous system that they are in, where it is known: its number and name.
+    System(u32, Option<&'a str>),
+    /// The network that they are in otherwise: the first 16 bits of an IPv4 address, 32 of an IPv6 address.
     Network(IpAddr),
-    /// The country that tor takes them to be in.
+    /// The country that they are in, by the location database, or by tor's.
     Country(&'a str),
 }
 
 impl<'a> Place<'a> {
     fn all(relay: &'a ReportedRelay) -> impl Iterator<Item = Self> {
+        let location = relay.location.as_ref();
+        let system = location.and_then(|location| {
+            Some(Self::System(location.as_number?, location.as_name.as_deref()))
+        });
+        let country = location.and_then(|location| location.country.as_deref());
+        let country = country.or(relay.relay.country.as_deref());
         let places = [
             Some(Self::Operator(&relay.operator)),
-            Some(Self::Network(network(relay.exit_address))),
-            relay.relay.country.as_deref().map(Self::Country),
+            Some(system.unwrap_or_else(|| Self::Network(network(relay.exit_address)))),
+            country.map(Self::Country),
         ];
         places.into_iter().flatten()
     }
@@ -57,6 +65,8 @@ impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Operator(key) => write!(f, "operator {}", printable(key)),
+            Self::System(number, None) => write!(f, "AS{number}"),
+            Self::System(number, Some(name)) => write!(f, "AS{number} ({})", printable(name)),
             Self::Network(network @ IpAddr::V4(_)) => write!(f, "network {network}/16"),
             Self::Network(network @ IpAddr::V6(_)) => write!(f, "network {network}/32"),
             Self::Country(code) => write!(f, "country {}", printable(code)),

@@ -227,6 +227,7 @@ impl Example {
             known_good: options.known_good.map(relay),
             zone_check: options.zone_check.clone(),
             held: &gate::held_in(&self.listed),
+            locations: None,
         };
         let joined = merge::join(inputs).map_err(|error| error.to_string())?;
         Ok(report::build(joined, base, None, rejections, context))

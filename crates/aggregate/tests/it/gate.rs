@@ -5,14 +5,16 @@ use std::collections::BTreeSet;
 
 use aggregate::gate::{self, HeldRun, Thresholds};
 use aggregate::history::{History, Terms};
+use aggregate::location::Locations;
 use aggregate::merge;
 use aggregate::previous::Base;
 use aggregate::reconcile;
 use aggregate::rejections::Rejections;
 use aggregate::report::{self, Context, Past};
-use record::{Report, ZoneCheck};
+use record::{LocationSource, RelayLocation, Report, ZoneCheck};
 
-use crate::fixture::{Scan, relay, scan};
+use crate::fixture::{Scan, relay, scan, start_of};
+use crate::schema;
 
 /// How many exits there are.
 const EXITS: u32 = 120;
@@ -61,7 +63,8 @@ fn world(run: i32, marks: impl Iterator<Item = (u32, char)>) -> Scan {
         result.relay.family.clear();
         let network = if in_the_network(exit) { 7 } else { 100 + exit / 2 };
         let [.., high, low] = network.to_be_bytes();
-        result.exit_address = [10 + high, low, 0, 1].into();
+        let [own, ..] = exit.to_le_bytes();
+        result.exit_address = [10 + high, low, own, 1].into();
         let country = match exit % 10 {
             _ if in_germany(exit) => "de",
             _ if in_america(exit) => "us",
@@ -76,6 +79,25 @@ fn world(run: i32, marks: impl Iterator<Item = (u32, char)>) -> Scan {
     scan
 }
 
+/// A quarter of the exits, of all operators and in all networks of 16 bits, are in one autonomous system.
+const fn in_the_system(exit: u32) -> bool {
+    exit % 4 == 1
+}
+
+/// What a location database says of this world.
+fn locations(scan: &Scan) -> Locations {
+    let of = scan.results.iter().map(|result| {
+        let exit: u32 = result.exit_nickname.trim_start_matches("relay").parse().unwrap();
+        let number = if in_the_system(exit) { 64496 } else { 64500 + exit };
+        let name = Some(format!("Networks {number}"));
+        let location = RelayLocation { as_number: Some(number), as_name: name, country: None };
+        (result.exit_address, location)
+    });
+    let date = start_of(0);
+    let source = LocationSource { attribution: "somebody".to_owned(), date, old: false };
+    Locations { source, of: of.collect() }
+}
+
 /// A host that scans this world.
 struct Host {
     history: History,
@@ -84,6 +106,7 @@ struct Host {
     limits: Thresholds,
     known_good: Option<u32>,
     zone_check: Option<ZoneCheck>,
+    locations: bool,
     force: bool,
 }
 
@@ -98,12 +121,14 @@ impl Host {
             limits: Thresholds::default(),
             known_good: None,
             zone_check: None,
+            locations: false,
             force: false,
         }
     }
 
     /// The next run, which finds this: its report, entered and settled as the job does.
     fn report(&mut self, scan: &Scan) -> Report {
+        let locations = self.locations.then(|| locations(scan));
         let inputs = vec![scan.input("input")];
         let (ids, time) = (report::run_ids(&inputs), report::ended(&inputs));
         let joined = merge::join(inputs).unwrap();
@@ -122,6 +147,7 @@ impl Host {
                 known_good: self.known_good.map(relay),
                 zone_check: self.zone_check.clone(),
                 held: &held,
+                locations: locations.as_ref(),
             };
             report::build(joined.clone(), base, Some(&past), Rejections::default(), context)
         };
@@ -413,6 +439,7 @@ fn zone(ok: bool, answered: bool) -> Option<ZoneCheck> {
 #[test]
 fn witnesses_and_other_questions() {
     let steps: &'static [Step] = &[GOOD, (4, EXITS, |_, exit| broken(here_and_there(exit, 30)))];
+    let system: &'static [Step] = &[GOOD, (4, EXITS, |_, exit| broken(in_the_system(exit)))];
     let operator: &'static [Step] =
         &[GOOD, (4, EXITS, |_, exit| broken(of_the_big_operator(exit)))];
     let cases = [
@@ -452,6 +479,15 @@ fn witnesses_and_other_questions() {
                 "known_good+success_floor x4",
             )
         },
+        Case {
+            with: |host| host.locations = true,
+            ..case(
+                "an autonomous system fails, and it is known which exits are in it",
+                system,
+                "open x2, open (failing_place) x4",
+            )
+        },
+        case("the same, where that is not known", system, "open x2, spread_failures x4"),
         Case {
             with: |host| host.limits.accept_after = 0,
             ..case("no change is ever accepted", &[GOOD, (6, 160, WELL)], "open x2, relay_count x6")
@@ -501,6 +537,24 @@ fn witnesses_and_other_questions() {
 fn streak(report: &Report, exit: u32) -> u32 {
     let row = report.results.iter().find(|row| row.exit_fingerprint == relay(exit));
     row.unwrap().consecutive_failures
+}
+
+#[test]
+fn a_report_tells_whose_networks_the_exits_are_in() {
+    let mut host = Host::new();
+    host.locations = true;
+    let [report] =
+        host.play((1, EXITS, |_, exit| broken(in_the_system(exit))), |_, _| {}).try_into().unwrap();
+    schema::check("report", &report);
+    let row = |exit| report.results.iter().find(|row| row.exit_fingerprint == relay(exit)).unwrap();
+    let told = row(5).location.as_ref().unwrap();
+    assert_eq!((told.as_number, told.as_name.as_deref()), (Some(64496), Some("Networks 64496")));
+    assert_eq!(report.metadata.locations.as_ref().unwrap().date, start_of(0));
+    let note = &report.metadata.publish.notes[0].message;
+    assert_eq!(
+        note,
+        "30 of 30 in AS64496 (Networks 64496) fail, and 0 of 90 elsewhere: theirs, as the others show"
+    );
 }
 
 #[test]
@@ -591,6 +645,7 @@ fn months_of_outages_and_faults_of_ours() {
             known_good: None,
             zone_check: None,
             held: &held,
+            locations: None,
         };
         let joined = merge::join(inputs).unwrap();
         let metadata = report::build(joined, base, None, Rejections::default(), context).metadata;

@@ -89,6 +89,7 @@ proptest! {
                 known_good: None,
                 zone_check: None,
                 held: &[],
+                locations: None,
             };
             let joined = merge::join(inputs).unwrap();
             report::build(joined, Base::default(), None, Rejections::default(), context)

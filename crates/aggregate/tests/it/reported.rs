@@ -36,6 +36,7 @@ pub fn report_of(scans: &[Scan], previous: Option<&[u8]>, history: Option<&Histo
         known_good: None,
         zone_check: None,
         held: &[],
+        locations: None,
     };
     report::build(joined, base, past.as_ref(), Rejections::default(), context)
 }

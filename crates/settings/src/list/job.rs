@@ -59,6 +59,12 @@ pub const REPORT: &[Key] = &[
         "Runs in a row that must agree before a mere change is published; 0: never.",
     ),
     report(
+        "LOCATION_DB",
+        Value("/var/lib/location/database.db"),
+        "IPFire's location database, which has the AS and the country of each exit; it may be missing.",
+    )
+    .of(ValueKind::Path),
+    report(
         "HISTORY_FILE",
         Words("history.sqlite in ANALYSIS_ROOT"),
         "The database of earlier runs.",

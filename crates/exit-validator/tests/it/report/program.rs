@@ -19,13 +19,14 @@ pub struct Place {
     pub dir: tempfile::TempDir,
 }
 
-/// What lets a network of a few relays, some of them broken, be published; and nobody is asked of a
-/// zone that is not there.
-pub const SMALL: [(&str, &str); 4] = [
+/// What lets a network of a few relays, some of them broken, be published; nobody is asked of a zone
+/// that is not there, and nothing hangs on what this machine knows of networks.
+pub const SMALL: [(&str, &str); 5] = [
     ("GATE_MIN_RELAYS", "1"),
     ("GATE_SUCCESS_FLOOR_PERCENT", "0"),
     ("GATE_SPREAD_PERCENT", "100"),
     ("ZONE_CHECK", "0"),
+    ("LOCATION_DB", "none"),
 ];
 
 impl Place {
@@ -298,6 +299,16 @@ fn a_previous_report_of_two_gigabytes_of_zeros_is_refused_and_named() {
     fs::write(place.path("public/latest.json"), &newer).unwrap();
     place.expect(21, "", &[]);
     assert_eq!(fs::read_to_string(place.path("public/latest.json")).unwrap(), newer);
+}
+
+#[test]
+fn a_location_database_that_is_none_costs_nothing_but_itself() {
+    let place = Place::new();
+    scan(0, HEALTHY).write(&place.path("analysis/a"));
+    fs::write(place.path("junk.db"), "LOCDB").unwrap();
+    let said = place.expect(0, "", &["--location-db", "junk.db"]);
+    assert!(said.contains("is no location database of version 1: no networks are told"), "{said}");
+    assert_eq!(place.latest().metadata.locations, None);
 }
 
 /// With and without a history: what was published before is in the dated reports as well.
