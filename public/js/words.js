@@ -622,7 +622,7 @@ export const GATE = new Map([
   ["scanner_faults", "too many results are faults of the scanner or of its tor"],
   ["success_floor", "so few relays succeed that their successes show nothing"],
   ["spread_failures", "relays fail over all operators and networks, as when our own zone is down"],
-  ["failing_place", "many relays of one operator, network or country fail, beside successes elsewhere"],
+  ["failing_place", "many relays of one operator, network or country fail, and few elsewhere"],
   ["one_kind", "many relays fail, and all in one way, as when our own zone is down"],
   ["zone_check", "our own zone did not answer as it must"],
   ["known_good", "the exit known to be good failed, and so did most others"],
