@@ -11,6 +11,7 @@ use record::{DEFAULT_DOMAIN, DEFAULT_EXPECTED, Fingerprint};
 
 use crate::gate::Thresholds;
 use crate::job::{self, ReportOptions, ReportTarget};
+use crate::location;
 
 pub use retain::RetainArgs;
 
@@ -226,8 +227,20 @@ pub struct ReportArgs {
     #[arg(short, long)]
     pub quiet: bool,
 
-    /// Resolve a fresh name in our zone directly; if that fails, the gate closes.
-    #[arg(long, env = "ZONE_CHECK", value_parser = FalseyValueParser::new(), help_heading = "Zone")]
+    /// Resolve a fresh name in our zone directly; if a wrong answer comes, the gate closes. None at all
+    /// says nothing.
+    #[arg(
+        long,
+        env = "ZONE_CHECK",
+        value_parser = FalseyValueParser::new(),
+        action = clap::ArgAction::Set,
+        default_value = "true",
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        value_name = "BOOL",
+        help_heading = "Zone"
+    )]
     pub zone_check: bool,
 
     /// The DNS server to ask [default: those in /etc/resolv.conf].
@@ -240,9 +253,20 @@ pub struct ReportArgs {
     )]
     pub zone_server: Option<SocketAddr>,
 
-    /// An exit whose resolver is known to be good: if it fails in this run, the gate closes.
+    /// An exit whose resolver is known to be good: whether it works is noted for whoever looks at a run
+    /// that is held back.
     #[arg(long, env = "KNOWN_GOOD_EXIT", value_name = "FINGERPRINT", help_heading = "Zone")]
     pub known_good: Option<Fingerprint>,
+
+    /// The location database of the IPFire project, as `location update` keeps it: the AS and the
+    /// country of each exit. Without the file, none is told.
+    #[arg(
+        long,
+        env = "LOCATION_DB",
+        value_name = "FILE",
+        default_value = location::DEFAULT_DATABASE
+    )]
+    pub location_db: PathBuf,
 
     /// Where the gate closes.
     #[command(flatten)]
@@ -270,7 +294,8 @@ pub struct GateArgs {
         default_value_t = Thresholds::default().relay_count_percent
     )]
     relay_count: f64,
-    /// Greatest change of the DNS success rate since the previous report, in percentage points.
+    /// Greatest fall of the DNS success rate since the previous report, outside the places that
+    /// fail, in percentage points.
     #[arg(
         long = "gate-success-rate",
         env = "GATE_SUCCESS_RATE_POINTS",
@@ -279,6 +304,25 @@ pub struct GateArgs {
         default_value_t = Thresholds::default().success_rate_points
     )]
     success_rate: f64,
+    /// Least DNS success rate, in percent: with fewer successes than that, the fault is taken for ours.
+    #[arg(
+        long = "gate-success-floor",
+        env = "GATE_SUCCESS_FLOOR_PERCENT",
+        value_name = "PERCENT",
+        value_parser = percent,
+        default_value_t = Thresholds::default().success_floor_percent
+    )]
+    success_floor: f64,
+    /// Greatest share of the relays tested that may fail outside one operator, network or country, in
+    /// percent: more are taken for ours.
+    #[arg(
+        long = "gate-spread",
+        env = "GATE_SPREAD_PERCENT",
+        value_name = "PERCENT",
+        value_parser = percent,
+        default_value_t = Thresholds::default().spread_percent
+    )]
+    spread: f64,
     /// Greatest share of relays that were not reached, in percent.
     #[arg(
         long = "gate-circuit-fail",
@@ -297,25 +341,6 @@ pub struct GateArgs {
         default_value_t = Thresholds::default().scanner_fault_percent
     )]
     scanner_fault: f64,
-    /// Share of the failures that are of one kind, from which on they are taken for our zone's, in
-    /// percent.
-    #[arg(
-        long = "gate-one-kind",
-        env = "GATE_ONE_KIND_PERCENT",
-        value_name = "PERCENT",
-        value_parser = percent,
-        default_value_t = Thresholds::default().one_kind_percent
-    )]
-    one_kind: f64,
-    /// ... where at least this share of the relays tested fails, in percent.
-    #[arg(
-        long = "gate-one-kind-failing",
-        env = "GATE_ONE_KIND_FAILING_PERCENT",
-        value_name = "PERCENT",
-        value_parser = percent,
-        default_value_t = Thresholds::default().one_kind_failing_percent
-    )]
-    one_kind_failing: f64,
     /// How many runs in a row have to show the same before a mere change (of relays, rate or
     /// settings) is published; 0 for never.
     #[arg(
@@ -362,14 +387,15 @@ impl ReportArgs {
                 success_rate_points: gate.success_rate,
                 circuit_fail_percent: gate.circuit_fail,
                 scanner_fault_percent: gate.scanner_fault,
-                one_kind_percent: gate.one_kind,
-                one_kind_failing_percent: gate.one_kind_failing,
+                success_floor_percent: gate.success_floor,
+                spread_percent: gate.spread,
                 accept_after: gate.accept_after,
             },
             force: self.force,
             zone_check: self.zone_check,
             zone_server: self.zone_server,
             known_good: self.known_good,
+            location_db: self.location_db,
         }
     }
 }

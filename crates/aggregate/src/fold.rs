@@ -8,9 +8,9 @@
 use std::collections::{HashMap, VecDeque};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use record::{ABSENT_MARK, RECENT_RUNS, Streak, of_recent_mark};
+use record::{ABSENT_MARK, RECENT_RUNS, Status, Streak, of_recent_mark};
 
-use crate::report::{PastRelay, Tests};
+use crate::report::PastRelay;
 use crate::streak;
 
 /// How far back a report's rates look.
@@ -29,10 +29,53 @@ pub struct Track {
     pub streak: Streak,
     /// The last run that has a result of it.
     pub last_seen: DateTime<Utc>,
-    /// Its marks, as far back as rates and `recent` look. The last is of the run `at`.
-    strip: Vec<u8>,
+    /// Its runs, as far back as rates and `recent` look, one packed into each byte. The last is of the
+    /// run `at`.
+    strip: Vec<Packed>,
     /// The number of the last run in the strip, counted from 1.
     at: usize,
+}
+
+/// What a run says of a relay, in a byte: its mark, and whether the first lookup failed. Ten thousand
+/// relays have some hundred runs each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Packed(u8);
+
+/// The marks, by their numbers.
+const MARKS: [u8; 15] = *b".swdtcexSWDTCEX";
+
+impl Packed {
+    const ABSENT: Self = Self(0);
+
+    fn new(mark: u8, failed: Option<bool>) -> Self {
+        let number = MARKS.iter().zip(0_u8..).find(|(known, _)| **known == mark);
+        let first = match failed {
+            None => 0,
+            Some(false) => 1,
+            Some(true) => 2,
+        };
+        number.map_or(Self::ABSENT, |(_, number)| Self(number * 3 + first))
+    }
+
+    const fn mark(self) -> u8 {
+        MARKS[self.0 as usize / 3]
+    }
+
+    const fn failed(self) -> Option<bool> {
+        match self.0 % 3 {
+            0 => None,
+            first => Some(first == 2),
+        }
+    }
+
+    /// The first answer as a mark: `s`, `d` where it failed in whatever way, `.` where there is none.
+    const fn first(self) -> u8 {
+        match self.failed() {
+            None => ABSENT_MARK as u8,
+            Some(false) => b's',
+            Some(true) => b'd',
+        }
+    }
 }
 
 /// What is known of every relay after the runs so far.
@@ -58,8 +101,8 @@ impl Fold {
         }
     }
 
-    /// What the newest run found of a relay.
-    pub fn result(&mut self, relay: i64, mark: char) {
+    /// What the newest run found of a relay, and the mark of the first answer, where there was one.
+    pub fn result(&mut self, relay: i64, mark: char, first: Option<char>) {
         let (Some(time), Some((status, provisional))) =
             (self.times.back().copied(), of_recent_mark(mark))
         else {
@@ -71,8 +114,9 @@ impl Fold {
             *track = Track::new(time, count);
         }
         track.pad(count.saturating_sub(1));
+        let first = first.and_then(of_recent_mark).map(|(status, _)| status != Status::Success);
         // Every mark is ASCII.
-        track.strip.push(mark as u8);
+        track.strip.push(Packed::new(mark as u8, first));
         track.at = count;
         track.last_seen = time;
         track.streak = streak::after(track.streak, streak::effect(status, provisional), time);
@@ -95,7 +139,8 @@ impl Fold {
     pub fn recent(&self, track: &Track) -> String {
         let absent = (self.count - track.at).min(RECENT_RUNS);
         let from = track.strip.len().saturating_sub(RECENT_RUNS - absent);
-        let mut recent: String = track.strip[from..].iter().copied().map(char::from).collect();
+        let mut recent: String =
+            track.strip[from..].iter().map(|run| char::from(run.mark())).collect();
         recent.extend(std::iter::repeat_n(ABSENT_MARK, absent));
         recent.trim_start_matches(ABSENT_MARK).to_owned()
     }
@@ -103,18 +148,21 @@ impl Fold {
     /// A relay's tests in the week and in the month before `time`.
     #[must_use]
     pub fn past(&self, track: &Track, time: DateTime<Utc>) -> PastRelay {
-        let mut past = PastRelay { week: Tests::default(), month: Tests::default() };
+        let mut past = PastRelay::default();
         let absent = self.count - track.at;
         let times = self.times.iter().rev().skip(absent);
-        for (mark, ended) in track.strip.iter().rev().zip(times) {
+        for (run, ended) in track.strip.iter().rev().zip(times) {
             if time - *ended >= MONTH {
                 break;
             }
-            if let Some((status, provisional)) = of_recent_mark(char::from(*mark)) {
+            if let Some((status, provisional)) = of_recent_mark(char::from(run.mark())) {
                 let effect = streak::effect(status, provisional);
+                let passed = status == Status::Success;
                 past.month.add(effect);
+                past.month_first.add(run.failed(), passed);
                 if time - *ended < WEEK {
                     past.week.add(effect);
+                    past.week_first.add(run.failed(), passed);
                 }
             }
         }
@@ -128,13 +176,17 @@ impl Fold {
     }
 
     /// ... and what is known of each relay that is remembered at `time`, with its strip up to the
-    /// newest run, written short.
-    pub fn tracks(&self, time: DateTime<Utc>) -> impl Iterator<Item = (i64, &Track, String)> {
+    /// newest run and its first answers there, written short.
+    pub fn tracks(&self, time: DateTime<Utc>) -> impl Iterator<Item = (i64, &Track, [String; 2])> {
         let most = self.times.len().max(RECENT_RUNS);
         self.remembered(time).map(move |(relay, track)| {
             let absent = self.count - track.at;
             let from = track.strip.len().saturating_sub(most.saturating_sub(absent));
-            (relay, track, shorten(&track.strip[from..], absent))
+            let runs = &track.strip[from..];
+            let short = |of: fn(Packed) -> u8| {
+                shorten(&runs.iter().map(|run| of(*run)).collect::<Vec<_>>(), absent)
+            };
+            (relay, track, [short(Packed::mark), short(Packed::first)])
         })
     }
 
@@ -146,9 +198,25 @@ impl Fold {
         Self { count: times.len().max(MOST), times, relays: HashMap::new() }
     }
 
-    /// Takes in what was known of a relay there. A strip that is none says nothing.
-    pub fn restore(&mut self, relay: i64, last_seen: DateTime<Utc>, streak: Streak, strip: &str) {
-        let strip = lengthen(strip);
+    /// Takes in what was known of a relay there, its strip and its first answers. A text that is none
+    /// says nothing; of both the newest run is the last.
+    pub fn restore(
+        &mut self,
+        relay: i64,
+        last_seen: DateTime<Utc>,
+        streak: Streak,
+        [strip, first]: [&str; 2],
+    ) {
+        let (marks, firsts) = (lengthen(strip), lengthen(first));
+        let failed = |first: &u8| match first {
+            b's' => Some(false),
+            b'd' => Some(true),
+            _ => None,
+        };
+        let firsts = firsts.iter().rev().map(failed).chain(std::iter::repeat(None));
+        let runs = marks.iter().rev().zip(firsts).map(|(mark, first)| Packed::new(*mark, first));
+        let mut strip: Vec<Packed> = runs.collect();
+        strip.reverse();
         let track = Track { streak, last_seen, strip, at: self.count };
         self.relays.insert(relay, track);
     }
@@ -168,7 +236,7 @@ impl Track {
     /// Puts in the runs without a result, up to this one.
     fn pad(&mut self, to: usize) {
         let absent = to.saturating_sub(self.at);
-        self.strip.extend(std::iter::repeat_n(ABSENT_MARK as u8, absent));
+        self.strip.extend(std::iter::repeat_n(Packed::ABSENT, absent));
         self.at = to;
     }
 }
@@ -214,6 +282,7 @@ fn lengthen(text: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rate::FirstAnswers;
     use proptest::prelude::*;
 
     fn at(hours: i64) -> DateTime<Utc> {
@@ -225,7 +294,7 @@ mod tests {
         let mut fold = Fold::default();
         for (run, mark) in (0..).zip(marks.chars()) {
             fold.run(at(run * 6));
-            fold.result(1, mark);
+            fold.result(1, mark, None);
         }
         fold
     }
@@ -235,11 +304,11 @@ mod tests {
         let mut fold = fold("ddd");
         assert_eq!(fold.relays[&1].streak.consecutive_failures, 3);
         fold.run(at(12 + 30 * 24));
-        fold.result(1, 'd');
+        fold.result(1, 'd', None);
         assert_eq!(fold.relays[&1].streak.consecutive_failures, 4, "30 days are remembered");
         fold.run(at(12 + 60 * 24 + 1));
         assert_eq!(fold.remembered(at(12 + 60 * 24 + 1)).count(), 0);
-        fold.result(1, 'd');
+        fold.result(1, 'd', None);
         assert_eq!(fold.relays[&1].streak.consecutive_failures, 1);
         assert_eq!(fold.recent(&fold.relays[&1]), "d");
     }
@@ -256,28 +325,52 @@ mod tests {
         assert_eq!((past.month.all, past.week.all), (120, 28));
     }
 
+    #[test]
+    fn first_answers_are_told_from_verdicts() {
+        let mut fold = Fold::default();
+        // Passed at once, by retry, failed altogether, not reached, from before first answers were kept.
+        for (run, (mark, first)) in (0..).zip([
+            ('s', Some('s')),
+            ('s', Some('t')),
+            ('d', Some('w')),
+            ('c', None),
+            ('s', None),
+        ]) {
+            fold.run(at(run * 6));
+            fold.result(1, mark, first);
+        }
+        let past = fold.past(&fold.relays[&1], at(30));
+        let expected = FirstAnswers { asked: 3, failed: 2, retried: 1 };
+        assert_eq!((past.week_first, past.month_first), (expected, expected));
+        assert_eq!(past.week.successes, 3);
+    }
+
     proptest! {
         #[test]
         fn gone_on_with_later_it_is_the_same(
-            marks in prop::collection::vec(("[swdtcexWDTC.]", "[sdc.]", 1..200_i64), 1..150),
+            marks in prop::collection::vec(
+                ("[swdtcexWDTC.]", "[sdc.]", prop::option::of("[swdt]"), 1..200_i64),
+                1..150,
+            ),
             stop in 0..150_usize,
         ) {
             let mut whole = Fold::default();
             let mut parts = Fold::default();
             let mut now = 0;
-            for (run, (one, other, hours)) in marks.iter().enumerate() {
+            for (run, (one, other, first, hours)) in marks.iter().enumerate() {
                 now += hours;
                 for fold in [&mut whole, &mut parts] {
                     fold.run(at(now));
-                    fold.result(1, one.chars().next().unwrap());
-                    fold.result(2, other.chars().next().unwrap());
+                    let first = first.as_ref().and_then(|first| first.chars().next());
+                    fold.result(1, one.chars().next().unwrap(), first);
+                    fold.result(2, other.chars().next().unwrap(), None);
                 }
                 if run == stop {
                     let times = parts.times();
                     let mut again =
                         Fold::at(times.iter().map(|time| DateTime::from_timestamp(*time, 0).unwrap()));
-                    for (relay, track, strip) in parts.tracks(at(now)) {
-                        again.restore(relay, track.last_seen, track.streak, &strip);
+                    for (relay, track, [strip, first]) in parts.tracks(at(now)) {
+                        again.restore(relay, track.last_seen, track.streak, [&strip, &first]);
                     }
                     parts = again;
                 }

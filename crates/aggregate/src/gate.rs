@@ -1,37 +1,45 @@
 //! The publish gate: whether a report may replace `latest.json` without anybody looking at it.
 //! Pure.
 //!
-//! A gate that closes on any great change would never open again after a real one. So what is
-//! merely a change from the previous report is let through once several runs in a row show the
-//! same ([`Thresholds::accept_after`]); what is a defect of the run is not.
+//! Successes in the same run are the evidence: they show that our zone, our host and our tor work. So
+//! relays that fail in one place beside them are published at once ([`place`]), and failures that are
+//! everywhere alike are ours, however often they come. What is merely a change from the runs before
+//! is let through once several runs in a row show the same ([`held`]).
+
+mod held;
+mod place;
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Duration, Utc};
 use record::{
-    ErrorCode, FileEntry, FileReport, GateCode, GateFinding, KnownGood, Metadata, Publish,
-    ReportedRelay, Status, ZoneCheck,
+    ErrorCode, GateCode, GateFinding, KnownGood, Metadata, Publish, ReportedRelay, Status,
+    ZoneCheck,
 };
 
-use crate::{publish, stats};
+use crate::stats;
+use place::Located;
 
-/// Where the gate closes. The defaults are documented in `docs/formats/report.md`.
+pub(crate) use held::believed;
+pub use held::{HeldRun, confirmed, held_in, is_change};
+
+/// Where the gate closes. The defaults are documented in `docs/gate.md`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Thresholds {
     /// Fewest relays that a report may have.
     pub min_relays: u32,
     /// Greatest change of the number of relays, in percent of the previous number.
     pub relay_count_percent: f64,
-    /// Greatest change of the DNS success rate, in percentage points.
+    /// Greatest fall of the DNS success rate outside the places that fail, in percentage points.
     pub success_rate_points: f64,
+    /// Least DNS success rate, in percent.
+    pub success_floor_percent: f64,
+    /// Greatest share of failing relays outside the places that fail, in percent.
+    pub spread_percent: f64,
     /// Greatest share of relays that were not reached, in percent.
     pub circuit_fail_percent: f64,
     /// Greatest share of results that are faults of the scanner, in percent.
     pub scanner_fault_percent: f64,
-    /// From this share of failures that have one cause, in percent of the failures, ...
-    pub one_kind_percent: f64,
-    /// ... where so many of the relays tested fail, in percent.
-    pub one_kind_failing_percent: f64,
     /// How many runs in a row have to agree before a change is believed; 0 for never.
     pub accept_after: u32,
 }
@@ -41,11 +49,11 @@ impl Default for Thresholds {
         Self {
             min_relays: 100,
             relay_count_percent: 20.0,
-            success_rate_points: 10.0,
+            success_rate_points: 5.0,
+            success_floor_percent: 50.0,
+            spread_percent: 10.0,
             circuit_fail_percent: 25.0,
             scanner_fault_percent: 5.0,
-            one_kind_percent: 90.0,
-            one_kind_failing_percent: 20.0,
             accept_after: 3,
         }
     }
@@ -66,8 +74,8 @@ pub struct Circumstances<'a> {
     pub known_good: Option<KnownGood>,
     /// The previous report is of a later run.
     pub later: bool,
-    /// The reports that there are, from `files.json`.
-    pub files: &'a [FileEntry],
+    /// The runs held back before this one that asked for the same, newest first.
+    pub held: &'a [HeldRun],
 }
 
 /// How far in the future a run may end, by this host's clock: two hosts' clocks differ a little.
@@ -81,15 +89,22 @@ pub fn judge(
     circumstances: Circumstances<'_>,
 ) -> Publish {
     let limits = circumstances.thresholds;
-    let mut reasons = defects(metadata, results, &circumstances);
     let mut notes = Vec::new();
+    let mut reasons = defects(metadata, &circumstances);
+    let unreached = |status| status == Status::CircuitFail;
+    let circuits = place::locate(results, |_| true, unreached);
+    reasons.extend(circuit_failures(metadata, &circuits, limits, &mut notes));
+    let failures = place::locate(results, Status::tested, Status::counts_against_dns);
+    let fall = fall(metadata, &failures, limits);
+    reasons.extend(ours(metadata, &failures, fall.is_some(), &circumstances, &mut notes));
+    witnesses(metadata, &circumstances, &mut reasons, &mut notes);
     let mut changes = changes(metadata, limits);
-    if zone_is_well(&circumstances)
-        && let Some(message) = one_kind(metadata, results, limits)
+    // Where the failures are ours anyway, it says nothing more.
+    changes.extend(fall.filter(|_| !reasons.iter().any(|found| held::is_doubt(found.code))));
+    if reasons.is_empty()
+        && !changes.is_empty()
+        && held::settled(metadata, circumstances.held, limits)
     {
-        changes.push(finding(GateCode::OneKind, message));
-    }
-    if reasons.is_empty() && !changes.is_empty() && settled(metadata, &circumstances) {
         for mut change in changes {
             change
                 .message
@@ -98,14 +113,6 @@ pub fn judge(
         }
     } else {
         reasons.extend(changes);
-    }
-    if let Some(known) = &circumstances.known_good
-        && known.status.is_none_or(|status| !status.tested())
-    {
-        notes.push(finding(
-            GateCode::KnownGood,
-            format!("the exit known to be good, {}, was not tested", known.fingerprint),
-        ));
     }
     Publish {
         allowed: reasons.is_empty() || circumstances.force,
@@ -122,11 +129,7 @@ fn finding(code: GateCode, message: String) -> GateFinding {
 }
 
 /// What is wrong with the run itself.
-fn defects(
-    metadata: &Metadata,
-    results: &[ReportedRelay],
-    circumstances: &Circumstances<'_>,
-) -> Vec<GateFinding> {
+fn defects(metadata: &Metadata, circumstances: &Circumstances<'_>) -> Vec<GateFinding> {
     let limits = circumstances.thresholds;
     let mut found = Vec::new();
     let mut find = |code, message: String| found.push(finding(code, message));
@@ -150,16 +153,6 @@ fn defects(
         find(GateCode::TooFewRelays, message);
     }
     let counts = &metadata.counts;
-    if let Some(share) = stats::percent(counts.circuit_fail, total)
-        && share > limits.circuit_fail_percent
-    {
-        let limit = limits.circuit_fail_percent;
-        let message = format!(
-            "{share:.1} % of the relays were not reached, where at most {limit} % are believed: \
-             more likely our network or first hops"
-        );
-        find(GateCode::CircuitFailures, message);
-    }
     if let Some(share) = stats::percent(counts.error + counts.exception, total)
         && share > limits.scanner_fault_percent
     {
@@ -169,21 +162,6 @@ fn defects(
              {limit} % are tolerated"
         );
         find(GateCode::ScannerFaults, message);
-    }
-    if !zone_is_well(circumstances)
-        && let Some(message) = one_kind(metadata, results, limits)
-    {
-        find(GateCode::OneKind, message);
-    }
-    if let Some(check) = circumstances.zone_check.as_ref().filter(|check| !check.ok) {
-        let why = check.error.as_deref().unwrap_or("no reason given");
-        find(GateCode::ZoneCheck, format!("our own zone did not answer as it must: {why}"));
-    }
-    if let Some(known) = &circumstances.known_good
-        && let Some(status) = known.status.filter(|status| status.counts_against_dns())
-    {
-        let message = format!("the exit known to be good, {}, has {status}", known.fingerprint);
-        find(GateCode::KnownGood, message);
     }
     if circumstances.later {
         let message = "the previous report is of a later run than this one".to_owned();
@@ -197,9 +175,89 @@ fn defects(
     found
 }
 
-/// Whether something shows that it is not our zone that is broken: many relays failing in one way
-/// are then a change like others.
-fn zone_is_well(circumstances: &Circumstances<'_>) -> bool {
+/// Too many relays that no circuit reached, unless they are in one place.
+fn circuit_failures(
+    metadata: &Metadata,
+    circuits: &Located<'_>,
+    limits: &Thresholds,
+    notes: &mut Vec<GateFinding>,
+) -> Option<GateFinding> {
+    let limit = limits.circuit_fail_percent;
+    let share = stats::percent(metadata.counts.circuit_fail, metadata.total_relays)?;
+    if share <= limit {
+        return None;
+    }
+    let elsewhere = stats::percent(circuits.elsewhere.failing, circuits.elsewhere.all)?;
+    if elsewhere <= limit {
+        notes.push(finding(GateCode::FailingPlace, theirs(circuits, "were not reached")));
+        return None;
+    }
+    let message = format!(
+        "{elsewhere:.1} % of the relays were not reached{}, where at most {limit} % are believed: \
+         more likely our network or first hops",
+        beside(circuits)
+    );
+    Some(finding(GateCode::CircuitFailures, message))
+}
+
+/// Failures of DNS that are more likely ours; where they are their places', that is a note, if they
+/// would have closed the gate or are a `fall` otherwise.
+fn ours(
+    metadata: &Metadata,
+    failures: &Located<'_>,
+    fall: bool,
+    circumstances: &Circumstances<'_>,
+    notes: &mut Vec<GateFinding>,
+) -> Option<GateFinding> {
+    let limits = circumstances.thresholds;
+    let although = match zone_works(circumstances) {
+        true => ", although our zone works where it was tried",
+        false => "",
+    };
+    let floor = limits.success_floor_percent;
+    if below_floor(metadata, limits) {
+        let rate = metadata.dns_success_rate_percent;
+        let rate = rate.map_or("no".to_owned(), |rate| format!("{rate:.1} %"));
+        let message = format!(
+            "{rate} DNS success, where at least {floor} % are believed: more likely our zone, host \
+             or tor{although}"
+        );
+        return Some(finding(GateCode::SuccessFloor, message));
+    }
+    let limit = limits.spread_percent;
+    let spread = stats::percent(failures.elsewhere.failing, failures.elsewhere.all)?;
+    // One failure is in one place, wherever it is.
+    if spread > limit && failures.elsewhere.failing > 1 {
+        let message = format!(
+            "{spread:.1} % of the relays tested fail{}, over all operators and networks, where at \
+             most {limit} % are believed{}: more likely our zone, host or tor{although}",
+            beside(failures),
+            most_frequent(&failures.spread)
+        );
+        return Some(finding(GateCode::SpreadFailures, message));
+    }
+    let rate = metadata.dns_success_rate_percent?;
+    let before = metadata.previous.report.as_ref();
+    let before = before.and_then(|report| report.dns_success_rate_percent);
+    let fell = before.is_some_and(|before| before - rate > limits.success_rate_points);
+    if !failures.places.is_empty() && !fall && (fell || 100.0 - rate > limit) {
+        notes.push(finding(GateCode::FailingPlace, theirs(failures, "fail")));
+    }
+    None
+}
+
+/// Whether so few relays succeed that their successes show nothing.
+fn below_floor(metadata: &Metadata, limits: &Thresholds) -> bool {
+    let floor = limits.success_floor_percent;
+    match metadata.dns_success_rate_percent {
+        Some(rate) => rate < floor,
+        // Without a test there is no success either; without a relay, that is said elsewhere.
+        None => metadata.total_relays > 0 && floor > 0.0,
+    }
+}
+
+/// Whether our zone works, as far as one question to it, or one exit, can tell.
+fn zone_works(circumstances: &Circumstances<'_>) -> bool {
     circumstances.zone_check.as_ref().is_some_and(|check| check.ok)
         || circumstances
             .known_good
@@ -207,28 +265,73 @@ fn zone_is_well(circumstances: &Circumstances<'_>) -> bool {
             .is_some_and(|known| known.status == Some(Status::Success))
 }
 
-/// Whether many relays fail and nearly all in one way.
-fn one_kind(metadata: &Metadata, results: &[ReportedRelay], limits: &Thresholds) -> Option<String> {
-    let failures: Vec<_> =
-        results.iter().filter(|relay| relay.status.counts_against_dns()).collect();
-    let failing = u32::try_from(failures.len()).ok()?;
-    let share = stats::percent(failing, metadata.tested)?;
-    // One failure is always of one kind.
-    if failing < 2 || share < limits.one_kind_failing_percent {
-        return None;
+/// What our own zone said when it was asked directly, and the exit known to be good. That no server
+/// answered says nothing of the zone, and one exit that fails beside many that do not is its own
+/// affair.
+fn witnesses(
+    metadata: &Metadata,
+    circumstances: &Circumstances<'_>,
+    reasons: &mut Vec<GateFinding>,
+    notes: &mut Vec<GateFinding>,
+) {
+    if let Some(check) = circumstances.zone_check.as_ref().filter(|check| !check.ok) {
+        let why = check.error.as_deref().unwrap_or("no reason given");
+        if check.answered {
+            let message = format!("our own zone did not answer as it must: {why}");
+            reasons.push(finding(GateCode::ZoneCheck, message));
+        } else {
+            let message = format!("our own zone could not be asked, which says nothing: {why}");
+            notes.push(finding(GateCode::ZoneCheck, message));
+        }
     }
+    let Some(known) = &circumstances.known_good else { return };
+    let name = format!("the exit known to be good, {}", known.fingerprint);
+    match known.status {
+        Some(Status::Success) => {}
+        Some(status) if status.counts_against_dns() => {
+            if below_floor(metadata, circumstances.thresholds) {
+                reasons.push(finding(GateCode::KnownGood, format!("{name}, has {status}")));
+            } else {
+                let message = format!("{name}, has {status} beside successes of most others");
+                notes.push(finding(GateCode::KnownGood, message));
+            }
+        }
+        _ => notes.push(finding(GateCode::KnownGood, format!("{name}, was not tested"))),
+    }
+}
+
+/// The places that fail, in words.
+fn theirs(located: &Located<'_>, what: &str) -> String {
+    let places: Vec<String> = located
+        .places
+        .iter()
+        .map(|(place, asked)| format!("{} of {} in {place}", asked.failing, asked.all))
+        .collect();
+    let elsewhere = located.elsewhere;
+    format!(
+        "{} {what}, and {} of {} elsewhere: theirs, as the others show",
+        places.join(", "),
+        elsewhere.failing,
+        elsewhere.all
+    )
+}
+
+fn beside(located: &Located<'_>) -> String {
+    let places: Vec<String> = located.places.iter().map(|(place, _)| place.to_string()).collect();
+    if places.is_empty() { String::new() } else { format!(" outside {}", places.join(", ")) }
+}
+
+/// The way in which most of these relays fail, in words: one broken zone is one way for all of them.
+fn most_frequent(relays: &[&ReportedRelay]) -> String {
     let mut kinds = BTreeMap::new();
-    for relay in &failures {
+    for relay in relays {
         *kinds.entry(kind_of(relay)).or_insert(0_u32) += 1;
     }
-    let (kind, most) = kinds.into_iter().max_by_key(|(_, count)| *count)?;
-    let same = stats::percent(most, failing)?;
-    (same >= limits.one_kind_percent).then(|| {
-        format!(
-            "{share:.1} % of the relays tested fail, {same:.1} % of them in one way ({kind}): more \
-             likely our zone or its servers"
-        )
-    })
+    let Some((kind, most)) = kinds.into_iter().max_by_key(|(_, count)| *count) else {
+        return String::new();
+    };
+    let share = stats::percent(most, relays.len() as u64).unwrap_or_default();
+    format!(" ({share:.0} % of these in one way: {kind})")
 }
 
 /// The ways to fail that one broken zone would give all relays. When its servers are down, some
@@ -272,65 +375,25 @@ fn changes(metadata: &Metadata, limits: &Thresholds) -> Vec<GateFinding> {
         let message = format!("{now} relays after {before}, where a change of {limit} % is usual");
         found.push(finding(GateCode::RelayCount, message));
     }
-    if let (Some(before), Some(now)) =
-        (previous.dns_success_rate_percent, metadata.dns_success_rate_percent)
-        && far_in_rate(before, now, limits)
-    {
-        let limit = limits.success_rate_points;
-        let message =
-            format!("{now:.1} % DNS success after {before:.1} %, where {limit} points are usual");
-        found.push(finding(GateCode::DnsSuccessRate, message));
-    }
     found
+}
+
+/// A fall of the success rate that no place explains.
+fn fall(metadata: &Metadata, failures: &Located<'_>, limits: &Thresholds) -> Option<GateFinding> {
+    let before = metadata.previous.report.as_ref()?.dns_success_rate_percent?;
+    let asked = failures.elsewhere;
+    let now = stats::percent(asked.all - asked.failing, asked.all)?;
+    let limit = limits.success_rate_points;
+    (before - now > limit).then(|| {
+        let message = format!(
+            "{now:.1} % DNS success{} after {before:.1} %, where at most {limit} points less are usual",
+            beside(failures)
+        );
+        finding(GateCode::DnsSuccessRate, message)
+    })
 }
 
 fn far_in_count(before: u32, now: u32, limits: &Thresholds) -> bool {
     before > 0
         && f64::from(before.abs_diff(now)) > f64::from(before) * limits.relay_count_percent / 100.0
-}
-
-fn far_in_rate(before: f64, now: f64, limits: &Thresholds) -> bool {
-    (before - now).abs() > limits.success_rate_points
-}
-
-/// Whether a code is merely a change from the previous report.
-#[must_use]
-pub const fn is_change(code: GateCode) -> bool {
-    matches!(
-        code,
-        GateCode::RelayCount
-            | GateCode::DnsSuccessRate
-            | GateCode::SelectionChanged
-            | GateCode::SettingsChanged
-            | GateCode::OneKind
-    )
-}
-
-/// Whether the reports just before this one were held back for a change alone, and showed what
-/// this one shows.
-fn settled(metadata: &Metadata, circumstances: &Circumstances<'_>) -> bool {
-    let limits = circumstances.thresholds;
-    let Some(needed) = limits.accept_after.checked_sub(1) else { return false };
-    let Some(previous) = &metadata.previous.report else { return false };
-    let mut earlier: Vec<(&FileEntry, &FileReport)> = circumstances
-        .files
-        .iter()
-        .filter(|file| file.timestamp > previous.timestamp && file.timestamp < metadata.timestamp)
-        .filter_map(|file| Some((file, file.report.as_ref()?)))
-        .filter(|(_, report)| report.run_id != metadata.run_id)
-        .collect();
-    earlier.sort_by_cached_key(|(file, _)| std::cmp::Reverse(publish::order(file)));
-    // A run may have been aggregated several times: its newest report speaks for it.
-    earlier.dedup_by(|a, b| a.1.run_id == b.1.run_id);
-    let needed = usize::try_from(needed).unwrap_or(usize::MAX);
-    earlier.len() >= needed
-        && earlier.iter().take(needed).all(|(_, report)| {
-            !report.reasons.is_empty()
-                && report.reasons.iter().all(|code| is_change(*code))
-                && !far_in_count(report.total_relays, metadata.total_relays, limits)
-                && match (report.dns_success_rate_percent, metadata.dns_success_rate_percent) {
-                    (Some(before), Some(now)) => !far_in_rate(before, now, limits),
-                    _ => false,
-                }
-        })
 }

@@ -203,11 +203,38 @@ pub enum Clash {
 
 /// What a run asked for: the gate compares it with the next one's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Terms {
+pub struct Terms {
     mode: record::Mode,
     domain: String,
     expected_ip: Option<std::net::IpAddr>,
     selection: record::ReportSelection,
+}
+
+impl Terms {
+    /// What a report's run asked for.
+    #[must_use]
+    pub fn of_report(metadata: &record::Metadata) -> Self {
+        Self {
+            mode: metadata.mode,
+            domain: metadata.domain.clone(),
+            expected_ip: metadata.expected_ip,
+            selection: metadata.selection.clone(),
+        }
+    }
+
+    /// What a run asked for.
+    #[must_use]
+    pub fn of_run(facts: &crate::input::Facts) -> Self {
+        Self {
+            mode: facts.mode,
+            domain: facts.domain.clone(),
+            expected_ip: facts.expected_ip,
+            selection: record::ReportSelection {
+                filter: facts.selection.filter,
+                country: facts.selection.country.clone(),
+            },
+        }
+    }
 }
 
 /// A run whose report was not in place when the program ended.
@@ -393,12 +420,7 @@ impl History {
             self.damaged(format!("an entry that cannot be written: {error}"))
         };
         let meta = &report.metadata;
-        let asked = Terms {
-            mode: meta.mode,
-            domain: meta.domain.clone(),
-            expected_ip: meta.expected_ip,
-            selection: meta.selection.clone(),
-        };
+        let asked = Terms::of_report(meta);
         let texts = Texts {
             trend: serde_json::to_string(&trend).map_err(unwritable)?,
             asked: serde_json::to_string(&asked).map_err(unwritable)?,

@@ -13,8 +13,9 @@ use shelf::output::LATEST_FILE;
 use tracing::{info, warn};
 
 use crate::gate::{self, Thresholds};
-use crate::history::{Clash, History, HistoryError, Memory, Standing};
+use crate::history::{Clash, History, HistoryError, Memory, Standing, Terms};
 use crate::input::{self, Input, InputError};
+use crate::location::{self, LocationError, Locations};
 use crate::merge::{self, Joined, MergeError};
 use crate::previous::{self, Base, PriorError, PriorHead, PriorReport};
 use crate::publish::{self, Output, PublishError};
@@ -69,6 +70,8 @@ pub struct ReportOptions {
     pub zone_server: Option<SocketAddr>,
     /// The exit known to be good.
     pub known_good: Option<Fingerprint>,
+    /// The location database; it may be missing.
+    pub location_db: PathBuf,
 }
 
 impl ReportOptions {
@@ -234,7 +237,12 @@ impl Keeper {
         let latest = previous::read_head(&output.latest()).ok();
         let latest =
             latest.filter(|latest| latest.report.timestamp <= machine.now + gate::CLOCK_SLACK);
-        match self.history.as_mut().map(|h| reconcile::run(h, output, &files, latest.as_ref())) {
+        let limits = &options.thresholds;
+        let reconciled = self
+            .history
+            .as_mut()
+            .map(|history| reconcile::run(history, output, &files, latest.as_ref(), limits));
+        match reconciled {
             Some(Err(ReconcileError::Publish(error))) => return Err(error.into()),
             Some(Err(ReconcileError::History(error))) => drop(self.with(|_| Err::<(), _>(error))),
             Some(Ok(())) | None => {}
@@ -336,13 +344,19 @@ fn one(
     let Before { base, past, from_history, rejections } =
         look_back(&about, time, output.is_some(), memory)?;
     let zone_check = options.zone_check.then(|| check_zone(options, &joined, machine.random));
+    let terms = Terms::of_run(&joined.facts);
+    let held = memory
+        .with(|history| history.held_before(time, &run_ids, &terms))
+        .unwrap_or_else(|| gate::held_in(&files));
+    let locations = locations(options, &joined, time);
     let context = Context {
         now: machine.now,
         thresholds: &options.thresholds,
         force: options.force,
         known_good: options.known_good,
         zone_check,
-        files: &files,
+        held: &held,
+        locations: locations.as_ref(),
     };
     let previous = base.previous.clone();
     let later = base.later;
@@ -350,7 +364,7 @@ fn one(
         report::build(joined, base, past.as_ref(), rejections.clone(), context.clone());
     let mut accepted = Vec::new();
     if from_history {
-        accepted = memory.with(|h| reconcile::accepted_by(h, &report)).unwrap_or_default();
+        accepted = gate::confirmed(&report.metadata, &held, &options.thresholds);
     }
     if !accepted.is_empty()
         && let Some(known) = memory.with(|h| h.look_back(&run_ids, time, &accepted, false))
@@ -399,7 +413,7 @@ fn look_back(
     let knows = memory.with(|history| Ok(!history.is_empty_but_for(run_ids)?));
     let prior = prior(about, knows != Some(true), &mut rejections)?;
     if keep && let Ok(PriorFile { report, bytes: Some(bytes), .. }) = &prior {
-        memory.with(|history| begin_with(history, report, bytes));
+        memory.with(|history| begin_with(history, report, bytes, &about.options.thresholds));
     }
     let known = memory.with(|history| {
         let known = !history.is_empty_but_for(run_ids)?;
@@ -456,11 +470,12 @@ fn begin_with(
     history: &mut History,
     prior: &PriorReport,
     bytes: &[u8],
+    limits: &Thresholds,
 ) -> Result<(), HistoryError> {
     if !history.is_empty_but_for(&[])? {
         return Ok(());
     }
-    if reconcile::take_in_report(history, bytes)?.is_err() {
+    if reconcile::take_in_report(history, bytes, limits)?.is_err() {
         // Of the system before this one: its last verdicts are all that there is.
         history.seed(&prior.relays, prior.head.report.timestamp, "")?;
     }
@@ -485,7 +500,7 @@ fn base_of_history(
         }
         Err(note) => (None, Some(note)),
     };
-    let missing = of_report.is_none() && !options.previous.exists();
+    let missing = !options.previous.exists();
     // That there is no latest.json yet is nothing to tell where the history goes on.
     let (mut base, past) = known.into_base(note.filter(|_| !missing));
     if let Some((previous, later)) = of_report {
@@ -631,7 +646,16 @@ fn prior(
             let when = report.timestamp.to_rfc3339();
             Rejection::new(RejectReason::Future, format!("it is of {when}, in the future"))
         }
-        Err(PriorError::Missing) => return Ok(Err("there is none".to_owned())),
+        Err(PriorError::Missing) => {
+            let found = earlier(about, whole)?;
+            return Ok(found.map_or_else(
+                || Err("there is none".to_owned()),
+                |(prior, dated)| {
+                    let note = Some(format!("{name} is not there; gone on from {dated} instead"));
+                    Ok(PriorFile { note, ..prior })
+                },
+            ));
+        }
         Err(source @ PriorError::Newer(_)) => {
             return Err(JobError::Previous { path: path.clone(), source });
         }
@@ -682,6 +706,24 @@ fn earlier(
     Ok(None)
 }
 
+/// Whose networks the relays are in, for a run that ended at `time`. A database that is not there, or
+/// cannot be used, costs nothing but itself.
+fn locations(options: &ReportOptions, joined: &Joined, time: DateTime<Utc>) -> Option<Locations> {
+    let path = &options.location_db;
+    let addresses = joined.relays.values().map(|vote| vote.result.exit_address);
+    match location::look_up(path, addresses, time) {
+        Ok(locations) => Some(locations),
+        Err(LocationError::Read(error)) if error.kind() == io::ErrorKind::NotFound => {
+            info!("there is no location database {path:?}: no networks are told");
+            None
+        }
+        Err(error) => {
+            warn!("the location database {path:?} {error}: no networks are told");
+            None
+        }
+    }
+}
+
 fn check_zone(options: &ReportOptions, joined: &Joined, random: u128) -> ZoneCheck {
     let facts = &joined.facts;
     match Expectation::of(facts.mode, facts.expected_ip) {
@@ -691,7 +733,7 @@ fn check_zone(options: &ReportOptions, joined: &Joined, random: u128) -> ZoneChe
 }
 
 const fn zone_failed(error: String) -> ZoneCheck {
-    ZoneCheck { ok: false, servers: Vec::new(), error: Some(error) }
+    ZoneCheck { ok: false, answered: false, servers: Vec::new(), error: Some(error) }
 }
 
 /// Asks for a fresh name in our zone, at `server` or at those of the system.

@@ -11,7 +11,8 @@ use shelf::output::{LATEST_FILE, REPORT_LIMIT};
 use shelf::read;
 use tracing::{info, warn};
 
-use crate::history::{self, History, HistoryError, Standing};
+use crate::gate::{self, Thresholds};
+use crate::history::{self, History, HistoryError, Standing, Terms};
 use crate::previous::{self, PriorHead};
 use crate::publish::{self, Output, PublishError};
 
@@ -48,6 +49,7 @@ pub fn run(
     output: &Output,
     files: &[FileEntry],
     latest: Option<&PriorHead>,
+    limits: &Thresholds,
 ) -> Result<(), ReconcileError> {
     if let Some(latest) = latest {
         if history.waits_for_a_report()?
@@ -65,9 +67,9 @@ pub fn run(
     let reports = newest_of_each(files);
     for unsettled in history.unsettled()? {
         let Some(entry) = reports.get(unsettled.run_id.as_str()) else { continue };
-        finish(history, output, files, latest, entry, unsettled.meant)?;
+        finish(history, output, files, latest, entry, (unsettled.meant, limits))?;
     }
-    take_in(history, output.directory(), &reports)
+    take_in(history, output.directory(), &reports, limits)
 }
 
 /// The report of each run that speaks for it: one that was published, or else the newest.
@@ -94,7 +96,7 @@ fn finish(
     files: &[FileEntry],
     latest: Option<&PriorHead>,
     entry: &FileEntry,
-    meant: Standing,
+    (meant, limits): (Standing, &Thresholds),
 ) -> Result<(), ReconcileError> {
     let Some(report) = &entry.report else { return Ok(()) };
     // The history says what the run as it is there now was meant to become: a report that says
@@ -113,7 +115,7 @@ fn finish(
         });
         match document {
             Some((document, bytes)) if newer => {
-                accepted = accepted_by(history, &document)?;
+                accepted = accepted_by(history, &document, limits)?;
                 output.write_files(files.to_vec())?;
                 output.replace(LATEST_FILE, &bytes)?;
                 info!("{} was not finished: {LATEST_FILE} now holds it", entry.name);
@@ -130,14 +132,18 @@ fn finish(
 /// # Errors
 ///
 /// [`HistoryError`].
-pub fn accepted_by(history: &History, report: &Report) -> Result<Vec<String>, HistoryError> {
+pub fn accepted_by(
+    history: &History,
+    report: &Report,
+    limits: &Thresholds,
+) -> Result<Vec<String>, HistoryError> {
     let meta = &report.metadata;
-    let confirmed = meta.publish.notes.iter().any(|note| crate::gate::is_change(note.code));
-    if !meta.publish.allowed || !confirmed {
+    if gate::believed(&meta.publish).is_empty() {
         return Ok(Vec::new());
     }
     let run_ids: Vec<String> = meta.run_id.split('+').map(str::to_owned).collect();
-    history.held_for_a_change(meta.timestamp, &run_ids, meta)
+    let held = history.held_before(meta.timestamp, &run_ids, &Terms::of_report(meta))?;
+    Ok(gate::confirmed(meta, &held, limits))
 }
 
 /// Takes in the runs that were reported while the history could not be used.
@@ -145,6 +151,7 @@ fn take_in(
     history: &mut History,
     directory: &Path,
     reports: &BTreeMap<&str, &FileEntry>,
+    limits: &Thresholds,
 ) -> Result<(), ReconcileError> {
     let begins = history.begins()?;
     let mut missing = Vec::new();
@@ -172,7 +179,7 @@ fn take_in(
     for entry in missing {
         let path = directory.join(&entry.name);
         match read::file(&path, REPORT_LIMIT) {
-            Ok(bytes) => match take_in_report(history, &bytes)? {
+            Ok(bytes) => match take_in_report(history, &bytes, limits)? {
                 Ok(_) => info!("history: {} was missing and is taken in", entry.name),
                 Err(why) => warn!("history: {path:?} cannot be taken in: {why}"),
             },
@@ -190,6 +197,7 @@ fn take_in(
 pub fn take_in_report(
     history: &mut History,
     bytes: &[u8],
+    limits: &Thresholds,
 ) -> Result<Result<Report, previous::PriorError>, HistoryError> {
     let prior = match previous::parse(bytes) {
         Ok(prior) => prior,
@@ -208,7 +216,7 @@ pub fn take_in_report(
         };
         history.seed(&base.relays, time, &run_id)?;
     }
-    let accepted = accepted_by(history, &report)?;
+    let accepted = accepted_by(history, &report, limits)?;
     if history.enter(&report)? != history::Added::Kept {
         history.settle(&report.metadata.run_id, standing_of(&report), &accepted)?;
     }

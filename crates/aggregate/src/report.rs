@@ -5,17 +5,19 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use record::{
-    ABSENT_MARK, AbsentRelay, BandwidthShare, Counts, FailingRelay, FileEntry, FileReport,
-    Fingerprint, GateCode, Ipv6Lookups, Ipv6Outcome, Kind, KnownGood, Metadata, OperatorFailures,
-    Previous, Publish, Rejected, RelayResult, Report, ReportInput, ReportSelection, ReportedInfo,
-    ReportedRelay, Status, Streak, TrendEntry, ZoneCheck, recent_mark,
+    ABSENT_MARK, AbsentRelay, BandwidthShare, Counts, FailingRelay, FileReport, Fingerprint,
+    GateCode, Ipv6Lookups, Ipv6Outcome, Kind, KnownGood, Metadata, OperatorFailures, Previous,
+    Publish, Rejected, RelayLocation, RelayResult, Report, ReportInput, ReportSelection,
+    ReportedInfo, ReportedRelay, Status, Streak, TrendEntry, ZoneCheck, recent_mark,
 };
 
-use crate::gate::{self, Circumstances, Thresholds};
+use crate::gate::{self, Circumstances, HeldRun, Thresholds};
 use crate::input::Input;
+use crate::location::Locations;
 use crate::merge::{Joined, Vote};
 use crate::operator;
 use crate::previous::{Base, KnownRelay};
+use crate::rate::{self, FirstAnswers};
 use crate::rejections::Rejections;
 use crate::stats::{percent, percentiles};
 use crate::streak::{self, Effect};
@@ -34,6 +36,10 @@ pub struct PastRelay {
     pub week: Tests,
     /// Its tests of the last 30 days.
     pub month: Tests,
+    /// Its first answers of the last 7 days.
+    pub week_first: FirstAnswers,
+    /// Its first answers of the last 30 days.
+    pub month_first: FirstAnswers,
 }
 
 /// Tests of a relay's DNS.
@@ -70,8 +76,10 @@ pub struct Context<'a> {
     pub known_good: Option<Fingerprint>,
     /// What the check of our own zone found.
     pub zone_check: Option<ZoneCheck>,
-    /// The reports that there are.
-    pub files: &'a [FileEntry],
+    /// The runs held back before this one that asked for the same, newest first.
+    pub held: &'a [HeldRun],
+    /// Whose networks the relays are in, where there is a location database.
+    pub locations: Option<&'a Locations>,
 }
 
 /// The ids of the runs among the inputs, sorted, each once.
@@ -121,7 +129,9 @@ pub fn build(
         std::mem::take(&mut joined.relays).into_iter().zip(keys)
     {
         let known = waiting.remove(&fingerprint);
-        results.push(reported(verdict, operator, known, past, timestamp));
+        let location = context.locations.and_then(|all| all.of.get(&verdict.result.exit_address));
+        let whose = (operator, location.cloned());
+        results.push(reported(verdict, whose, known, past, timestamp));
     }
     let absent =
         waiting.into_iter().map(|(fingerprint, known)| absent(fingerprint, known)).collect();
@@ -147,6 +157,7 @@ pub fn build(
     });
     let mut metadata = metadata(&joined, &results, base.previous, timestamp);
     metadata.rejected = rejections.into_rejected();
+    metadata.locations = context.locations.map(|all| all.source.clone());
     let circumstances = Circumstances {
         now: context.now,
         thresholds: context.thresholds,
@@ -154,7 +165,7 @@ pub fn build(
         zone_check: context.zone_check,
         known_good,
         later: base.later,
-        files: context.files,
+        held: context.held,
     };
     metadata.publish = gate::judge(&metadata, &results, circumstances);
     Report {
@@ -190,6 +201,7 @@ fn metadata(
         .collect();
     let rated_tested: u32 =
         Status::ALL.iter().filter(|status| status.tested()).map(|status| rated.of(*status)).sum();
+    let run_id = run_ids(&joined.inputs).join("+");
     let runs = || joined.inputs.iter().filter_map(|input| input.run.as_ref());
     let started = joined.inputs.iter().map(|input| input.facts.started).min().unwrap_or(timestamp);
     let facts = &joined.facts;
@@ -202,9 +214,11 @@ fn metadata(
         tested,
         dns_success_rate_percent: percent(rated.success, rated_tested),
         reachability_rate_percent: percent(rated_tested, rated.total()),
+        lookup_failure: rate::of_network(&run_id, results),
+        degraded: count(results.iter().filter(|relay| relay.degraded)),
         unconfirmed: count(results.iter().filter(|relay| relay.provisional)),
         not_reached: count(joined.not_reached.iter()),
-        run_id: run_ids(&joined.inputs).join("+"),
+        run_id,
         mode: facts.mode,
         domain: facts.domain.clone(),
         expected_ip: facts.expected_ip,
@@ -244,6 +258,7 @@ fn metadata(
         error_codes: tally(results.iter().filter_map(|relay| relay.error_code)),
         blames: tally(results.iter().filter_map(|relay| relay.blame)),
         bandwidth: bandwidth(results),
+        locations: None,
         previous,
         rejected: Rejected::default(),
         publish: Publish {
@@ -327,7 +342,7 @@ fn bandwidth(results: &[ReportedRelay]) -> BandwidthShare {
 
 fn reported(
     verdict: Vote,
-    operator: String,
+    (operator, location): (String, Option<RelayLocation>),
     known: Option<KnownRelay>,
     past: Option<&Past>,
     timestamp: DateTime<Utc>,
@@ -345,6 +360,14 @@ fn reported(
         tests.add(effect);
         percent(tests.successes, tests.all)
     };
+    let firsts = |of: &dyn Fn(&PastRelay) -> FirstAnswers| {
+        let mut firsts = of(of_past.as_ref()?);
+        let failed = result.first.map(|first| first.status != Status::Success);
+        firsts.add(failed, status == Status::Success);
+        Some(firsts)
+    };
+    let (week, month) = (firsts(&|past| past.week_first), firsts(&|past| past.month_first));
+    let state = streak::state(&streak, &recent);
     ReportedRelay {
         exit_fingerprint,
         exit_nickname: result.exit_nickname,
@@ -365,15 +388,19 @@ fn reported(
         blame: result.blame,
         timing: result.timing,
         provisional,
-        state: streak::state(&streak, &recent),
+        state,
         consecutive_failures: streak.consecutive_failures,
         failing_since: streak.failing_since,
         last_success: streak.last_success,
         unreachable_runs: streak.unreachable_runs,
         recent,
+        failure_rate_7d: week.and_then(FirstAnswers::rate),
+        failure_rate_30d: month.and_then(FirstAnswers::rate),
+        degraded: rate::is_degraded(state, week.unwrap_or_default(), month.unwrap_or_default()),
         dns_success_rate_7d_percent: rate(&|past| past.week),
         dns_success_rate_30d_percent: rate(&|past| past.month),
         operator,
+        location,
         first: result.first,
         ipv6: result.ipv6.map(|ipv6| match ipv6.outcome {
             Ipv6Outcome::Stall | Ipv6Outcome::WrongAddress => ipv6,
@@ -474,6 +501,8 @@ pub fn trend(metadata: &Metadata) -> TrendEntry {
         counts: metadata.counts,
         dns_success_rate_percent: metadata.dns_success_rate_percent,
         reachability_rate_percent: metadata.reachability_rate_percent,
+        lookup_failure: metadata.lookup_failure,
+        degraded: metadata.degraded,
         failing_bandwidth_percent: metadata.bandwidth.failing_percent,
         states: metadata.states.clone(),
         error_codes: metadata.error_codes.clone(),

@@ -71,6 +71,17 @@ fn rates(text: &mut String, metadata: &Metadata) {
     let tested = metadata.tested;
     let dns = share(metadata.dns_success_rate_percent);
     line!(text, "  DNS works    {dns:>9}   {success} of {tested} tested{rate}");
+    if let Some(lookups) = &metadata.lookup_failure {
+        line!(
+            text,
+            "  lookups fail {:>9}   by weight, {:.2} to {:.2} % with 95 % certainty; {} of {} first lookups",
+            share(Some(lookups.percent)),
+            lookups.low_percent,
+            lookups.high_percent,
+            lookups.failed,
+            lookups.asked
+        );
+    }
     let reach = share(metadata.reachability_rate_percent);
     let relays =
         before.map(|report| format!(", {} before", report.total_relays)).unwrap_or_default();
@@ -88,6 +99,9 @@ fn rates(text: &mut String, metadata: &Metadata) {
     let states =
         State::ALL.iter().filter_map(|state| Some((state.as_str(), *metadata.states.get(state)?)));
     line!(text, "  states       {}", list(states));
+    if metadata.degraded > 0 {
+        line!(text, "  degraded     {} that pass by retries alone", metadata.degraded);
+    }
     if metadata.disagreements.dns + metadata.disagreements.reachability > 0 {
         let different = metadata.disagreements;
         line!(
@@ -185,6 +199,11 @@ fn troubles(text: &mut String, metadata: &Metadata) {
             line!(text, "  {}: {}", cut(&path, 100), cut(&file.detail, 120));
         }
         more(text, rejected.total.try_into().unwrap_or(usize::MAX));
+        line!(text);
+    }
+    if let Some(source) = metadata.locations.as_ref().filter(|source| source.old) {
+        let made = source.date.format("%Y-%m-%d");
+        line!(text, "The location database is old, of {made}: networks may have changed hands.");
         line!(text);
     }
     if let Some(note) = &metadata.previous.note {

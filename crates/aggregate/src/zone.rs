@@ -65,7 +65,12 @@ pub fn check(servers: &[SocketAddr], name: &str, id: u16, expectation: Expectati
     let question = match question(name, id, expectation) {
         Ok(question) => question,
         Err(error) => {
-            return ZoneCheck { ok: false, servers: Vec::new(), error: Some(error) };
+            return ZoneCheck {
+                ok: false,
+                answered: false,
+                servers: Vec::new(),
+                error: Some(error),
+            };
         }
     };
     let mut errors = Vec::new();
@@ -74,11 +79,11 @@ pub fn check(servers: &[SocketAddr], name: &str, id: u16, expectation: Expectati
             match ask(*server, &question, expectation) {
                 Ok(()) => {
                     let servers = vec![server.to_string()];
-                    return ZoneCheck { ok: true, servers, error: None };
+                    return ZoneCheck { ok: true, answered: true, servers, error: None };
                 }
                 Err(ZoneFault::Answer(error)) => {
                     let servers = vec![server.to_string()];
-                    return ZoneCheck { ok: false, servers, error: Some(error) };
+                    return ZoneCheck { ok: false, answered: true, servers, error: Some(error) };
                 }
                 Err(ZoneFault::Server(error)) => errors.push(format!("{server}: {error}")),
             }
@@ -90,6 +95,7 @@ pub fn check(servers: &[SocketAddr], name: &str, id: u16, expectation: Expectati
     }
     ZoneCheck {
         ok: false,
+        answered: false,
         servers: servers.iter().map(ToString::to_string).collect(),
         error: Some(errors.join("; ")),
     }
@@ -305,7 +311,10 @@ mod tests {
         let found = check(&[broken, well], &fresh_name(8, "example.org."), 1, address);
         first.join().unwrap();
         second.join().unwrap();
-        assert_eq!(found, ZoneCheck { ok: true, servers: vec![well.to_string()], error: None });
+        assert_eq!(
+            found,
+            ZoneCheck { ok: true, answered: true, servers: vec![well.to_string()], error: None }
+        );
     }
 
     #[test]

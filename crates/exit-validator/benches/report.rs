@@ -259,7 +259,8 @@ fn enter(history: &mut History, run: u32, runs: u32, relays: u32) -> Vec<u8> {
         force: true,
         known_good: None,
         zone_check: None,
-        files: &[],
+        held: &[],
+        locations: None,
     };
     let report = report::build(joined, base, Some(&past), Default::default(), context);
     history.enter(&report).unwrap();

@@ -144,8 +144,12 @@ async fn report(
         .arg("--history")
         .arg(results.join("history.sqlite"))
         .args(quiet.then_some("--quiet"))
-        // On the real network a run of so few relays is no run; here it is all there are.
+        // On the real network a run of so few relays, most of them broken, is no run; here it is all
+        // there are.
         .env("GATE_MIN_RELAYS", "1")
+        .env("GATE_SUCCESS_FLOOR_PERCENT", "0")
+        .env("GATE_SPREAD_PERCENT", "100")
+        .env("ZONE_CHECK", "false")
         .env("RUST_LOG", "warn")
         .kill_on_drop(true)
         .status()

@@ -65,6 +65,12 @@ pub struct Metadata {
     /// Relays tested among all results; null where there is none.
     #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
     pub reachability_rate_percent: Option<f64>,
+    /// The share of lookups that fail, of all that clients would make: absent where none reached an exit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lookup_failure: Option<NetworkFailureRate>,
+    /// How many relays are degraded. Absent if none is.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub degraded: u32,
     /// Results that are counted above although the run ended before they were confirmed.
     pub unconfirmed: u32,
     /// Relays that were selected and have no usable result from any input.
@@ -114,6 +120,9 @@ pub struct Metadata {
     pub blames: BTreeMap<Blame, u32>,
     /// The share of the exits' bandwidth that is affected.
     pub bandwidth: BandwidthShare,
+    /// Where the relays' locations come from; absent without a location database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locations: Option<LocationSource>,
     /// What the streaks go on from, and what the gate compared with.
     pub previous: Previous,
     /// Files that were found and not used.
@@ -214,6 +223,80 @@ closed_list! {
     }
 }
 
+/// What the location database says of an address.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RelayLocation {
+    /// The number of the autonomous system; null if unknown.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
+    pub as_number: Option<u32>,
+    /// Its name: a stranger's text. Null if unknown.
+    pub as_name: Option<String>,
+    /// Two-letter country code, lower case; null if unknown. That of tor's own database is
+    /// `relay.country`.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^[a-z]{2}$")))]
+    pub country: Option<String>,
+}
+
+/// Where the relays' locations come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct LocationSource {
+    /// What its licence asks to be said wherever the data is shown.
+    pub attribution: String,
+    /// When the database was made.
+    pub date: DateTime<Utc>,
+    /// Whether that was so long before the run that networks may have changed hands. Absent if not.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub old: bool,
+}
+
+/// How often the first lookup of a relay failed, run by run: what a client's lookup would have come to.
+/// The interval is Wilson's, of 95 %.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct FailureRate {
+    /// In how many runs a lookup reached it.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
+    pub asked: u32,
+    /// In how many of them the first lookup failed.
+    pub failed: u32,
+    /// In how many of those the run passed by a retry. Absent if in none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub passed_by_retry: u32,
+    /// `failed` among `asked`.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
+    pub percent: f64,
+    /// The lower end of the interval.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
+    pub low_percent: f64,
+    /// Its upper end.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
+    pub high_percent: f64,
+}
+
+/// How many first lookups of a run failed, each relay weighed by its consensus weight, as clients choose
+/// exits. The interval of 95 % is of networks drawn anew from its operators, whose relays fail together.
+/// Relays with the BadExit flag are left out.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct NetworkFailureRate {
+    /// How many relays a lookup reached.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
+    pub asked: u32,
+    /// For how many of them the first lookup failed.
+    pub failed: u32,
+    /// The share of the weight that failed.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
+    pub percent: f64,
+    /// The lower end of the interval.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
+    pub low_percent: f64,
+    /// Its upper end.
+    #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
+    pub high_percent: f64,
+}
+
 /// What is carried from run to run for a relay. Times are those of runs (their `timestamp`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -304,9 +387,23 @@ pub struct ReportedRelay {
     /// Successes among the tests of the last 30 days, as for 7 days.
     #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
     pub dns_success_rate_30d_percent: Option<f64>,
+    /// How often the first lookup failed within the last 7 days, this run included; absent without a
+    /// history or without a first answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_rate_7d: Option<FailureRate>,
+    /// The same within the last 30 days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_rate_30d: Option<FailureRate>,
+    /// Whether so many of its lookups fail that its runs pass by retries alone. Absent if not.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub degraded: bool,
     /// The operator's key: relays with the same key are taken for one operator's.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = "^(contact|family|relay):")))]
     pub operator: String,
+    /// Whose network its address is in, and in which country. Absent without a location database, or where
+    /// that knows nothing of the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<RelayLocation>,
     /// What the first lookup that reached it came to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<FirstAnswer>,
@@ -350,7 +447,7 @@ pub struct ReportedInfo {
     pub country: Option<String>,
 }
 
-const fn is_none(count: &u32) -> bool {
+pub(crate) const fn is_none(count: &u32) -> bool {
     *count == 0
 }
 
@@ -660,7 +757,7 @@ closed_list! {
         TooFewRelays = "too_few_relays",
         /// The number of relays is too far from the previous report's.
         RelayCount = "relay_count",
-        /// The DNS success rate is too far from the previous report's.
+        /// The DNS success rate fell too far from the previous report's, in no one place.
         DnsSuccessRate = "dns_success_rate",
         /// Other relays were asked for than in the previous report.
         SelectionChanged = "selection_changed",
@@ -670,11 +767,18 @@ closed_list! {
         CircuitFailures = "circuit_failures",
         /// Too many results are faults of the scanner or of its tor.
         ScannerFaults = "scanner_faults",
-        /// Many relays fail, and all in one way, as when our own zone is down.
+        /// So few relays succeed that their successes show nothing.
+        SuccessFloor = "success_floor",
+        /// Relays fail over all operators and networks, as when our own zone is down.
+        SpreadFailures = "spread_failures",
+        /// Many relays of one operator, network or country fail, beside successes elsewhere: only
+        /// ever a note.
+        FailingPlace = "failing_place",
+        /// Many relays fail, and all in one way. Former versions closed for it.
         OneKind = "one_kind",
         /// Our own zone did not answer as it must.
         ZoneCheck = "zone_check",
-        /// The exit known to be good failed.
+        /// The exit known to be good failed, and so did most others.
         KnownGood = "known_good",
         /// The previous report is of a later run.
         OlderThanPrevious = "older_than_previous",
@@ -689,6 +793,10 @@ closed_list! {
 pub struct ZoneCheck {
     /// Whether a fresh name resolved as it must.
     pub ok: bool,
+    /// Whether there was an answer that can be judged; without one, the check says nothing of the
+    /// zone. Absent in reports of former versions.
+    #[serde(default)]
+    pub answered: bool,
     /// The server that gave the deciding answer, or the servers asked, with their ports.
     pub servers: Vec<String>,
     /// What went wrong, in words.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Blame, Counts, ErrorCode, Format, GateCode, Percentiles, State};
+use crate::{Blame, Counts, ErrorCode, Format, GateCode, NetworkFailureRate, Percentiles, State};
 
 /// One entry for each run in the history. Documented in `docs/formats/trends.md`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,12 @@ pub struct TrendEntry {
     /// Relays tested among all results.
     #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
     pub reachability_rate_percent: Option<f64>,
+    /// The share of lookups that fail; absent in entries of former versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lookup_failure: Option<NetworkFailureRate>,
+    /// How many relays are degraded. Absent if none is.
+    #[serde(default, skip_serializing_if = "crate::report::is_none")]
+    pub degraded: u32,
     /// Share of the bandwidth of relays whose DNS failed.
     #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
     pub failing_bandwidth_percent: Option<f64>,

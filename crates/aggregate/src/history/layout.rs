@@ -6,7 +6,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use super::{History, HistoryError, Result};
 
 /// The version of the layout that this program writes, in SQLite's `user_version`.
-pub const LAYOUT: i64 = 3;
+pub const LAYOUT: i64 = 4;
 
 /// SQLite's `application_id` of a history: "exit" in ASCII.
 pub const APPLICATION_ID: i64 = 0x6578_6974;
@@ -62,6 +62,7 @@ CREATE TABLE track (
     success      INTEGER,
     unreachable  INTEGER NOT NULL,
     strip        TEXT NOT NULL,
+    first        TEXT NOT NULL,
     PRIMARY KEY (point, relay)
 ) WITHOUT ROWID;
 CREATE TABLE flag (name TEXT PRIMARY KEY) WITHOUT ROWID;
@@ -102,6 +103,14 @@ INSERT INTO flag VALUES ('adopt');
 /// From layout 2: `result` had no `first`. What was not kept is not known.
 const FROM_2: &str = "ALTER TABLE result ADD COLUMN first TEXT;";
 
+/// From layout 3: `track` had no `first`. All points but the base are made again from the rows, which
+/// have it; the base is from before them.
+const FROM_3: &str = "
+ALTER TABLE track ADD COLUMN first TEXT NOT NULL DEFAULT '';
+DELETE FROM track WHERE point <> 0;
+DELETE FROM point WHERE point <> 0;
+";
+
 /// Makes sure that the tables are those of this layout: a history that may be begun may be brought
 /// to it as well. One that is only looked at may have an older one.
 pub(super) fn prepare(history: &mut History, flags: OpenFlags) -> Result<()> {
@@ -113,7 +122,7 @@ pub(super) fn prepare(history: &mut History, flags: OpenFlags) -> Result<()> {
     let found = match found {
         DatabaseKind::Layout(LAYOUT) => return Ok(()),
         // It is looked at again in a transaction, so that two programs make or migrate one.
-        DatabaseKind::Nothing | DatabaseKind::Layout(1 | 2) if may_make => {
+        DatabaseKind::Nothing | DatabaseKind::Layout(1..LAYOUT) if may_make => {
             let transaction = connection
                 .transaction_with_behavior(TransactionBehavior::Immediate)
                 .map_err(sqlite)?;
@@ -121,7 +130,8 @@ pub(super) fn prepare(history: &mut History, flags: OpenFlags) -> Result<()> {
             let steps: &[&str] = match found {
                 DatabaseKind::Nothing => &[SCHEMA],
                 DatabaseKind::Layout(1) => &[FROM_1, SCHEMA, COPY_1],
-                DatabaseKind::Layout(2) => &[FROM_2],
+                DatabaseKind::Layout(2) => &[FROM_2, FROM_3],
+                DatabaseKind::Layout(3) => &[FROM_3],
                 _ => &[],
             };
             if !steps.is_empty() {
@@ -144,13 +154,13 @@ pub(super) fn prepare(history: &mut History, flags: OpenFlags) -> Result<()> {
     };
     match found {
         DatabaseKind::Layout(LAYOUT) => Ok(()),
-        DatabaseKind::Layout(found @ (1 | 2))
+        DatabaseKind::Layout(found @ 1..LAYOUT)
             if flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) =>
         {
             history.layout = found;
             Ok(())
         }
-        DatabaseKind::Layout(found @ (1 | 2)) => {
+        DatabaseKind::Layout(found @ 1..LAYOUT) => {
             Err(HistoryError::Older { path: path.clone(), found })
         }
         DatabaseKind::Layout(found) => Err(HistoryError::Newer { path: path.clone(), found }),

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{History, HistoryError, LAYOUT, Position, Relays, Result, Standing, Terms};
 use crate::fold::{Fold, Track};
-use crate::gate;
+use crate::gate::HeldRun;
 use crate::previous::{Base, KnownRelay, PriorHead, PriorReport};
 use crate::report::Past;
 
@@ -125,7 +125,7 @@ impl History {
         let (mut fold, start) = self.nearest(&runs.bound)?;
         let mut results = self
             .connection
-            .prepare("SELECT relay, mark FROM result WHERE run = ?1")
+            .prepare("SELECT relay, mark, first FROM result WHERE run = ?1")
             .map_err(&doing)?;
         let mut since = 0;
         let mut points = Vec::new();
@@ -136,7 +136,9 @@ impl History {
             let mut rows = results.query([run]).map_err(&doing)?;
             while let Some(row) = rows.next().map_err(&doing)? {
                 let relay = row.get(0).map_err(&doing)?;
-                fold.result(relay, self.mark(row, 1)?);
+                let first = row.get_ref(2).map_err(&doing)? != rusqlite::types::ValueRef::Null;
+                let first = first.then(|| self.mark(row, 2)).transpose()?;
+                fold.result(relay, self.mark(row, 1)?, first);
             }
             since += 1;
             let near = todo.len() - place <= EVERY * usize::from(POINTS);
@@ -202,7 +204,7 @@ impl History {
         let mut statement = self
             .connection
             .prepare(
-                "SELECT relay, seen, failures, since, success, unreachable, strip FROM track
+                "SELECT relay, seen, failures, since, success, unreachable, strip, first FROM track
                  WHERE point = ?1",
             )
             .map_err(&doing)?;
@@ -219,8 +221,10 @@ impl History {
                 unreachable_runs: row.get(5).map_err(&doing)?,
             };
             let seen = self.time(row.get(1).map_err(&doing)?)?;
-            let strip = row.get_ref(6).and_then(|value| Ok(value.as_str()?)).map_err(&doing)?;
-            fold.restore(row.get(0).map_err(&doing)?, seen, streak, strip);
+            let text = |column: usize| {
+                row.get_ref(column).and_then(|value| Ok(value.as_str()?)).map_err(&doing)
+            };
+            fold.restore(row.get(0).map_err(&doing)?, seen, streak, [text(6)?, text(7)?]);
         }
         Ok(fold)
     }
@@ -316,19 +320,18 @@ impl History {
         Ok(None)
     }
 
-    /// The runs just before this place that were held back for nothing but a change, and asked for
-    /// what the run with this id asks for: those that it confirms, when the gate accepts the
-    /// change.
+    /// The runs that were held back since the newest published one before this place, newest first,
+    /// and asked for the same.
     ///
     /// # Errors
     ///
     /// [`HistoryError`].
-    pub fn held_for_a_change(
+    pub fn held_before(
         &self,
         time: DateTime<Utc>,
         run_ids: &[String],
-        metadata: &record::Metadata,
-    ) -> Result<Vec<String>> {
+        terms: &Terms,
+    ) -> Result<Vec<HeldRun>> {
         let doing = self.sqlite("read");
         let own = super::own_runs(&self.connection, run_ids).map_err(&doing)?;
         let mut statement = self
@@ -347,29 +350,26 @@ impl History {
                 continue;
             }
             let standing: i64 = row.get(2).map_err(&doing)?;
+            if standing == Standing::Published as i64 {
+                break;
+            }
             let trend: String = row.get(3).map_err(&doing)?;
             let trend: TrendEntry = serde_json::from_str(&trend)
                 .map_err(|error| self.damaged(format!("a run's figures that are not: {error}")))?;
             let asked: Option<String> = row.get(4).map_err(&doing)?;
             let alike = asked
                 .and_then(|asked| serde_json::from_str::<Terms>(&asked).ok())
-                .is_some_and(|asked| {
-                    (asked.mode, &asked.domain, asked.expected_ip, &asked.selection)
-                        == (
-                            metadata.mode,
-                            &metadata.domain,
-                            metadata.expected_ip,
-                            &metadata.selection,
-                        )
+                .is_some_and(|asked| asked == *terms);
+            if alike && !trend.published {
+                held.push(HeldRun {
+                    run_id: row.get(1).map_err(&doing)?,
+                    timestamp: trend.timestamp,
+                    total_relays: trend.total_relays,
+                    dns_success_rate_percent: trend.dns_success_rate_percent,
+                    reasons: trend.reasons,
+                    counts: standing >= Standing::Counted as i64,
                 });
-            if standing != Standing::Held as i64
-                || trend.reasons.is_empty()
-                || !trend.reasons.iter().all(|code| gate::is_change(*code))
-                || !alike
-            {
-                break;
             }
-            held.push(row.get(1).map_err(&doing)?);
         }
         Ok(held)
     }
@@ -539,22 +539,21 @@ fn seed(
         let seen = known.last_seen.timestamp();
         let address = known.address.to_string();
         let relay = numbers.number(*fingerprint, &known.nickname, &address, seen)?;
-        put_track(&mut track, BASE, relay, seen, &known.streak, &known.recent)?;
+        put_track(&mut track, BASE, (relay, seen), &known.streak, [&known.recent, ""])?;
     }
     Ok(())
 }
 
 const TRACK: &str = "
-    INSERT INTO track (point, relay, seen, failures, since, success, unreachable, strip)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    INSERT INTO track (point, relay, seen, failures, since, success, unreachable, strip, first)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
 fn put_track(
     statement: &mut rusqlite::Statement<'_>,
     point: i64,
-    relay: i64,
-    seen: i64,
+    (relay, seen): (i64, i64),
     streak: &Streak,
-    strip: &str,
+    [strip, first]: [&str; 2],
 ) -> rusqlite::Result<usize> {
     statement.execute(params![
         point,
@@ -565,6 +564,7 @@ fn put_track(
         streak.last_success.map(|time| time.timestamp()),
         streak.unreachable_runs,
         strip,
+        first,
     ])
 }
 
@@ -584,9 +584,9 @@ pub(super) fn put(
     let mut statement = connection.prepare(TRACK)?;
     let mut tracks: Vec<_> = fold.tracks(time).collect();
     tracks.sort_unstable_by_key(|(relay, ..)| *relay);
-    for (relay, track, strip) in tracks {
+    for (relay, track, [strip, first]) in tracks {
         let seen = track.last_seen.timestamp();
-        put_track(&mut statement, point, relay, seen, &track.streak, &strip)?;
+        put_track(&mut statement, point, (relay, seen), &track.streak, [&strip, &first])?;
     }
     Ok(())
 }
@@ -640,7 +640,7 @@ mod tests {
             let mut fold = Fold::default();
             for (hour, mark) in (60..).zip(marks.chars()) {
                 fold.run(at(hour));
-                fold.result(1, mark);
+                fold.result(1, mark, None);
             }
             fold.remembered(at(100)).next().unwrap().1.clone()
         };

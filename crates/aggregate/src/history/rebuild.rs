@@ -13,6 +13,7 @@ use shelf::output::{self, REPORT_LIMIT};
 use shelf::read;
 
 use super::{History, HistoryError, Standing};
+use crate::gate::{self, Thresholds};
 use crate::publish::{Output, PublishError};
 use crate::reconcile;
 use crate::retain::archive;
@@ -122,7 +123,7 @@ struct Rebuild<'a> {
     history: History,
     directory: &'a OwnedFd,
     done: Rebuilt,
-    /// Reports that were let through because runs before them agreed.
+    /// Reports that were let through in spite of what held back runs before them.
     confirming: Vec<Report>,
 }
 
@@ -212,11 +213,10 @@ impl Rebuild<'_> {
     }
 
     fn report(&mut self, name: &str, bytes: &[u8]) -> Result<(), RebuildError> {
-        match reconcile::take_in_report(&mut self.history, bytes)? {
+        match reconcile::take_in_report(&mut self.history, bytes, &Thresholds::default())? {
             Ok(report) => {
                 self.done.reports += 1;
-                let meta = &report.metadata;
-                if meta.publish.notes.iter().any(|note| crate::gate::is_change(note.code)) {
+                if !gate::believed(&report.metadata.publish).is_empty() {
                     let report = Report { results: Vec::new(), absent: Vec::new(), ..report };
                     self.confirming.push(report);
                 }
@@ -230,7 +230,7 @@ impl Rebuild<'_> {
     fn confirm(&mut self) -> Result<(), HistoryError> {
         self.confirming.sort_by_key(|report| report.metadata.timestamp);
         for report in &self.confirming {
-            for run_id in reconcile::accepted_by(&self.history, report)? {
+            for run_id in reconcile::accepted_by(&self.history, report, &Thresholds::default())? {
                 self.history.settle(&run_id, Standing::Counted, &[])?;
             }
         }

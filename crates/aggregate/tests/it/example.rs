@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use aggregate::gate::Thresholds;
+use aggregate::gate::{self, Thresholds};
 use aggregate::input::Input;
 use aggregate::previous::{self, Base, PriorError};
 use aggregate::rejections::{Rejection, Rejections};
@@ -33,7 +33,7 @@ pub struct Example {
 /// What the operator asked for, and found.
 #[derive(Clone)]
 pub struct Options {
-    /// Where the gate closes: as by default, but for the fewest relays.
+    /// Where the gate closes: as by default, but for what an example of a few relays cannot have.
     pub thresholds: Thresholds,
     /// The number of the relay known to be good.
     pub known_good: Option<u32>,
@@ -46,7 +46,12 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            thresholds: Thresholds { min_relays: 1, ..Thresholds::default() },
+            thresholds: Thresholds {
+                min_relays: 1,
+                success_floor_percent: 0.0,
+                spread_percent: 100.0,
+                ..Thresholds::default()
+            },
             known_good: None,
             zone_check: None,
             force: false,
@@ -221,7 +226,8 @@ impl Example {
             force: options.force,
             known_good: options.known_good.map(relay),
             zone_check: options.zone_check.clone(),
-            files: &self.listed,
+            held: &gate::held_in(&self.listed),
+            locations: None,
         };
         let joined = merge::join(inputs).map_err(|error| error.to_string())?;
         Ok(report::build(joined, base, None, rejections, context))

@@ -4,7 +4,9 @@
 
 mod example;
 mod fixture;
+mod gate;
 mod properties;
+mod rates;
 mod reported;
 mod rules;
 mod schema;

@@ -88,7 +88,8 @@ proptest! {
                 force: false,
                 known_good: None,
                 zone_check: None,
-                files: &[],
+                held: &[],
+                locations: None,
             };
             let joined = merge::join(inputs).unwrap();
             report::build(joined, Base::default(), None, Rejections::default(), context)

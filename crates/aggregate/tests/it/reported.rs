@@ -35,7 +35,8 @@ pub fn report_of(scans: &[Scan], previous: Option<&[u8]>, history: Option<&Histo
         force: true,
         known_good: None,
         zone_check: None,
-        files: &[],
+        held: &[],
+        locations: None,
     };
     report::build(joined, base, past.as_ref(), Rejections::default(), context)
 }

@@ -77,7 +77,7 @@ fn report_of_everything() {
     let options = Options {
         force: true,
         known_good: Some(18),
-        zone_check: Some(ZoneCheck { ok: true, servers, error: None }),
+        zone_check: Some(ZoneCheck { ok: true, answered: true, servers, error: None }),
         ..Options::default()
     };
     let example = nothing()

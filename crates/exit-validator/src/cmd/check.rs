@@ -141,7 +141,7 @@ impl ProgramCheck<'_> {
 
     async fn zone(&mut self, report: &mut Checks) -> Result<(), Failure> {
         if !self.settings.zone_check {
-            return Checks::ok("zone", "not asked, as ZONE_CHECK is not set");
+            return Checks::ok("zone", "not asked, as ZONE_CHECK is false");
         }
         let (well, said) = self.ask(Program::Report, &["zone"]).await?;
         if well {

@@ -8,8 +8,8 @@ use crate::key::{DefaultValue, Group, Key, Reader, ValueKind};
 pub const REPORT: &[Key] = &[
     report(
         "ZONE_CHECK",
-        Value("false"),
-        "Whether a fresh name in the zone is asked for directly; if that fails, the gate closes.",
+        Value("true"),
+        "Whether a fresh name in the zone is asked for directly; a wrong answer closes the gate.",
     )
     .of(ValueKind::Flag),
     report(
@@ -20,7 +20,7 @@ pub const REPORT: &[Key] = &[
     report(
         "KNOWN_GOOD_EXIT",
         None,
-        "The fingerprint of an exit whose resolver is good: if it fails, the gate closes.",
+        "The fingerprint of an exit whose resolver is good: whether it works is noted.",
     ),
     report("GATE_MIN_RELAYS", Value("100"), "Fewest relays that a report may have."),
     report(
@@ -30,8 +30,18 @@ pub const REPORT: &[Key] = &[
     ),
     report(
         "GATE_SUCCESS_RATE_POINTS",
+        Value("5"),
+        "Greatest fall of the DNS success rate since then, in no one place, in percentage points.",
+    ),
+    report(
+        "GATE_SUCCESS_FLOOR_PERCENT",
+        Value("50"),
+        "Least DNS success rate, in percent: below it, the fault is taken for ours.",
+    ),
+    report(
+        "GATE_SPREAD_PERCENT",
         Value("10"),
-        "Greatest change of the DNS success rate since then, in percentage points.",
+        "Greatest share of failing relays outside one operator, network or country, in percent.",
     ),
     report(
         "GATE_CIRCUIT_FAIL_PERCENT",
@@ -44,20 +54,16 @@ pub const REPORT: &[Key] = &[
         "Greatest share of results that are faults of the scanner, in percent.",
     ),
     report(
-        "GATE_ONE_KIND_PERCENT",
-        Value("90"),
-        "Share of failures of one kind that are taken for our zone's, in percent, ...",
-    ),
-    report(
-        "GATE_ONE_KIND_FAILING_PERCENT",
-        Value("20"),
-        "... where at least this share of the relays tested fails, in percent.",
-    ),
-    report(
         "GATE_ACCEPT_AFTER",
         Value("3"),
         "Runs in a row that must agree before a mere change is published; 0: never.",
     ),
+    report(
+        "LOCATION_DB",
+        Value("/var/lib/location/database.db"),
+        "IPFire's location database, which has the AS and the country of each exit; it may be missing.",
+    )
+    .of(ValueKind::Path),
     report(
         "HISTORY_FILE",
         Words("history.sqlite in ANALYSIS_ROOT"),

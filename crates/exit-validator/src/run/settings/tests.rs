@@ -65,7 +65,7 @@ fn defaults_are_those_of_the_list() {
     assert_eq!(settings.scan_limit, Duration::from_secs(19_800));
     assert_eq!(settings.min_free_mb, 1000);
     assert_eq!(settings.state_dir, Path::new(STATE));
-    assert!(!settings.gather && !settings.zone_check && settings.shard.is_none());
+    assert!(!settings.gather && settings.zone_check && settings.shard.is_none());
 }
 
 #[test]

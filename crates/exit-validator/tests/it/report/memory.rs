@@ -16,7 +16,7 @@ fn failing() -> [(u32, char); 4] {
     [(1, 'd'), (2, 's'), (3, 's'), (4, 's')]
 }
 
-const LOOSE: [&str; 2] = ["--gate-success-rate=50", "--gate-one-kind-failing=50"];
+const LOOSE: [&str; 1] = ["--gate-success-rate=50"];
 
 impl Place {
     fn write(&self, run: i32, marks: [(u32, char); 4]) -> String {
@@ -130,11 +130,11 @@ fn held_runs_that_are_accepted_later_count_from_where_they_stood() {
     place.publish_run(0, HEALTHY);
     for run in 1..=2 {
         let name = place.write(run, failing());
-        place.expect(25, "", &["--quiet", "--input", &name, "--gate-one-kind-failing=50"]);
+        place.expect(25, "", &["--quiet", "--input", &name]);
         assert_eq!(place.standing(run), Some(Standing::Held));
     }
     let name = place.write(3, failing());
-    place.expect(0, "", &["--quiet", "--input", &name, "--gate-one-kind-failing=50"]);
+    place.expect(0, "", &["--quiet", "--input", &name]);
     let latest = place.latest();
     assert_eq!(row(&latest).consecutive_failures, 3);
     assert_eq!(row(&latest).failing_since, Some(end(1)));
@@ -142,7 +142,7 @@ fn held_runs_that_are_accepted_later_count_from_where_they_stood() {
     assert_eq!(place.standing(1), Some(Standing::Counted));
     // Made again it is the same, to the byte.
     let before = fs::read(place.path("public/latest.json")).unwrap();
-    place.expect(0, "", &["--quiet", "--input", &name, "--gate-one-kind-failing=50"]);
+    place.expect(0, "", &["--quiet", "--input", &name]);
     assert_eq!(fs::read(place.path("public/latest.json")).unwrap(), before);
     place.publish_run(4, failing());
     assert_eq!(row(&place.latest()).consecutive_failures, 4);
@@ -245,13 +245,13 @@ fn of_two_reports_of_a_run_the_newer_speaks_for_it() {
     let unreached = [(1, 'd'), (2, 's'), (3, 's'), (4, '.')];
     for run in 1..=2 {
         let name = place.write(run, unreached);
-        place.expect(25, "", &["--quiet", "--input", &name, "--gate-one-kind-failing=50"]);
+        place.expect(25, "", &["--quiet", "--input", &name]);
         place.write(run, failing());
-        let said = place.expect(25, "", &["--input", &name, "--gate-one-kind-failing=50"]);
+        let said = place.expect(25, "", &["--input", &name]);
         assert!(!said.contains("incomplete_run"), "{said}");
     }
     let name = place.write(3, failing());
-    place.expect(0, "", &["--quiet", "--input", &name, "--gate-one-kind-failing=50"]);
+    place.expect(0, "", &["--quiet", "--input", &name]);
 }
 
 #[test]
@@ -485,7 +485,7 @@ fn a_history_is_made_anew_from_reports_and_archives() {
     let all = [(1, 'd'), (2, 'd'), (3, 's'), (4, 's')];
     for (run, code) in [(5, 25), (6, 25), (7, 0), (later, 0)] {
         let name = place.write(run, all);
-        place.expect(code, "", &["--quiet", "--input", &name, "--gate-one-kind-failing=60"]);
+        place.expect(code, "", &["--quiet", "--input", &name]);
     }
     let before = told(&place, later + 1);
     assert_eq!(row(&before.1).consecutive_failures, 2, "two months later it began anew");

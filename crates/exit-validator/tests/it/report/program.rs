@@ -19,6 +19,16 @@ pub struct Place {
     pub dir: tempfile::TempDir,
 }
 
+/// What lets a network of a few relays, some of them broken, be published; nobody is asked of a zone
+/// that is not there, and nothing hangs on what this machine knows of networks.
+pub const SMALL: [(&str, &str); 5] = [
+    ("GATE_MIN_RELAYS", "1"),
+    ("GATE_SUCCESS_FLOOR_PERCENT", "0"),
+    ("GATE_SPREAD_PERCENT", "100"),
+    ("ZONE_CHECK", "0"),
+    ("LOCATION_DB", "none"),
+];
+
 impl Place {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -32,7 +42,7 @@ impl Place {
 
     pub fn command(&self, cwd: &str) -> Command {
         let mut command = Command::new(program("aggregate"));
-        command.env_clear().env("GATE_MIN_RELAYS", "1").current_dir(self.path(cwd));
+        command.env_clear().envs(SMALL).current_dir(self.path(cwd));
         command
     }
 
@@ -97,11 +107,7 @@ fn the_newest_complete_run_is_published_by_hand_in_the_output_directory() {
         4,
         "the gate closed: a fourth of them fails"
     );
-    place.expect(
-        0,
-        "public",
-        &["--previous", "latest.json", "--gate-success-rate=50", "--gate-one-kind-failing=50"],
-    );
+    place.expect(0, "public", &["--previous", "latest.json", "--gate-success-rate=50"]);
     let latest = place.latest();
     assert_eq!(latest.metadata.counts.dns_fail, 1);
     assert_eq!(
@@ -138,11 +144,7 @@ fn the_newest_complete_run_is_published_by_hand_in_the_output_directory() {
         .iter()
         .map(|name| fs::read(place.path("public").join(name)).unwrap())
         .collect();
-    place.expect(
-        0,
-        "public",
-        &["--previous", "latest.json", "--gate-success-rate=50", "--gate-one-kind-failing=50"],
-    );
+    place.expect(0, "public", &["--previous", "latest.json", "--gate-success-rate=50"]);
     let after: Vec<Vec<u8>> = place
         .names()
         .iter()
@@ -211,8 +213,7 @@ fn arguments_and_inputs_that_are_wrong_have_their_exit_codes() {
         .command("")
         .env("ZONE_SERVER", "")
         .env("KNOWN_GOOD_EXIT", "")
-        .env("GATE_ONE_KIND_PERCENT", "")
-        .env("ZONE_CHECK", "")
+        .env("GATE_ACCEPT_AFTER", "")
         .env("OUTPUT_DIR", "")
         .output()
         .unwrap();
@@ -301,6 +302,36 @@ fn a_previous_report_of_two_gigabytes_of_zeros_is_refused_and_named() {
 }
 
 #[test]
+fn a_location_database_that_is_none_costs_nothing_but_itself() {
+    let place = Place::new();
+    scan(0, HEALTHY).write(&place.path("analysis/a"));
+    fs::write(place.path("junk.db"), "LOCDB").unwrap();
+    let said = place.expect(0, "", &["--location-db", "junk.db"]);
+    assert!(said.contains("is no location database of version 1: no networks are told"), "{said}");
+    assert_eq!(place.latest().metadata.locations, None);
+}
+
+/// With and without a history: what was published before is in the dated reports as well.
+#[test]
+fn a_missing_latest_report_does_not_disarm_the_gate() {
+    for arguments in [&[][..], &["--no-history"]] {
+        let place = Place::new();
+        scan(0, HEALTHY).write(&place.path("analysis/0"));
+        place.expect(0, "", arguments);
+        fs::remove_file(place.path("public/latest.json")).unwrap();
+        scan(1, [(1, 's')]).write(&place.path("analysis/1"));
+        let said = place.expect(25, "", arguments);
+        assert!(said.contains("relay_count: 1 relays after 4"), "{said}");
+        // A history that was lost as well is begun anew with the dated report.
+        if arguments.is_empty() {
+            fs::remove_file(place.path("analysis/history.sqlite")).unwrap();
+            let said = place.expect(25, "", arguments);
+            assert!(said.contains("relay_count: 1 relays after 4"), "{said}");
+        }
+    }
+}
+
+#[test]
 fn a_damaged_latest_report_does_not_disarm_the_gate() {
     let place = Place::new();
     scan(0, HEALTHY).write(&place.path("analysis/0"));
@@ -380,7 +411,7 @@ fn a_damaged_history_and_a_full_disk_cost_the_history_and_not_the_report() {
         format!("trap '' XFSZ; ulimit -f 8; exec '{}' --quiet", program("aggregate").display());
     let output = Command::new("sh")
         .args(["-c", &limited])
-        .env("GATE_MIN_RELAYS", "1")
+        .envs(SMALL)
         .current_dir(place.dir.path())
         .output()
         .unwrap();
@@ -460,15 +491,41 @@ fn the_history_is_exported_and_shortened() {
 fn our_own_zone_is_checked_with_the_server_that_is_named() {
     let place = Place::new();
     scan(0, HEALTHY).write(&place.path("analysis/a"));
-    // Bound and silent: the check fails without waiting for the network.
+    // Bound once, and closed: nobody answers, which says nothing of the zone.
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let server = silent.local_addr().unwrap().to_string();
     drop(silent);
-    let said = place.expect(25, "", &["--zone-check", "--zone-server", &server]);
-    assert!(said.contains("zone_check"), "{said}");
-    let name = place.files().files[0].name.clone();
-    let report = report(&place.path("public").join(name));
-    assert!(!report.metadata.publish.zone_check.unwrap().ok);
+    let said = place.expect(0, "", &["--zone-check", "--zone-server", &server]);
+    assert!(said.contains("could not be asked, which says nothing"), "{said}");
+    assert!(!place.latest().metadata.publish.zone_check.unwrap().ok);
+    // A wrong answer closes the gate. It is asked for unless it is told otherwise.
+    let wrong = answering();
+    scan(1, HEALTHY).write(&place.path("analysis/b"));
+    let output = place
+        .command("")
+        .env("ZONE_CHECK", "")
+        .env("ZONE_SERVER", wrong.to_string())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(25), "{said}");
+    assert!(said.contains("zone_check: our own zone did not answer as it must"), "{said}");
+}
+
+/// A name server that says of every name that it does not exist, for as long as the test runs.
+fn answering() -> std::net::SocketAddr {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut packet = [0; 512];
+        while let Ok((length, from)) = socket.recv_from(&mut packet) {
+            // A response, with recursion, NXDOMAIN (RFC 1035, section 4.1.1).
+            packet[2] = 0x81;
+            packet[3] = 0x83;
+            socket.send_to(&packet[..length], from).unwrap();
+        }
+    });
+    address
 }
 
 #[test]
@@ -565,7 +622,7 @@ fn settings_are_checked_and_nothing_else_is_done() {
         2,
         &[
             ("GATE_MIN_RELAYS", "-1"),
-            ("GATE_ONE_KIND_PERCENT", "101\u{1b}[31m"),
+            ("GATE_SPREAD_PERCENT", "101\u{1b}[31m"),
             ("ZONE_SERVER", "dns.example"),
             ("KNOWN_GOOD_EXIT", "x"),
             ("LOG_FORMAT", "xml"),
@@ -576,7 +633,7 @@ fn settings_are_checked_and_nothing_else_is_done() {
     let lines: Vec<&str> = told.lines().filter(|line| line.starts_with("error: ")).collect();
     let names = [
         "GATE_MIN_RELAYS (--gate-min-relays <N>)",
-        "GATE_ONE_KIND_PERCENT (--gate-one-kind <PERCENT>)",
+        "GATE_SPREAD_PERCENT (--gate-spread <PERCENT>)",
         "HISTORY_KEEP_DAYS (--keep-days <DAYS>)",
         "KNOWN_GOOD_EXIT (--known-good <FINGERPRINT>)",
         "LOG_FORMAT (--log-format <FORMAT>)",

@@ -50,6 +50,7 @@ fn report(host: &Path, run: i32) {
         zone_check: false,
         zone_server: None,
         known_good: None,
+        location_db: host.join("none"),
     };
     let machine = JobMachine { now: scans::start_of(RUNS + 1), random: 1 };
     let outcome = job::run(&options, machine).unwrap();
