@@ -29,6 +29,7 @@ mod start;
 #[cfg(feature = "store")]
 mod store;
 mod torrc;
+pub mod world;
 pub mod zone;
 
 pub use check::{ComparedExit, Comparison, check};

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Parser, Subcommand};
+use lab::world::{self, WorldSpec};
 use lab::{
     Holder, LabProgress, Manifest, Network, Offer, SETTINGS_FILE, Spec, StandingResolvers, Told,
 };
@@ -35,7 +36,8 @@ const NO_LAB: u8 = 4;
     name = "lab",
     version,
     after_help = "Exit codes: 0 done; 1 an error, told on standard error; 2 wrong arguments; \
-                  3 `check` found verdicts that are not true, or a scan that is not complete; \
+                  3 `check` found verdicts that are not true, or a scan that is not complete, or `world` that \
+                  something false was published, or something true too late; \
                   4 there is no lab in the directory, or for `adopt` no resolvers."
 )]
 pub(crate) struct LabArguments {
@@ -93,6 +95,30 @@ enum LabCommand {
     },
     /// Scan a lab in both modes and through a running tor, and compare with the truth.
     Demo(Demo),
+    /// Play years of runs in a world of relays that break and are mended, and hold what was published
+    /// against what was true.
+    ///
+    /// DIR/public is then the output directory of the job as it would be, for people to look at, and
+    /// DIR/analysis has its history. The same seed gives the same world.
+    World(WorldArguments),
+}
+
+#[derive(Debug, Args)]
+struct WorldArguments {
+    /// The world's directory; it must be empty, or not be there.
+    dir: PathBuf,
+    /// Exits that there are at a time.
+    #[arg(long, default_value_t = 3_100)]
+    relays: usize,
+    /// Runs, one every six hours: 1460 are a year.
+    #[arg(long, default_value_t = 1_460)]
+    runs: u32,
+    /// What all chance comes from.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Tell of no run by itself.
+    #[arg(long)]
+    quiet: bool,
 }
 
 #[derive(Debug, Args)]
@@ -170,7 +196,24 @@ pub(crate) fn run(arguments: LabArguments) -> anyhow::Result<ExitCode> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(demo(&wanted))
         }
+        LabCommand::World(world) => play(&world),
     }
+}
+
+fn play(arguments: &WorldArguments) -> anyhow::Result<ExitCode> {
+    let WorldArguments { dir, relays, runs, seed, quiet } = arguments;
+    ensure!((100..=20_000).contains(relays), "a world has 100 to 20000 relays, not {relays}");
+    ensure!((1..=20_000).contains(runs), "a world is played for 1 to 20000 runs, not {runs}");
+    let empty = std::fs::read_dir(dir).map_or(true, |mut entries| entries.next().is_none());
+    ensure!(empty, "{} is not empty: name a directory that is, or a new one", dir.display());
+    let spec = WorldSpec { relays: *relays, runs: *runs, seed: *seed };
+    let tally = world::play(spec, dir, |line| {
+        if !quiet {
+            say(line);
+        }
+    })?;
+    say(&tally.to_string());
+    Ok(if tally.is_true() { ExitCode::SUCCESS } else { ExitCode::from(DIFFERENT) })
 }
 
 impl PlaceArgs {

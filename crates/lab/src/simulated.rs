@@ -12,12 +12,12 @@
 //! with the client that it is there to test.
 
 mod commands;
-mod documents;
-mod machine;
-mod network;
+pub(crate) mod documents;
+pub(crate) mod machine;
+pub(crate) mod network;
 mod options;
 mod serve;
-mod streams;
+pub(crate) mod streams;
 
 use std::fs;
 use std::io;

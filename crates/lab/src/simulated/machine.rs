@@ -184,6 +184,13 @@ impl SimulatedMachine {
         }
     }
 
+    /// Streams wait for a controller from now on.
+    pub(crate) fn leave_streams_unattached(&mut self) {
+        let wanted = [("__LeaveStreamsUnattached".to_owned(), Some("1".to_owned()))];
+        // It is one of its options, and 1 a value of it.
+        let _ = self.options.set(&wanted);
+    }
+
     /// What the network has seen is the network's: it outlives a tor.
     pub(crate) fn succeed(&mut self, before: Self) {
         self.memory = before.memory;

@@ -103,6 +103,17 @@ pub(crate) enum Saying {
     Destroyed,
 }
 
+/// How the zone is whose names are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Zone {
+    /// It gives its own address.
+    Well,
+    /// One half of its answers are NXDOMAIN, of the other half nothing can be made.
+    Broken,
+    /// It gives one of four addresses, none of them its own.
+    Parked,
+}
+
 /// One relay.
 #[derive(Debug, Clone)]
 pub(crate) struct SimulatedRelay {
@@ -114,6 +125,8 @@ pub(crate) struct SimulatedRelay {
     /// The relays of its operator, itself included: a range of indices.
     pub(crate) family: (usize, usize),
     pub(crate) bandwidth: u64,
+    /// The share of lookups that its resolver fails, whatever its fault.
+    pub(crate) failing: f64,
 }
 
 /// A network of relays that exist on paper only.
@@ -122,6 +135,7 @@ pub struct SimulatedNetwork {
     seed: u64,
     noise: Noise,
     zone_takes_connections: bool,
+    zone: Zone,
     relays: Vec<SimulatedRelay>,
     index: HashMap<Fingerprint, usize>,
 }
@@ -139,6 +153,8 @@ enum Of {
     Reason,
     Answer,
     Late,
+    Failing,
+    Zone,
 }
 
 /// A round trip from this host to a relay and back, at least and at most. Those of the public network
@@ -160,6 +176,7 @@ impl SimulatedNetwork {
             seed,
             noise,
             zone_takes_connections: false,
+            zone: Zone::Well,
             relays: Vec::new(),
             index: HashMap::new(),
         };
@@ -199,6 +216,7 @@ impl SimulatedNetwork {
             fault,
             family,
             bandwidth: 1_000 + self.bits(Of::Bandwidth, index, 0) % 50_000,
+            failing: 0.0,
         }
     }
 
@@ -206,6 +224,21 @@ impl SimulatedNetwork {
     #[must_use]
     pub fn with_a_zone_that_answers(self) -> Self {
         Self { zone_takes_connections: true, ..self }
+    }
+
+    /// The zone is like this from now on.
+    pub(crate) const fn set_zone(&mut self, zone: Zone) {
+        self.zone = zone;
+    }
+
+    /// An exit has this fault from now on.
+    pub(crate) fn set_fault(&mut self, exit: usize, fault: Fault) {
+        self.relays[exit].fault = Some(fault);
+    }
+
+    /// An exit's resolver fails this share of its lookups from now on.
+    pub(crate) fn set_failing(&mut self, exit: usize, share: f64) {
+        self.relays[exit].failing = share;
     }
 
     pub(crate) const fn zone_takes_connections(&self) -> bool {
@@ -286,19 +319,38 @@ impl SimulatedNetwork {
     ) -> (Saying, Duration) {
         let path = self.round_trip(exit, anew);
         let Some(fault) = self.relays[exit].fault else { return (Saying::Permanent, path) };
+        if self.draw(Of::Failing, exit, anew) < self.relays[exit].failing {
+            return (Saying::Transient, path);
+        }
         let (saying, resolver) = by_fault(fault, nth);
+        let saying = self.by_zone(saying, exit, anew);
         if !exists(name)
             && matches!(saying, Saying::Addresses(Some(EXPECTED_ADDRESS | FILTER_ADDRESS), _))
         {
             return (Saying::Permanent, path + resolver);
         }
         let (saying, resolver) = match fault {
-            Fault::Correct | Fault::CorrectIpv6 => {
+            Fault::Correct | Fault::CorrectIpv6 if self.zone == Zone::Well => {
                 self.by_chance(exit, anew).unwrap_or((saying, resolver))
             }
             _ => (saying, resolver),
         };
         (saying, path + resolver)
+    }
+
+    /// What becomes of the zone's own answer, as the zone is.
+    fn by_zone(&self, saying: Saying, exit: usize, anew: usize) -> Saying {
+        let [drawn, ..] = self.bits(Of::Zone, exit, anew).to_be_bytes();
+        match (self.zone, saying) {
+            (Zone::Broken, Saying::Addresses(Some(EXPECTED_ADDRESS), _)) if drawn < 128 => {
+                Saying::Permanent
+            }
+            (Zone::Broken, Saying::Addresses(Some(EXPECTED_ADDRESS), _)) => Saying::Transient,
+            (Zone::Parked, Saying::Addresses(Some(EXPECTED_ADDRESS), _)) => {
+                Saying::Addresses(Some(Ipv4Addr::new(203, 0, 113, 100 + drawn % 4)), None)
+            }
+            _ => saying,
+        }
     }
 
     /// What goes wrong with this lookup though the exit is well.
