@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use record::{
     ABSENT_MARK, AbsentRelay, BandwidthShare, Counts, FailingRelay, FileReport, Fingerprint,
     GateCode, Ipv6Lookups, Ipv6Outcome, Kind, KnownGood, Metadata, OperatorFailures, Previous,
-    Publish, Rejected, RelayLocation, RelayResult, Report, ReportInput, ReportSelection,
+    Publish, Rejected, RelayInfo, RelayLocation, RelayResult, Report, ReportInput, ReportSelection,
     ReportedInfo, ReportedRelay, Status, Streak, TrendEntry, ZoneCheck, recent_mark,
 };
 
@@ -188,21 +188,16 @@ fn metadata(
 ) -> Metadata {
     let counts: Counts = results.iter().map(|relay| relay.status).collect();
     let total = counts.total();
-    let tested = Status::ALL
-        .iter()
-        .filter(|status| status.tested())
-        .map(|status| counts.of(*status))
-        .sum::<u32>();
     // Clients do not use those: how the network fares is not theirs to say.
     let rated: Counts = results
         .iter()
         .filter(|relay| !relay.relay.is_bad_exit())
         .map(|relay| relay.status)
         .collect();
-    let rated_tested: u32 =
-        Status::ALL.iter().filter(|status| status.tested()).map(|status| rated.of(*status)).sum();
+    let rated_tested = tested(&rated);
     let run_id = run_ids(&joined.inputs).join("+");
     let runs = || joined.inputs.iter().filter_map(|input| input.run.as_ref());
+    let successes = || results.iter().filter(|relay| relay.status == Status::Success);
     let started = joined.inputs.iter().map(|input| input.facts.started).min().unwrap_or(timestamp);
     let facts = &joined.facts;
     Metadata {
@@ -211,7 +206,7 @@ fn metadata(
         counts,
         bad_exits: total - rated.total(),
         success_rate_percent: percent(rated.success, rated.total()),
-        tested,
+        tested: tested(&counts),
         dns_success_rate_percent: percent(rated.success, rated_tested),
         reachability_rate_percent: percent(rated_tested, rated.total()),
         lookup_failure: rate::of_network(&run_id, results),
@@ -245,31 +240,33 @@ fn metadata(
             .collect(),
         disagreements: joined.disagreements,
         states: tally(results.iter().filter_map(|relay| relay.state)),
-        resolve_ms: percentiles(
-            results
-                .iter()
-                .filter(|relay| relay.status == Status::Success)
-                .filter_map(|relay| Some(relay.timing.resolve_ms?.get()))
-                .collect(),
-        ),
-        circuit_ms: percentiles(
-            results.iter().filter_map(|relay| Some(relay.timing.circuit_ms?.get())).collect(),
-        ),
+        resolve_ms: percentiles(successes().filter_map(|relay| relay.timing.resolve_ms)),
+        circuit_ms: percentiles(results.iter().filter_map(|relay| relay.timing.circuit_ms)),
         error_codes: tally(results.iter().filter_map(|relay| relay.error_code)),
         blames: tally(results.iter().filter_map(|relay| relay.blame)),
         bandwidth: bandwidth(results),
         locations: None,
         previous,
         rejected: Rejected::default(),
-        publish: Publish {
-            allowed: false,
-            forced: false,
-            reasons: Vec::new(),
-            notes: Vec::new(),
-            zone_check: None,
-            known_good: None,
-        },
+        publish: not_judged(),
     }
+}
+
+/// What the gate has not looked at.
+const fn not_judged() -> Publish {
+    Publish {
+        allowed: false,
+        forced: false,
+        reasons: Vec::new(),
+        notes: Vec::new(),
+        zone_check: None,
+        known_good: None,
+    }
+}
+
+/// How many relays' DNS was tested.
+fn tested(counts: &Counts) -> u32 {
+    Status::ALL.iter().filter(|status| status.tested()).map(|status| counts.of(*status)).sum()
 }
 
 fn count<T>(values: impl Iterator<Item = T>) -> u32 {
@@ -407,18 +404,17 @@ fn reported(
             _ => Ipv6Lookups { lookups: Vec::new(), ..ipv6 },
         }),
         findings: result.findings,
-        relay: ReportedInfo {
-            flags: result.relay.flags,
-            contact: result.relay.contact,
-            platform: result.relay.platform,
-            bandwidth: result.relay.bandwidth,
-            ipv6: result.relay.ipv6,
-            country: result.relay.country,
-        },
+        relay: info(result.relay),
         attempts: result.attempts,
         vantages,
         before,
     }
+}
+
+/// What a report says of a relay from the directory: its family is in the operator's key.
+fn info(relay: RelayInfo) -> ReportedInfo {
+    let RelayInfo { flags, contact, platform, bandwidth, ipv6, country, .. } = relay;
+    ReportedInfo { flags, contact, platform, bandwidth, ipv6, country }
 }
 
 fn absent(fingerprint: Fingerprint, known: KnownRelay) -> AbsentRelay {

@@ -15,7 +15,8 @@ pub fn percent(part: impl Into<u64>, whole: impl Into<u64>) -> Option<f64> {
 
 /// Percentiles by the nearest-rank method; `None` of nothing.
 #[must_use]
-pub fn percentiles(mut values: Vec<f64>) -> Option<Percentiles> {
+pub fn percentiles(values: impl IntoIterator<Item = Millis>) -> Option<Percentiles> {
+    let mut values: Vec<f64> = values.into_iter().map(Millis::get).collect();
     values.sort_by(f64::total_cmp);
     let (min, max) = (*values.first()?, *values.last()?);
     let rank = |percent: usize| {
@@ -55,11 +56,11 @@ mod tests {
 
     #[test]
     fn nearest_rank() {
-        let of = |values: &[f64]| percentiles(values.to_vec());
+        let of = |values: &[f64]| percentiles(values.iter().map(|value| millis(*value)));
         assert_eq!(of(&[]), None);
         let one = of(&[5.5]).unwrap();
         assert_eq!((one.min.get(), one.p50.get(), one.p99.get()), (5.5, 5.5, 5.5));
-        let hundred = percentiles((1..=100).rev().map(f64::from).collect()).unwrap();
+        let hundred = percentiles((1..=100).rev().map(f64::from).map(millis)).unwrap();
         assert_eq!((hundred.p50.get(), hundred.p95.get(), hundred.p99.get()), (50.0, 95.0, 99.0));
         assert_eq!((hundred.count, hundred.min.get(), hundred.max.get()), (100, 1.0, 100.0));
     }
@@ -67,7 +68,7 @@ mod tests {
     proptest! {
         #[test]
         fn percentiles_are_values_in_order(values in prop::collection::vec(0.0..1e6_f64, 1..200)) {
-            let p = percentiles(values).unwrap();
+            let p = percentiles(values.into_iter().map(millis)).unwrap();
             let all = [p.min, p.p50, p.p75, p.p90, p.p95, p.p99, p.max];
             prop_assert!(all.is_sorted());
         }

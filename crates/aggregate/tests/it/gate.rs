@@ -437,6 +437,7 @@ fn zone(ok: bool, answered: bool) -> Option<ZoneCheck> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn witnesses_and_other_questions() {
     let steps: &'static [Step] = &[GOOD, (4, EXITS, |_, exit| broken(here_and_there(exit, 30)))];
     let system: &'static [Step] = &[GOOD, (4, EXITS, |_, exit| broken(in_the_system(exit)))];
@@ -605,6 +606,7 @@ fn of_the_runs_held_before_a_change_only_those_that_show_it_count() {
 /// gate alone, with the runs before it in memory. Every run with a fault of ours is held back, and every
 /// other one is out at once.
 #[test]
+#[expect(clippy::too_many_lines, reason = "one world, from beginning to end")]
 fn months_of_outages_and_faults_of_ours() {
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
     let mut draw = move |below: u64| {
