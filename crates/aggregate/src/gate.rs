@@ -2,9 +2,9 @@
 //! Pure.
 //!
 //! Successes in the same run are the evidence: they show that our zone, our host and our tor work. So
-//! relays that fail in one place beside them are published at once ([`place`]), and failures that are
+//! relays that fail in one place beside them are published at once (`place`), and failures that are
 //! everywhere alike are ours, however often they come. What is merely a change from the runs before
-//! is let through once several runs in a row show the same ([`held`]).
+//! is let through once several runs in a row show the same (`held`).
 
 mod held;
 mod place;
