@@ -202,8 +202,10 @@ impl ExitLines<'_> {
         // The resolver hears the scanners' questions and no others: no test for hijacking but where
         // that is wanted, none of well-known names.
         lines += self.policy;
-        // What an exit is asked to connect to, it does not reach beyond this machine.
-        lines += "ExitRelay 1\nOutboundBindAddressExit 127.0.0.1\n\
+        // What an exit is asked to connect to, it does not reach beyond this machine. It takes
+        // connections from first hops that its first consensus did not have yet: it would end those with
+        // MISC, and lookups not.
+        lines += "ExitRelay 1\nRefuseUnknownExits 0\nOutboundBindAddressExit 127.0.0.1\n\
                   ServerDNSTestAddresses\n\
                   ServerDNSAllowBrokenConfig 1\nDirCache 0\n";
         lines

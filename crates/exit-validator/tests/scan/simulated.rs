@@ -26,8 +26,9 @@ fn faults(lab: &Lab) -> Vec<Fault> {
     let faults: BTreeMap<&str, Fault> =
         steady.chain(frozen).map(|exit| (exit.fault.name(), exit.fault)).collect();
     // One has no Exit flag, and is no part of a plain scan. A connection that cannot be made from this
-    // host's loopback ends with INTERNAL, and by the slow path nearly always with MISC.
-    let others = [Fault::Ipv6Policy, Fault::SlowPath];
+    // host's loopback ends with INTERNAL, and by the slow path nearly always with MISC. And which of two
+    // name servers is asked first, and for how long, is the exit's.
+    let others = [Fault::Ipv6Policy, Fault::SlowPath, Fault::OneServerSilent];
     faults.into_values().filter(|fault| !others.contains(fault)).collect()
 }
 
@@ -293,8 +294,14 @@ fn beyond(
     simulated: &BTreeMap<impl AsRef<str> + Ord, BTreeSet<String>>,
     real: &BTreeMap<impl AsRef<str> + Ord, BTreeSet<String>>,
 ) -> Vec<String> {
-    // A first hop says either of an exit that it cannot reach, by how far its connection had come.
-    let alike = |said: &str| said.replace("CONNECTFAILED", "CHANNEL_CLOSED");
+    // A first hop says either of an exit that it cannot reach, by how far its connection had come. And
+    // what comes of one command may be there before or after the next.
+    let alike = |said: &str| {
+        let said = said.replace("CONNECTFAILED", "CHANNEL_CLOSED");
+        let (closing, others): (Vec<_>, Vec<_>) =
+            said.lines().partition(|line| line.starts_with("> CLOSE"));
+        [others, closing].concat().join("\n")
+    };
     let mut beyond = Vec::new();
     for (key, said) in simulated {
         let known = real.iter().find(|(other, _)| (*other).as_ref() == key.as_ref());
