@@ -21,10 +21,10 @@ use crate::tor::Tor;
 /// Faults whose exits say the same to everybody, at any time.
 fn faults(lab: &Lab) -> Vec<Fault> {
     let exits = lab.network.exits().iter();
-    let frozen = exits.clone().filter(|exit| exit.fault == Fault::Frozen);
+    let slow = exits.clone().filter(|exit| matches!(exit.fault, Fault::Frozen | Fault::DropsAaaa));
     let steady = exits.filter(|exit| lab.steady().contains(&exit.fingerprint));
     let faults: BTreeMap<&str, Fault> =
-        steady.chain(frozen).map(|exit| (exit.fault.name(), exit.fault)).collect();
+        steady.chain(slow).map(|exit| (exit.fault.name(), exit.fault)).collect();
     // One has no Exit flag, and is no part of a plain scan. A connection that cannot be made from this
     // host's loopback ends with INTERNAL, and by the slow path nearly always with MISC. And which of two
     // name servers is asked first, and for how long, is the exit's.
