@@ -215,16 +215,17 @@ impl JobSettings {
         let text = |name: &str| {
             given(&environment, name).map(|value| value.to_string_lossy().trim().to_owned())
         };
-        let number = |name: &str| {
-            let default = match settings::find(name).map(|key| key.default) {
-                Some(DefaultValue::Value(value)) => value,
-                _ => "0",
-            };
-            // Both have been checked.
-            text(name).as_deref().unwrap_or(default).parse().unwrap_or(0)
+        let or_default = |name: &str| {
+            text(name).or_else(|| match settings::find(name)?.default {
+                DefaultValue::Value(value) => Some(value.to_owned()),
+                _ => None,
+            })
         };
+        // Both have been checked.
+        let number = |name: &str| or_default(name).and_then(|it| it.parse().ok()).unwrap_or(0);
         let seconds = |name: &str| Duration::from_secs(number(name));
-        let flag = |name: &str| text(name).is_some_and(|word| yes_or_no(&word) != Some(false));
+        let flag =
+            |name: &str| or_default(name).is_some_and(|word| yes_or_no(&word) != Some(false));
         Self {
             file: None,
             program_dir,
