@@ -54,8 +54,8 @@ pub struct WorldTally {
     pub nonsense: Vec<u32>,
     /// Healthy relays that were published as confirmed failing.
     pub accused: Vec<FalseState>,
-    /// Relays with a broken resolver whose failure was published as confirmed, and all that were broken
-    /// for three runs at least.
+    /// Relays with a broken resolver whose failure was published as confirmed, and all that were there
+    /// and broken in three runs at least.
     pub confirmed: [u32; 2],
     /// Relays that fail a part of their lookups for good and were called degraded at some time, and all
     /// that had the time for it.
@@ -75,8 +75,9 @@ pub(super) struct Judgement<'a> {
     tally: WorldTally,
     /// By trouble: the outage, if it is one.
     outages: BTreeMap<usize, Outage>,
-    /// By trouble of a single relay: whether its failure was published as confirmed.
-    told: BTreeMap<usize, bool>,
+    /// By trouble of a single relay: in how many runs of ours that were well it was there, and whether
+    /// its failure was published as confirmed.
+    told: BTreeMap<usize, (u32, bool)>,
     /// Who was called degraded.
     degraded: BTreeSet<usize>,
     exits: BTreeMap<Fingerprint, usize>,
@@ -148,8 +149,10 @@ impl<'a> Judgement<'a> {
             if !trouble.runs.contains(&run) || !broken {
                 continue;
             }
-            if trouble.exits.len() == 1 {
-                self.told.entry(number).or_default();
+            if let [exit] = trouble.exits[..] {
+                if ours.is_none() && there.binary_search(&exit).is_ok() {
+                    self.told.entry(number).or_default().0 += 1;
+                }
                 continue;
             }
             let share = of_those(&trouble.exits, &there) as f64 / there.len() as f64;
@@ -200,7 +203,7 @@ impl<'a> Judgement<'a> {
                 outage.told_after = Some(outage.chances.saturating_sub(1));
             }
         }
-        for (number, told) in &mut self.told {
+        for (number, (_, told)) in &mut self.told {
             let trouble = &self.truths.troubles[*number];
             if trouble.runs.contains(&run) {
                 let state = trouble.exits.first().and_then(|exit| failing.get(exit));
@@ -221,12 +224,9 @@ impl<'a> Judgement<'a> {
                 }
             }
         }
-        for (number, told) in self.told {
-            let Range { start, end } = self.truths.troubles[number].runs;
-            if end - start >= 3 {
-                self.tally.confirmed[1] += 1;
-                self.tally.confirmed[0] += u32::from(told);
-            }
+        for (_, told) in self.told.into_values().filter(|(seen, _)| *seen >= 3) {
+            self.tally.confirmed[1] += 1;
+            self.tally.confirmed[0] += u32::from(told);
         }
         self.tally
     }
