@@ -119,7 +119,7 @@ fn measured(case: &Case, quick: bool) -> Option<String> {
         rustix::fs::sync();
         ours.push(measure(
             Command::new(env!("CARGO_BIN_EXE_exit-validator"))
-                .args(["report", "--quiet", "--gate-min-relays=1", "--input"])
+                .args(["report", "--quiet", "--force", "--input"])
                 .arg(&input)
                 .arg("--output-dir")
                 .arg(&output)

@@ -112,6 +112,7 @@ fn of_each_settings_first_word_it_is_decided_whether_it_is_ours_alone() {
         "FIRST",
         "KEY",
         "KNOWN",
+        "LOCATION",
         "LOG",
         "MAX",
         "MIN",
