@@ -8,7 +8,7 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::net::IpAddr;
 use std::os::unix::fs::FileExt as _;
@@ -118,11 +118,12 @@ fn word(bytes: &[u8], at: usize) -> u32 {
 
 impl Database {
     fn open(path: &Path) -> Result<Self, LocationError> {
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
+        // Before it is opened: a pipe would keep it waiting.
+        let metadata = fs::metadata(path)?;
         if !metadata.is_file() {
             return Err(LocationError::Foreign);
         }
+        let file = File::open(path)?;
         let mut header = [0; HEADER];
         file.read_exact_at(&mut header, 0).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => LocationError::Foreign,
@@ -260,7 +261,6 @@ impl Database {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::fs;
 
     /// A database of these networks, as the format has it: an address, its prefix's length, the system,
     /// its name and the country.
@@ -378,6 +378,16 @@ mod tests {
         }
         let directory = tempfile::tempdir().unwrap();
         assert!(look_up(directory.path(), [], DateTime::default()).is_err());
+        let pipe = directory.path().join("pipe");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RWXU,
+            0,
+        )
+        .unwrap();
+        assert!(matches!(look_up(&pipe, [], DateTime::default()), Err(LocationError::Foreign)));
         let missing = look_up(&directory.path().join("x"), [], DateTime::default());
         assert!(
             matches!(missing, Err(LocationError::Read(error)) if error.kind() == io::ErrorKind::NotFound)

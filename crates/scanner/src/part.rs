@@ -181,20 +181,7 @@ fn targets(
 }
 
 pub(crate) fn settings(config: &ScanConfig) -> Settings {
-    let pace = &config.pace;
-    Settings {
-        build_delay: pace.build_delay.as_secs_f64(),
-        delay_noise: pace.delay_noise.as_secs_f64(),
-        query_timeout: pace.limits.query.as_secs_f64(),
-        circuit_timeout: pace.limits.circuit.as_secs_f64(),
-        max_retries: pace.tries,
-        retry_delay: pace.retry_delay.as_secs_f64(),
-        max_in_flight: u32::try_from(pace.max_in_flight).unwrap_or(u32::MAX),
-        max_per_first_hop: config.max_per_first_hop,
-        confirm_rounds: pace.confirm_rounds,
-        confirm_after: pace.confirm_after.as_secs_f64(),
-        first_hop: config.first_hop,
-    }
+    config.pace.settings(config.max_per_first_hop, config.first_hop)
 }
 
 /// Which relays have which result, for the run's own file.

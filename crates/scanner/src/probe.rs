@@ -286,10 +286,12 @@ impl Probe {
     }
 
     /// Takes back the lookup after the verdict: what came of it is not certain to be the exit's word.
-    pub fn forget_further(&mut self) {
-        if let Some((_, verdict)) = self.settled {
-            self.queries.truncate(verdict);
-        }
+    /// Gives whether there was one.
+    pub fn forget_further(&mut self) -> bool {
+        let Some((_, verdict)) = self.settled else { return false };
+        let asked = self.queries.len();
+        self.queries.truncate(verdict);
+        self.queries.len() < asked
     }
 
     /// Tor took the circuit for a purpose of its own: attaching a stream to it now would end tor

@@ -16,7 +16,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use record::{
     Attempt, ErrorCode, Fingerprint, Ipv6Lookup, Kind, Mode, PlannedRelay, RelayInfo, RelayResult,
-    Shard, Status, Via,
+    Settings, Shard, Status, Via,
 };
 use tor_control::{CircuitEvent, CircuitId, CircuitMinorEvent, StreamEvent, StreamId};
 
@@ -58,6 +58,27 @@ pub struct Pace {
     pub confirm_after: Duration,
     /// How long the scan waits while no first hop can be reached, until it is given up.
     pub patience: Duration,
+}
+
+impl Pace {
+    /// The pace as plan and run say it, with what a first hop may carry at most, and the one that was
+    /// asked for.
+    #[must_use]
+    pub fn settings(&self, max_per_first_hop: u32, first_hop: Option<Fingerprint>) -> Settings {
+        Settings {
+            build_delay: self.build_delay.as_secs_f64(),
+            delay_noise: self.delay_noise.as_secs_f64(),
+            query_timeout: self.limits.query.as_secs_f64(),
+            circuit_timeout: self.limits.circuit.as_secs_f64(),
+            max_retries: self.tries,
+            retry_delay: self.retry_delay.as_secs_f64(),
+            max_in_flight: u32::try_from(self.max_in_flight).unwrap_or(u32::MAX),
+            max_per_first_hop,
+            confirm_rounds: self.confirm_rounds,
+            confirm_after: self.confirm_after.as_secs_f64(),
+            first_hop,
+        }
+    }
 }
 
 /// What every result of the run repeats.
@@ -197,6 +218,8 @@ struct Work {
     ipv6: Vec<Ipv6Lookup>,
     /// Circuits that were built for another such lookup, which no verdict hangs on.
     ipv6_circuits: u32,
+    /// Such a lookup was under way when tor was lost, or its options.
+    ipv6_broken_off: bool,
     /// Further tries after the last round, for a failure that was seen by one way alone.
     more: u32,
     done: bool,
@@ -270,6 +293,7 @@ impl Scan {
                 doubted: None,
                 ipv6: Vec::new(),
                 ipv6_circuits: 0,
+                ipv6_broken_off: false,
                 more: 0,
                 done: false,
             })
@@ -400,6 +424,7 @@ impl Scan {
                 let mut lost: Vec<ProbeId> = self.probes.keys().copied().collect();
                 lost.sort_unstable();
                 for id in lost {
+                    self.forget_further(id);
                     self.advance(id, now, Probe::lost);
                 }
                 self.abandoned.clear();
@@ -442,10 +467,18 @@ impl Scan {
 
     /// Ends an attempt with this verdict, unless its own is known already.
     fn break_off(&mut self, id: ProbeId, verdict: Verdict, now: Duration) {
-        let Some((task, mut probe)) = self.remove(id) else { return };
+        self.forget_further(id);
+        let Some((task, probe)) = self.remove(id) else { return };
         let verdict = (!probe.is_settled()).then_some(verdict);
-        probe.forget_further();
         self.attempt_ended(id, task, probe.into_evidence(), verdict, now);
+    }
+
+    /// Takes back an attempt's lookup after the verdict, which this side has broken off. Another circuit
+    /// is to make it.
+    fn forget_further(&mut self, id: ProbeId) {
+        let Some((task, probe)) = self.probes.get_mut(&id) else { return };
+        let state = &mut self.tasks[*task];
+        state.ipv6_broken_off = probe.forget_further() || state.ipv6_circuits > 0;
     }
 
     /// An attempt heard a relay.
@@ -666,10 +699,12 @@ impl Scan {
         self.decide(task, now);
     }
 
-    /// The relay's verdict is known. What shows a stall for IPv6 once is looked at by another circuit.
+    /// The relay's verdict is known. What shows a stall for IPv6 once is looked at by another circuit, and
+    /// so is what this side has broken off.
     fn settle(&mut self, task: usize, now: Duration) {
         let state = &mut self.tasks[task];
-        if !ipv6::wants_another(&state.ipv6) || state.ipv6_circuits == ipv6::MORE_CIRCUITS {
+        let wanted = std::mem::take(&mut state.ipv6_broken_off) || ipv6::wants_another(&state.ipv6);
+        if !wanted || state.ipv6_circuits == ipv6::MORE_CIRCUITS {
             return self.tell_result(task, true);
         }
         state.ipv6_circuits += 1;

@@ -1,4 +1,4 @@
-//! A setting's value, for scripts, which cannot read the list. Pure.
+//! A setting's value: for the whole job, and for scripts, which cannot read the list. Pure.
 
 use crate::key::{DefaultValue, Key, ValueKind};
 use crate::list::find;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::ValueEnum as _;
 use record::printable;
 use settings::file::Setting;
-use settings::{DefaultValue, Key, LogArgs, LogFormat, Reader, check, keys, read, yes_or_no};
+use settings::{Key, LogArgs, LogFormat, Reader, check, keys, read};
 
 use crate::exit::Exit;
 use crate::terminal::Failure;
@@ -215,17 +215,11 @@ impl JobSettings {
         let text = |name: &str| {
             given(&environment, name).map(|value| value.to_string_lossy().trim().to_owned())
         };
-        let or_default = |name: &str| {
-            text(name).or_else(|| match settings::find(name)?.default {
-                DefaultValue::Value(value) => Some(value.to_owned()),
-                _ => None,
-            })
-        };
-        // Both have been checked.
-        let number = |name: &str| or_default(name).and_then(|it| it.parse().ok()).unwrap_or(0);
+        let value = |name: &str| settings::find(name).and_then(|key| settings::value(key, &text));
+        // What is given has been checked.
+        let number = |name: &str| value(name).and_then(|text| text.parse().ok()).unwrap_or(0);
         let seconds = |name: &str| Duration::from_secs(number(name));
-        let flag =
-            |name: &str| or_default(name).is_some_and(|word| yes_or_no(&word) != Some(false));
+        let flag = |name: &str| value(name).as_deref() == Some("true");
         Self {
             file: None,
             program_dir,

@@ -64,7 +64,7 @@ pub struct WorldTally {
     pub slandered: u32,
     /// Outages of more than 5 % of the exits.
     pub outages: Vec<Outage>,
-    /// Runs in a row that were held back, at most, and what they had in common: nothing of ours failed.
+    /// Runs in a row that were held back though nothing of ours had failed, at most.
     pub held_for_nothing: u32,
 }
 

@@ -14,7 +14,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use record::{
     Bandwidth, Fingerprint, Kind, Mode, Plan, PlannedRelay, RelayFilter, RelayInfo, RelayResult,
-    Run, Selection, Settings, TorInfo, Via, unreached,
+    Run, Selection, TorInfo, Via, unreached,
 };
 use scanner::classify::Judge;
 use scanner::hops::{Candidate, FirstHops, Ties};
@@ -36,6 +36,9 @@ use crate::zone::{EXPECTED_ADDRESS, WILDCARD_DOMAIN};
 
 /// How many first hops there are.
 const FIRST_HOPS: u8 = 150;
+
+/// How many circuits a first hop carries at once: the scanner's default.
+const MOST_PER_FIRST_HOP: u32 = 4;
 
 /// When the uplink goes in a run in which it goes, in seconds from the scan's start.
 const UPLINK_GOES: Duration = Duration::from_secs(600);
@@ -154,7 +157,7 @@ impl Sky {
                 on_request: 0,
                 left_out: BTreeMap::new(),
             },
-            settings: settings(),
+            settings: pace().settings(MOST_PER_FIRST_HOP, None),
             consensus_valid_after: Some(started),
             exit_dns_limit: Some(2.0),
             relays,
@@ -203,7 +206,7 @@ impl Sky {
                 }))
                 .map(|(relay, address)| (relay, Ties::new(address.into(), None, None)))
                 .collect();
-        FirstHops::new(candidates, ties, None, 4)
+        FirstHops::new(candidates, ties, None, MOST_PER_FIRST_HOP)
     }
 }
 
@@ -234,23 +237,6 @@ fn pace() -> Pace {
         confirm_rounds: 2,
         confirm_after: Duration::from_secs(60),
         patience: Duration::from_secs(1_800),
-    }
-}
-
-fn settings() -> Settings {
-    let pace = pace();
-    Settings {
-        build_delay: pace.build_delay.as_secs_f64(),
-        delay_noise: pace.delay_noise.as_secs_f64(),
-        query_timeout: pace.limits.query.as_secs_f64(),
-        circuit_timeout: pace.limits.circuit.as_secs_f64(),
-        max_retries: pace.tries,
-        retry_delay: pace.retry_delay.as_secs_f64(),
-        max_in_flight: 64,
-        max_per_first_hop: 4,
-        confirm_rounds: pace.confirm_rounds,
-        confirm_after: pace.confirm_after.as_secs_f64(),
-        first_hop: None,
     }
 }
 

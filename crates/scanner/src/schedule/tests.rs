@@ -1240,15 +1240,18 @@ fn a_stall_is_found_where_two_circuits_see_it() {
 #[test]
 fn a_verdict_is_kept_whatever_happens_to_the_lookup_after_it() {
     type Happens = fn(&mut Simulation);
-    let happenings: [(Happens, bool); 4] = [
-        (|simulation| simulation.lose_tor(), false),
-        (|simulation| simulation.tell(ScanEvent::OptionsLost), false),
+    // What happens, whether it ends the scan, and how many circuits are built in all: what this side has
+    // broken off is asked again.
+    let happenings: [(Happens, bool, usize); 4] = [
+        (|simulation| simulation.lose_tor(), false, 2),
+        (|simulation| simulation.tell(ScanEvent::OptionsLost), false, 2),
         (
             |simulation| {
                 let id = *simulation.scan.probes.keys().next().unwrap();
                 simulation.tell(ScanEvent::Fault(id, "a fault".to_owned()));
             },
             false,
+            2,
         ),
         (
             |simulation| {
@@ -1256,9 +1259,10 @@ fn a_verdict_is_kept_whatever_happens_to_the_lookup_after_it() {
                 actions.into_iter().for_each(|action| simulation.perform(action));
             },
             true,
+            1,
         ),
     ];
-    for (happens, ends) in happenings {
+    for (happens, ends, circuits) in happenings {
         let mut simulation = Simulation::new(&[Exit::MuteAfter], pace(), 1).with_ipv6();
         simulation.tell(ScanEvent::Tick);
         while !simulation.scan.probes.values().any(|(_, probe)| probe.is_settled()) {
@@ -1272,7 +1276,9 @@ fn a_verdict_is_kept_whatever_happens_to_the_lookup_after_it() {
         let result = simulation.last(0);
         assert_eq!(verdict(result), expected(Exit::Right));
         assert!(!result.provisional);
-        assert_eq!(simulation.launches.len(), 1, "nothing is asked again");
+        assert_eq!(result.attempts.len(), 1);
+        assert_eq!(simulation.launches.len(), circuits);
+        assert!(result.ipv6.is_some());
     }
 }
 
