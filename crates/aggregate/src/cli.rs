@@ -88,6 +88,13 @@ pub enum ReportCommand {
         #[arg(long, env = "ANALYSIS_ROOT", value_name = "DIR")]
         analysis_root: Option<PathBuf>,
     },
+    /// Make again what other programs read (metrics.prom, onionoo-dns.json, badges/, compat/) of the
+    /// output directory's latest.json, for instance after an update.
+    Exports {
+        /// The output directory.
+        #[arg(long, env = "OUTPUT_DIR", default_value = job::DEFAULT_OUTPUT, value_name = "DIR")]
+        output_dir: PathBuf,
+    },
     /// Print a report's summary.
     Summary {
         /// The report; by default the output directory's latest.json.
@@ -192,8 +199,8 @@ pub struct ReportArgs {
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["output_dir_flag", "stdout"])]
     pub output: Option<PathBuf>,
 
-    /// Publish here: the dated report, trends.json, files.json, and latest.json where the gate is
-    /// open [env: OUTPUT_DIR] [default: the directory of --previous where that is given, or else
+    /// Publish here: the dated report, trends.json, files.json, and where the gate is open latest.json
+    /// and what is made of it for other programs [env: OUTPUT_DIR] [default: the directory of --previous where that is given, or else
     /// public].
     // The environment is read by hand: it must yield to the directory of --previous, which is
     // more particular than a configuration.
@@ -267,6 +274,17 @@ pub struct ReportArgs {
         default_value = location::DEFAULT_DATABASE
     )]
     pub location_db: PathBuf,
+
+    /// The licence of the data, by its SPDX identifier, as the report names it. The locations are under
+    /// that of their database.
+    #[arg(
+        long,
+        env = "DATA_LICENSE",
+        value_name = "SPDX",
+        value_parser = license,
+        default_value = job::DEFAULT_LICENSE
+    )]
+    pub data_license: String,
 
     /// Where the gate closes.
     #[command(flatten)]
@@ -359,6 +377,15 @@ fn percent(text: &str) -> Result<f64, String> {
     }
 }
 
+/// The shape of an identifier (SPDX specification, annex "SPDX License Expressions").
+fn license(text: &str) -> Result<String, String> {
+    let sound = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    if (1..=64).contains(&text.len()) && text.chars().all(sound) {
+        return Ok(text.to_owned());
+    }
+    Err("expected an SPDX identifier, for example CC0-1.0 or CC-BY-4.0".to_owned())
+}
+
 impl ReportArgs {
     /// What is to be done, with everything that was not given put in.
     pub fn options(self) -> ReportOptions {
@@ -396,6 +423,7 @@ impl ReportArgs {
             zone_server: self.zone_server,
             known_good: self.known_good,
             location_db: self.location_db,
+            license: self.data_license,
         }
     }
 }

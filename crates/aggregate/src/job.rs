@@ -31,6 +31,10 @@ pub const DEFAULT_ROOT: &str = "analysis";
 /// Where reports are published.
 pub const DEFAULT_OUTPUT: &str = "public";
 
+/// The licence of the data. Its figures are facts about relays that anybody can measure, and sites join
+/// them with other data: so nobody who does has a condition to pass on.
+pub const DEFAULT_LICENSE: &str = "CC0-1.0";
+
 /// The history's file, under the analysis root: it is not for publishing.
 pub const DEFAULT_HISTORY: &str = "history.sqlite";
 
@@ -72,6 +76,8 @@ pub struct ReportOptions {
     pub known_good: Option<Fingerprint>,
     /// The location database; it may be missing.
     pub location_db: PathBuf,
+    /// The licence of the data, by its SPDX identifier.
+    pub license: String,
 }
 
 impl ReportOptions {
@@ -357,6 +363,7 @@ fn one(
         zone_check,
         held: &held,
         locations: locations.as_ref(),
+        license: Some(&options.license),
     };
     let previous = base.previous.clone();
     let later = base.later;

@@ -80,6 +80,8 @@ pub struct Context<'a> {
     pub held: &'a [HeldRun],
     /// Whose networks the relays are in, where there is a location database.
     pub locations: Option<&'a Locations>,
+    /// The licence of the data, by its SPDX identifier.
+    pub license: Option<&'a str>,
 }
 
 /// The ids of the runs among the inputs, sorted, each once.
@@ -157,6 +159,7 @@ pub fn build(
     });
     let mut metadata = metadata(&joined, &results, base.previous, timestamp);
     metadata.rejected = rejections.into_rejected();
+    metadata.license = context.license.map(str::to_owned);
     metadata.locations = context.locations.map(|all| all.source.clone());
     let circumstances = Circumstances {
         now: context.now,
@@ -245,6 +248,7 @@ fn metadata(
         error_codes: tally(results.iter().filter_map(|relay| relay.error_code)),
         blames: tally(results.iter().filter_map(|relay| relay.blame)),
         bandwidth: bandwidth(results),
+        license: None,
         locations: None,
         previous,
         rejected: Rejected::default(),

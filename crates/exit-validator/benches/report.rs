@@ -261,6 +261,7 @@ fn enter(history: &mut History, run: u32, runs: u32, relays: u32) -> Vec<u8> {
         zone_check: None,
         held: &[],
         locations: None,
+        license: None,
     };
     let report = report::build(joined, base, Some(&past), Default::default(), context);
     history.enter(&report).unwrap();

@@ -50,6 +50,7 @@ exits! {
     Held = 25, "the gate is closed: the dated report is written, latest.json is as it was";
     Shards = 26, "shards of other hosts are missing";
     Zone = 27, "our zone does not answer as it should";
+    Exports = 28, "what is made of the latest report for other programs cannot be written; the report is";
     Stores = 30, "a store failed, or several, each for another reason; the others have everything";
     Older = 31, "the store already holds a newer report; latest.json was not replaced, the list names both";
     Late = 32, "the upload was interrupted, or not done in time; the next one continues it";

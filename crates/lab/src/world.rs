@@ -133,6 +133,7 @@ fn options(run: &Path, analysis: &Path, public: &Path) -> ReportOptions {
         known_good: None,
         // There is none: the /16 stands for the network.
         location_db: analysis.join("location.db"),
+        license: job::DEFAULT_LICENSE.to_owned(),
     }
 }
 

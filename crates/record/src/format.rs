@@ -17,6 +17,12 @@ pub enum Kind {
     Trends,
     /// What can be fetched: `files.json`.
     Files,
+    /// The verdicts by fingerprint: `onionoo-dns.json`.
+    OnionooDns,
+    /// What badges say: `badges/0.json` to `badges/F.json`.
+    Badges,
+    /// A report as the former system had it: `compat/latest.json`.
+    CompatReport,
 }
 
 impl Kind {
@@ -30,6 +36,9 @@ impl Kind {
             Self::Report => "exit-validator/report",
             Self::Trends => "exit-validator/trends",
             Self::Files => "exit-validator/files",
+            Self::OnionooDns => "exit-validator/onionoo-dns",
+            Self::Badges => "exit-validator/badges",
+            Self::CompatReport => "exit-validator/compat-report",
         }
     }
 
@@ -37,7 +46,15 @@ impl Kind {
     #[must_use]
     pub const fn version(self) -> u32 {
         match self {
-            Self::Result | Self::Plan | Self::Run | Self::Report | Self::Trends | Self::Files => 1,
+            Self::Result
+            | Self::Plan
+            | Self::Run
+            | Self::Report
+            | Self::Trends
+            | Self::Files
+            | Self::OnionooDns
+            | Self::Badges
+            | Self::CompatReport => 1,
         }
     }
 

@@ -1,11 +1,12 @@
 //! The published formats of the Tor exit validator.
 //!
 //! Owns what is written for others to read: one relay's [`RelayResult`], a scan's [`Plan`] and
-//! [`Run`], a [`Report`] with its [`Trends`] and [`Files`], the closed lists of [`Status`],
+//! [`Run`], a [`Report`] with its [`Trends`], [`Files`] and exports, the closed lists of [`Status`],
 //! [`ErrorCode`] and [`Blame`], and the versions of each format. Performs no IO and decides no
 //! verdict. `docs/formats/` describes every format for people, and holds a JSON Schema for each.
 //! The schemas are generated from the types here and their doc comments (feature `schema`).
 
+mod export;
 mod fingerprint;
 mod format;
 mod report;
@@ -19,6 +20,10 @@ mod trends;
 mod verdict;
 mod zone;
 
+pub use export::{
+    BadgeWord, Badges, CompatMetadata, CompatPercentiles, CompatRelay, CompatReport, CompatTime,
+    CompatTimings, CompatVantages, OnionooDns, OnionooRelay, OperatorBadge, RelayBadge,
+};
 pub use fingerprint::{Fingerprint, InvalidFingerprint};
 pub use format::{Format, FormatError, Kind};
 pub use report::{

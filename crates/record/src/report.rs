@@ -120,6 +120,10 @@ pub struct Metadata {
     pub blames: BTreeMap<Blame, u32>,
     /// The share of the exits' bandwidth that is affected.
     pub bandwidth: BandwidthShare,
+    /// The licence of this data, by its SPDX identifier: what somebody else's licence asks for is in
+    /// `locations`. Absent in reports of former versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub license: Option<String>,
     /// Where the relays' locations come from; absent without a location database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locations: Option<LocationSource>,

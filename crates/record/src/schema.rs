@@ -13,11 +13,13 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
 use crate::report::{ABSENT_MARK, RECENT_RUNS, recent_mark};
-use crate::{Files, Kind, Plan, RelayResult, Report, Run, Status, Trends};
+use crate::{
+    Badges, CompatReport, Files, Kind, OnionooDns, Plan, RelayResult, Report, Run, Status, Trends,
+};
 
 /// The schema of each format, beside the name of its file.
 #[must_use]
-pub fn all() -> [(&'static str, Schema); 6] {
+pub fn all() -> [(&'static str, Schema); 9] {
     [
         ("result.schema.json", of::<RelayResult>(Kind::Result, "One relay's result")),
         ("plan.schema.json", of::<Plan>(Kind::Plan, "What a scan set out to do")),
@@ -25,6 +27,12 @@ pub fn all() -> [(&'static str, Schema); 6] {
         ("report.schema.json", of::<Report>(Kind::Report, "A report")),
         ("trends.schema.json", of::<Trends>(Kind::Trends, "The runs so far")),
         ("files.schema.json", of::<Files>(Kind::Files, "What can be fetched")),
+        ("onionoo-dns.schema.json", of::<OnionooDns>(Kind::OnionooDns, "Verdicts by fingerprint")),
+        ("badges.schema.json", of::<Badges>(Kind::Badges, "What badges say")),
+        (
+            "compat-report.schema.json",
+            of::<CompatReport>(Kind::CompatReport, "A report as the former system had it"),
+        ),
     ]
 }
 

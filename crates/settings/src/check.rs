@@ -146,7 +146,7 @@ pub fn out_of_range(key: &Key, value: &str) -> Option<String> {
 
 /// How names begin that only ours do. By hand: the flags are above this crate, and neither they nor the
 /// list of settings know which words other programs' variables begin with too.
-const OURS: [&str; 20] = [
+const OURS: [&str; 21] = [
     "AGGREGATE_",
     "ARCHIVE_",
     "CIRCUIT_",
@@ -157,6 +157,7 @@ const OURS: [&str; 20] = [
     "FALLBACK_",
     "GATE_",
     "GATHER_",
+    "HEARTBEAT_",
     "HISTORY_",
     "KEEP_",
     "PAGES_",

@@ -90,6 +90,8 @@ pub enum Group {
     Stores,
     /// Several hosts that share the exits.
     Hosts,
+    /// Who is told, and how.
+    Notices,
     /// Places, time limits, logs.
     Limits,
     /// What is kept, and how long.
@@ -100,7 +102,7 @@ pub enum Group {
 
 impl Group {
     /// Every group, in the order of the example.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Asked,
         Self::Exits,
         Self::Pace,
@@ -108,6 +110,7 @@ impl Group {
         Self::Report,
         Self::Stores,
         Self::Hosts,
+        Self::Notices,
         Self::Limits,
         Self::Retention,
         Self::Cloudflare,
@@ -124,6 +127,7 @@ impl Group {
             Self::Report => "Report and publish gate",
             Self::Stores => "Stores",
             Self::Hosts => "Several hosts",
+            Self::Notices => "Notices",
             Self::Limits => "Places, limits and logs",
             Self::Retention => "Retention",
             Self::Cloudflare => "Cloudflare Pages",

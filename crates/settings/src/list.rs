@@ -22,6 +22,7 @@ fn of(group: Group) -> &'static [Key] {
         Group::Report => job::REPORT,
         Group::Stores => stores::STORES,
         Group::Hosts => job::HOSTS,
+        Group::Notices => job::NOTICES,
         Group::Limits => job::LIMITS,
         Group::Retention => job::RETENTION,
         Group::Cloudflare => stores::CLOUDFLARE,

@@ -18,6 +18,24 @@ pub const FILES_FILE: &str = "files.json";
 /// A line for each run that the history has.
 pub const TRENDS_FILE: &str = "trends.json";
 
+/// What is measured, for Prometheus.
+pub const METRICS_FILE: &str = "metrics.prom";
+
+/// The verdicts by fingerprint, for sites that join them to Onionoo's documents.
+pub const ONIONOO_FILE: &str = "onionoo-dns.json";
+
+/// Where the index of the badges is, a file for each first digit of a fingerprint.
+pub const BADGES_DIRECTORY: &str = "badges";
+
+/// Where the files of the system before this one are.
+pub const COMPAT_DIRECTORY: &str = "compat";
+
+/// The report, as that system had it.
+pub const COMPAT_REPORT_FILE: &str = "compat/latest.json";
+
+/// Its metrics.
+pub const COMPAT_METRICS_FILE: &str = "compat/metrics.prom";
+
 /// The largest report that is read, in bytes: some 40,000 relays.
 pub const REPORT_LIMIT: u64 = 64 << 20;
 
@@ -37,6 +55,18 @@ const DATE: &str = "%Y-%m-%d_%H-%M-%S";
 #[must_use]
 pub fn is_immutable(name: &str) -> bool {
     name.starts_with(PREFIX)
+}
+
+/// Whether this is made of `latest.json` for other programs, and again of each new one.
+#[must_use]
+pub fn is_export(path: &str) -> bool {
+    let badges = path.strip_prefix(BADGES_DIRECTORY).and_then(|rest| rest.strip_prefix('/'));
+    match badges.and_then(|rest| rest.strip_suffix(".json")) {
+        Some(digit) => matches!(digit.as_bytes(), [b'0'..=b'9' | b'A'..=b'F']),
+        None => {
+            [METRICS_FILE, ONIONOO_FILE, COMPAT_REPORT_FILE, COMPAT_METRICS_FILE].contains(&path)
+        }
+    }
 }
 
 /// Opens the directory, and takes the lock that everything takes which writes here; `None` where
@@ -113,6 +143,16 @@ pub fn archive_name(month: DateTime<Utc>, variant: u32, end: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_made_of_the_latest_report() {
+        for path in ["metrics.prom", "onionoo-dns.json", "compat/latest.json", "badges/A.json"] {
+            assert!(is_export(path), "{path}");
+        }
+        for path in ["latest.json", "badges/a.json", "badges/AA.json", "badges/.json", "badges/x"] {
+            assert!(!is_export(path), "{path}");
+        }
+    }
 
     #[test]
     fn names() {

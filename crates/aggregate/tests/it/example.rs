@@ -228,6 +228,7 @@ impl Example {
             zone_check: options.zone_check.clone(),
             held: &gate::held_in(&self.listed),
             locations: None,
+            license: Some("CC0-1.0"),
         };
         let joined = merge::join(inputs).map_err(|error| error.to_string())?;
         Ok(report::build(joined, base, None, rejections, context))

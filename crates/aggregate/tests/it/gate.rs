@@ -148,6 +148,7 @@ impl Host {
                 zone_check: self.zone_check.clone(),
                 held: &held,
                 locations: locations.as_ref(),
+                license: None,
             };
             report::build(joined.clone(), base, Some(&past), Rejections::default(), context)
         };
@@ -648,6 +649,7 @@ fn months_of_outages_and_faults_of_ours() {
             zone_check: None,
             held: &held,
             locations: None,
+            license: None,
         };
         let joined = merge::join(inputs).unwrap();
         let metadata = report::build(joined, base, None, Rejections::default(), context).metadata;

@@ -90,6 +90,7 @@ proptest! {
                 zone_check: None,
                 held: &[],
                 locations: None,
+                license: None,
             };
             let joined = merge::join(inputs).unwrap();
             report::build(joined, Base::default(), None, Rejections::default(), context)

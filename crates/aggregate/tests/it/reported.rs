@@ -37,6 +37,7 @@ pub fn report_of(scans: &[Scan], previous: Option<&[u8]>, history: Option<&Histo
         zone_check: None,
         held: &[],
         locations: None,
+        license: Some("CC0-1.0"),
     };
     report::build(joined, base, past.as_ref(), Rejections::default(), context)
 }

@@ -22,6 +22,7 @@ pub(crate) const VERB: Verb = Verb {
         Exit::History,
         Exit::Held,
         Exit::Shards,
+        Exit::Exports,
         Exit::Zone,
         Exit::Retain,
         Exit::Damaged,

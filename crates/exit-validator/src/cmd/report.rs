@@ -8,6 +8,7 @@ use aggregate::job::{self, JobError, JobMachine, JobOutcome, ReportTarget};
 use aggregate::publish::{self, Output, PublishError};
 use aggregate::summary;
 use clap::Args;
+use notify::export::ExportError;
 use record::{Kind, Report};
 use shelf::output::REPORT_LIMIT;
 use shelf::read;
@@ -22,7 +23,15 @@ pub(crate) const VERB: Verb = Verb {
     link: None,
     arguments: ReportCli::augment_args,
     run,
-    exits: &[Exit::Output, Exit::Input, Exit::Report, Exit::History, Exit::Held, Exit::Shards],
+    exits: &[
+        Exit::Output,
+        Exit::Input,
+        Exit::Report,
+        Exit::History,
+        Exit::Held,
+        Exit::Shards,
+        Exit::Exports,
+    ],
 };
 
 fn run(call: &Call<'_>) -> Ended {
@@ -44,6 +53,7 @@ pub(crate) fn beside(command: ReportCommand) -> Ended {
     match command {
         ReportCommand::Files { output_dir } => list_files(&output_dir),
         ReportCommand::Runs { of, analysis_root } => list_runs(of.as_deref(), analysis_root),
+        ReportCommand::Exports { output_dir } => export(&output_dir),
         ReportCommand::Summary { report, output_dir } => {
             summarise(&report.unwrap_or_else(|| job::latest_in(&output_dir)))
         }
@@ -67,6 +77,14 @@ pub(crate) fn make(arguments: ReportArgs) -> Ended {
         };
         Failure::new(exit, error)
     })?;
+    // Whatever the gate said: those of an earlier report may be missing.
+    let exports = match &options.target {
+        ReportTarget::Directory(directory) => notify::export::refresh(directory).map(|_| ()),
+        ReportTarget::Print | ReportTarget::File(_) => Ok(()),
+    };
+    if let Err(error) = &exports {
+        tracing::error!("{error}. The report is written; the next one makes the rest again");
+    }
     if options.target == ReportTarget::Print {
         let bytes = publish::json("the report", &report)
             .map_err(|error| Failure::new(Exit::Report, error))?;
@@ -96,8 +114,21 @@ pub(crate) fn make(arguments: ReportArgs) -> Ended {
         // A closed gate opens by itself again; a history that cannot be kept needs a person.
         (_, Some(_)) => Exit::History,
         (false, None) => Exit::Held,
+        (true, None) if exports.is_err() => Exit::Exports,
         (true, None) => Exit::Done,
     })
+}
+
+fn export(directory: &Path) -> Ended {
+    let written = notify::export::refresh(directory).map_err(|error| {
+        let exit = match error {
+            ExportError::Read { .. } | ExportError::Report { .. } => Exit::Input,
+            _ => Exit::Exports,
+        };
+        Failure::new(exit, error)
+    })?;
+    print(format!("{written} files were written\n").as_bytes())?;
+    Ok(Exit::Done)
 }
 
 fn list_runs(of: Option<&Path>, root: Option<PathBuf>) -> Ended {

@@ -174,6 +174,16 @@ impl Host for Machine {
         reported
     }
 
+    async fn beat(&mut self, address: &str) -> Result<(), String> {
+        tokio::select! {
+            done = notify::heartbeat::beat(address) => done.map_err(|error| error.to_string()),
+            (exit, name) = self.signals.next() => {
+                self.stop(exit, name);
+                Err("a signal came".to_owned())
+            }
+        }
+    }
+
     fn mark_handed_over(&mut self, directory: &Path, store: &str) {
         let mark = directory.join(HANDED_OVER_FILE);
         if let Err(error) = shelf::atomic::replace(&mark, store.as_bytes()) {

@@ -125,6 +125,8 @@ pub(crate) trait Host {
     /// The runs that scanned the network to its end, in any order.
     fn complete_runs(&self) -> Vec<Complete>;
     fn reported(&self) -> Reported;
+    /// Asks the address of the heartbeat; in words, why that failed, without the address.
+    async fn beat(&mut self, address: &str) -> Result<(), String>;
     /// Marks a run as handed over to this store.
     fn mark_handed_over(&mut self, directory: &std::path::Path, store: &str);
     /// The directories of scans, by name, each with the time of its plan, and whether it is complete.
@@ -172,11 +174,16 @@ pub(crate) struct Job<'a, H> {
     host: &'a mut H,
     settings: &'a JobSettings,
     outcome: RunOutcome,
+    /// Whether the newest report was let out.
+    let_out: bool,
 }
 
 /// Whether what failed leaves a good report behind.
 const fn is_mild(exit: Exit) -> bool {
-    matches!(exit, Exit::Done | Exit::History | Exit::Held | Exit::Retain | Exit::RetainLimit)
+    matches!(
+        exit,
+        Exit::Done | Exit::History | Exit::Held | Exit::Exports | Exit::Retain | Exit::RetainLimit
+    )
 }
 
 /// The complete runs that no report holds, oldest first. What ended before the newest report is not
@@ -211,7 +218,7 @@ fn oldest_first(mut runs: Vec<Complete>, wanted: impl FnMut(&Complete) -> bool) 
 
 impl<'a, H: Host> Job<'a, H> {
     pub(crate) fn new(host: &'a mut H, settings: &'a JobSettings) -> Self {
-        Self { host, settings, outcome: RunOutcome::default() }
+        Self { host, settings, outcome: RunOutcome::default(), let_out: false }
     }
 
     /// Does one part, or the whole.
@@ -228,7 +235,9 @@ impl<'a, H: Host> Job<'a, H> {
                 self.report_again().await;
             }
             Some(JobPart::Upload) if self.hands_over() => self.hand_over_again().await,
-            Some(JobPart::Upload) => self.publish().await,
+            Some(JobPart::Upload) => {
+                self.publish().await;
+            }
             Some(JobPart::Retain) => self.retain().await,
         }
         if let Some(signal) = self.host.stopped() {
@@ -253,8 +262,8 @@ impl<'a, H: Host> Job<'a, H> {
                     self.hand_over(run).await;
                 }
             }
-            if reported {
-                self.publish().await;
+            if reported && self.publish().await && self.let_out {
+                self.beat().await;
             }
         }
         self.retain().await;
@@ -436,8 +445,15 @@ impl<'a, H: Host> Job<'a, H> {
         if self.is_stopped() {
             return false;
         }
+        self.let_out = matches!(ended.status.exit(), Some(Exit::Done | Exit::Exports));
         let written = match (ended.status, ended.status.exit()) {
             (_, Some(Exit::Done)) => true,
+            (_, Some(exit @ Exit::Exports)) => {
+                let text =
+                    "report: written, but not what is made of it for other programs; see the log";
+                self.fail(exit, text.to_owned());
+                true
+            }
             (_, Some(exit @ Exit::Held)) => {
                 self.fail(
                     exit,
@@ -541,22 +557,23 @@ impl<'a, H: Host> Job<'a, H> {
         }
     }
 
-    async fn publish(&mut self) {
+    /// Uploads; whether every store that there is has everything now.
+    async fn publish(&mut self) -> bool {
         if self.settings.stores.is_empty() {
             let place = self.settings.output_dir.display().to_string();
             self.say(&format!("upload: no store is enabled; the report is in {place}"));
-            return;
+            return true;
         }
         self.outcome.stores = self.settings.stores.join(" ");
         self.prune().await;
         if self.is_stopped() {
-            return;
+            return false;
         }
         let limit = self.settings.upload_limit;
         let arguments = vec!["--dir".into(), self.settings.output_dir.clone().into()];
         let ended = self.stage("upload", Program::Upload, arguments, limit).await;
         if self.is_stopped() {
-            return;
+            return false;
         }
         match (ended.status, ended.status.exit()) {
             (_, Some(Exit::Done)) => {}
@@ -589,6 +606,21 @@ impl<'a, H: Host> Job<'a, H> {
                      have everything"
                 );
                 self.fail(Exit::Stores, text);
+            }
+        }
+        ended.status.exit() == Some(Exit::Done)
+    }
+
+    /// Asks the address of the heartbeat. That it fails is somebody else's trouble, and the service says
+    /// so by itself.
+    async fn beat(&mut self) {
+        let Some(address) = self.settings.heartbeat.clone() else { return };
+        match self.host.beat(&address).await {
+            Ok(()) => self.say("heartbeat: HEARTBEAT_URL was asked"),
+            Err(_) if self.is_stopped() => {}
+            Err(why) => {
+                let text = format!("heartbeat: HEARTBEAT_URL could not be asked: {why}");
+                self.host.say(Level::Warn, &text);
             }
         }
     }

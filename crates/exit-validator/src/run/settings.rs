@@ -67,6 +67,8 @@ pub(crate) struct JobSettings {
     pub(crate) prunes: bool,
     /// The stores that are enabled: what the upload itself makes of its settings.
     pub(crate) stores: Vec<String>,
+    /// The address that is asked after each published run: a secret, which no stage's program gets.
+    pub(crate) heartbeat: Option<String>,
     /// How the run and its stages log.
     pub(crate) log: LogArgs,
     /// What the stages' programs get.
@@ -180,6 +182,7 @@ impl JobSettings {
             .map(|(name, setting)| (name, setting.line))
             .collect();
         made.check_hosts()?;
+        made.check_heartbeat()?;
         Ok(made)
     }
 
@@ -212,6 +215,8 @@ impl JobSettings {
             let history = here(history.into());
             environment.insert("HISTORY_FILE".into(), history.into());
         }
+        let heartbeat = environment.remove(OsStr::new("HEARTBEAT_URL"));
+        let heartbeat = heartbeat.map(|address| address.to_string_lossy().trim().to_owned());
         let text = |name: &str| {
             given(&environment, name).map(|value| value.to_string_lossy().trim().to_owned())
         };
@@ -238,6 +243,7 @@ impl JobSettings {
             zone_check: flag("ZONE_CHECK"),
             prunes: number("STORE_KEEP_DAYS") + number("STORE_KEEP_RUN_DAYS") > 0,
             stores: Vec::new(),
+            heartbeat: heartbeat.filter(|address| !address.is_empty()),
             log: LogArgs { log_format: LogFormat::Text, verbose: 0 },
             state_dir,
             environment,
@@ -258,6 +264,14 @@ impl JobSettings {
             _ => return Ok(()),
         };
         Err(Failure::saying(Exit::Settings, text))
+    }
+
+    /// Says nothing of the value.
+    fn check_heartbeat(&self) -> Result<(), Failure> {
+        let checked = self.heartbeat.as_deref().map(notify::http::check_address);
+        checked.transpose().map(|_| ()).map_err(|error| {
+            Failure::saying(Exit::Settings, &format!("HEARTBEAT_URL cannot be asked: {error}"))
+        })
     }
 
     /// The directories that a run writes to.

@@ -65,6 +65,11 @@ pub const REPORT: &[Key] = &[
     )
     .of(ValueKind::Path),
     report(
+        "DATA_LICENSE",
+        Value("CC0-1.0"),
+        "The licence of the published data, by its SPDX identifier.",
+    ),
+    report(
         "HISTORY_FILE",
         Words("history.sqlite in ANALYSIS_ROOT"),
         "The database of earlier runs.",
@@ -106,6 +111,14 @@ pub const HOSTS: &[Key] = &[
     )
     .of(ValueKind::Whole(0, DAY)),
 ];
+
+pub const NOTICES: &[Key] = &[wrapper(
+    "HEARTBEAT_URL",
+    Group::Notices,
+    None,
+    "Asked by GET after each published run, so that a monitor notices when there is none.",
+)
+.of(ValueKind::Secret)];
 
 /// Seconds.
 const DAY: u64 = 86_400;

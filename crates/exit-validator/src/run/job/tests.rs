@@ -23,6 +23,8 @@ struct Script {
     scans: Vec<(PathBuf, Option<DateTime<Utc>>, bool)>,
     /// The directories that are there.
     there: BTreeSet<PathBuf>,
+    /// Why the heartbeat fails.
+    deaf: Option<&'static str>,
     /// The signal that comes in this stage.
     signal_in: Option<&'static str>,
     stopped: Option<Exit>,
@@ -90,6 +92,11 @@ impl Host for Script {
 
     fn reported(&self) -> Reported {
         self.reported.clone()
+    }
+
+    async fn beat(&mut self, address: &str) -> Result<(), String> {
+        self.begun.push(format!("heartbeat {address}"));
+        self.deaf.map_or(Ok(()), |why| Err(why.to_owned()))
     }
 
     fn mark_handed_over(&mut self, directory: &std::path::Path, store: &str) {
@@ -423,4 +430,41 @@ fn stores_are_pruned_before_the_upload_if_that_is_wished() {
         assert_eq!(run(&mut script, Some(JobPart::Upload), &kept).exit, exit);
         assert_eq!(script.begun.len(), stages, "{:?}", script.begun);
     }
+}
+
+#[test]
+fn the_heartbeat_comes_after_each_published_run_and_after_no_other() {
+    const ADDRESS: &str = "https://monitor.example/s3cr3t";
+    let beats = |answers: Vec<(&'static str, Status, &'static str)>| {
+        let mut script = Script { answers: answers.into(), ..Script::default() };
+        let outcome = run(&mut script, None, &[("HEARTBEAT_URL", ADDRESS)]);
+        let at = script.begun.iter().position(|stage| stage.starts_with("heartbeat"));
+        (at.map(|at| script.begun[at - 1..at + 2].join("; ")), outcome.exit)
+    };
+    let ended = |stage, exit: Exit| vec![(stage, Status::Code(exit.code()), "")];
+    let beaten = format!("upload --dir /state/public; heartbeat {ADDRESS}; retain");
+    assert_eq!(beats(Vec::new()), (Some(beaten.clone()), Exit::Done));
+    // The report is out; what is made of it is not.
+    assert_eq!(beats(ended("report", Exit::Exports)), (Some(beaten.clone()), Exit::Exports));
+    assert_eq!(beats(ended("retain", Exit::Retain)), (Some(beaten), Exit::Retain));
+    for (stage, exit, wanted) in [
+        ("scan", Exit::NoTor, Exit::NoTor),
+        ("report", Exit::Held, Exit::Held),
+        ("report", Exit::History, Exit::History),
+        ("report", Exit::Report, Exit::Report),
+        ("upload", Exit::NoRoute, Exit::Stores),
+    ] {
+        assert_eq!(beats(ended(stage, exit)), (None, wanted), "{stage} {exit:?}");
+    }
+    // Nobody who looks at the log learns the address, and nothing else fails with it.
+    let mut script = Script { deaf: Some("no answer within 15 s"), ..Script::default() };
+    let outcome = run(&mut script, None, &[("HEARTBEAT_URL", ADDRESS)]);
+    assert_eq!((outcome.exit, outcome.troubles), (Exit::Done, Vec::new()));
+    let said = "heartbeat: HEARTBEAT_URL could not be asked: no answer within 15 s";
+    assert!(script.said.contains(&(Level::Warn, said.to_owned())));
+    assert!(!script.said.iter().any(|(_, text)| text.contains("s3cr3t")));
+    // Without an address nobody is asked.
+    let mut script = Script::default();
+    run(&mut script, None, &[]);
+    assert!(!script.begun.iter().any(|stage| stage.starts_with("heartbeat")));
 }

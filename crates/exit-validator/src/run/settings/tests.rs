@@ -157,3 +157,16 @@ fn the_log_is_as_the_flags_say_or_else_as_the_setting_does() {
     assert_eq!(given(&json.read().environment, "LOG_FORMAT"), None);
     Place::with("LOG_FORMAT=xml\n", &[]).refused(&["LOG_FORMAT", "xml", "text or json"]);
 }
+
+#[test]
+fn the_heartbeat_is_a_secret_that_no_program_gets() {
+    let settings = Place::with("HEARTBEAT_URL=https://monitor.example/s3cr3t\n", &[]).read();
+    assert_eq!(settings.heartbeat.as_deref(), Some("https://monitor.example/s3cr3t"));
+    assert!(!settings.environment.values().any(|value| value.to_string_lossy().contains("s3cr3t")));
+    // A rehearsal tells nobody that all is well.
+    assert_eq!(settings.elsewhere(Path::new("/elsewhere"), &[]).heartbeat, None);
+    let place = Place::with("HEARTBEAT_URL=monitor.example/s3cr3t\n", &[]);
+    place.refused(&["HEARTBEAT_URL", "https://"]);
+    let failure = JobSettings::read(&place.called()).unwrap_err();
+    assert!(!failure.to_string().contains("s3cr3t"), "{failure}");
+}

@@ -1,5 +1,6 @@
 //! The program, from the outside: what is published, with which exit code, on good days and bad.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -63,13 +64,29 @@ impl Place {
         all
     }
 
+    /// What is published, without what is made of the latest report for other programs.
     pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = fs::read_dir(self.path("public"))
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
+        let all = self.published().into_keys();
+        all.filter(|name| !shelf::output::is_export(name)).collect()
+    }
+
+    /// Everything in the output directory, by its path there.
+    pub fn published(&self) -> BTreeMap<String, Vec<u8>> {
+        let public = self.path("public");
+        let mut found = BTreeMap::new();
+        let mut look = vec![public.clone()];
+        while let Some(directory) = look.pop() {
+            for entry in fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    look.push(path);
+                } else {
+                    let name = path.strip_prefix(&public).unwrap().to_str().unwrap().to_owned();
+                    found.insert(name, fs::read(path).unwrap());
+                }
+            }
+        }
+        found
     }
 
     pub fn latest(&self) -> Report {
@@ -662,4 +679,74 @@ fn settings_are_checked_and_nothing_else_is_done() {
     assert_eq!(output.status.code(), Some(2));
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(told.contains("'GATE_MIN_RELAYS' cannot be used: it is not UTF-8"), "{told}");
+}
+
+#[test]
+fn what_other_programs_read_comes_with_the_report_and_is_held_back_with_it() {
+    let place = Place::new();
+    let exports = || {
+        let mut all = place.published();
+        all.retain(|name, _| shelf::output::is_export(name));
+        all
+    };
+    let metric = |name: &str| {
+        let text = fs::read_to_string(place.path("public/metrics.prom")).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map(str::to_owned)
+    };
+    scan(0, HEALTHY).write(&place.path("analysis/0"));
+    place.expect(0, "", &["--stdout"]);
+    assert!(!place.path("public").exists());
+    place.expect(0, "", &[]);
+    let first = exports();
+    assert_eq!(first.len(), 20, "{:?}", first.keys());
+    assert_eq!(metric("exit_validator_dns_success_ratio").as_deref(), Some("1"));
+    for (name, kind) in [
+        ("onionoo-dns.json", Kind::OnionooDns),
+        ("badges/9.json", Kind::Badges),
+        ("compat/latest.json", Kind::CompatReport),
+    ] {
+        let document: serde_json::Value = kind.parse(&first[name]).unwrap();
+        schema::check(kind.name().strip_prefix("exit-validator/").unwrap(), &document);
+    }
+    scan(1, [(1, 'd'), (2, 's'), (3, 's'), (4, 's')]).write(&place.path("analysis/1"));
+    place.expect(25, "", &[]);
+    assert_eq!(exports(), first, "the gate holds back what is made of the report as well");
+    // A program that was killed when it had replaced latest.json: the next finds it, also where the
+    // gate then holds back its own report.
+    fs::remove_file(place.path("public/metrics.prom")).unwrap();
+    fs::write(place.path("public/badges/9.json"), "").unwrap();
+    place.expect(25, "", &[]);
+    assert_eq!(exports(), first);
+    place.expect(0, "", &["--force"]);
+    assert_eq!(metric("exit_validator_dns_success_ratio").as_deref(), Some("0.75"));
+    assert_eq!(metric("exit_validator_gate_forced").as_deref(), Some("1"));
+    // By hand.
+    let second = exports();
+    fs::remove_dir_all(place.path("public/compat")).unwrap();
+    let said = place.expect(0, "", &["exports"]);
+    assert!(said.contains("2 files were written"), "{said}");
+    assert_eq!(exports(), second);
+    // That they cannot be written hides no report.
+    fs::remove_dir_all(place.path("public/badges")).unwrap();
+    fs::write(place.path("public/badges"), "in the way").unwrap();
+    scan(2, HEALTHY).write(&place.path("analysis/2"));
+    let said = place.expect(28, "", &[]);
+    assert!(said.contains("public/badges") && said.contains("The report is written"), "{said}");
+    assert_eq!(place.latest().metadata.counts.success, 4);
+    place.expect(28, "", &["exports"]);
+}
+
+#[test]
+fn the_licence_is_named_in_the_report() {
+    let place = Place::new();
+    scan(0, HEALTHY).write(&place.path("analysis/0"));
+    place.expect(0, "", &[]);
+    assert_eq!(place.latest().metadata.license.as_deref(), Some("CC0-1.0"));
+    place.expect(0, "", &["--data-license", "CC-BY-4.0"]);
+    assert_eq!(place.latest().metadata.license.as_deref(), Some("CC-BY-4.0"));
+    for wrong in ["", "CC BY", "<b>", "a\u{1b}b"] {
+        let said = place.expect(2, "", &["--data-license", wrong]);
+        assert!(said.contains("SPDX"), "{said}");
+    }
 }

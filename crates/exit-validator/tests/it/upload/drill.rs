@@ -51,6 +51,7 @@ fn report(host: &Path, run: i32) {
         zone_server: None,
         known_good: None,
         location_db: host.join("none"),
+        license: job::DEFAULT_LICENSE.to_owned(),
     };
     let machine = JobMachine { now: scans::start_of(RUNS + 1), random: 1 };
     let outcome = job::run(&options, machine).unwrap();

@@ -1,0 +1,48 @@
+//! Gauges in Prometheus' text format 0.0.4. Metrics and their series come out sorted, so that the same
+//! report gives the same bytes.
+
+use prometheus::{Gauge, GaugeVec, Opts, Registry, Result, TextEncoder};
+
+/// What is to be written.
+#[derive(Default)]
+pub(crate) struct Sheet(Registry);
+
+impl Sheet {
+    /// A gauge without labels.
+    pub(crate) fn gauge(&self, name: &str, help: &str, value: f64) -> Result<()> {
+        let gauge = Gauge::new(name, help)?;
+        gauge.set(value);
+        self.0.register(Box::new(gauge))
+    }
+
+    /// The same where there is a value.
+    pub(crate) fn known(&self, name: &str, help: &str, value: Option<f64>) -> Result<()> {
+        value.map_or(Ok(()), |value| self.gauge(name, help, value))
+    }
+
+    /// A gauge with these labels, and a value for each of their values.
+    pub(crate) fn by<'a, const N: usize>(
+        &self,
+        name: &str,
+        help: &str,
+        labels: [&str; N],
+        rows: impl IntoIterator<Item = ([&'a str; N], f64)>,
+    ) -> Result<()> {
+        let gauges = GaugeVec::new(Opts::new(name, help), &labels)?;
+        for (values, value) in rows {
+            gauges.get_metric_with_label_values(&values)?.set(value);
+        }
+        self.0.register(Box::new(gauges))
+    }
+
+    pub(crate) fn text(&self) -> Result<String> {
+        TextEncoder::new().encode_to_string(&self.0.gather())
+    }
+}
+
+/// A whole number, as Prometheus counts.
+pub(crate) fn whole(number: impl Into<i64>) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+    let number = number.into() as f64;
+    number
+}
