@@ -5,6 +5,7 @@ mod aggregate;
 mod check;
 mod config;
 mod history;
+mod notify;
 mod report;
 mod retain;
 mod run;
@@ -51,6 +52,7 @@ pub(crate) const VERBS: &[&Verb] = &[
     &run::VERB,
     &check::VERB,
     &history::VERB,
+    &notify::VERB,
     &zone::VERB,
     &config::VERB,
     &aggregate::VERB,

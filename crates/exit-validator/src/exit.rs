@@ -57,6 +57,8 @@ exits! {
     Local = 33, "a local file cannot be used, or the store was written by a newer version";
     HandOver = 34, "this host's shard could not be put where the others fetch it";
     Fetch = 35, "the other hosts' shards could not be fetched";
+    Notices = 36, "the notices' memory, or what is public of the incidents, cannot be used or written";
+    Told = 37, "somebody could not be told; the next run tries again";
     Retain = 40, "something that should be removed or moved stays";
     RetainLimit = 41, "retention took longer than RETAIN_LIMIT";
     Damaged = 42, "an archive or a report is damaged; what depends on it was left, the rest is done";

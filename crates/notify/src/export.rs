@@ -183,4 +183,4 @@ fn prepare(directory: &Path) -> Result<(), ExportError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -23,6 +23,8 @@ pub enum Kind {
     Badges,
     /// A report as the former system had it: `compat/latest.json`.
     CompatReport,
+    /// What fails together, from when to when: `incidents.json`.
+    Incidents,
 }
 
 impl Kind {
@@ -39,6 +41,7 @@ impl Kind {
             Self::OnionooDns => "exit-validator/onionoo-dns",
             Self::Badges => "exit-validator/badges",
             Self::CompatReport => "exit-validator/compat-report",
+            Self::Incidents => "exit-validator/incidents",
         }
     }
 
@@ -54,7 +57,8 @@ impl Kind {
             | Self::Files
             | Self::OnionooDns
             | Self::Badges
-            | Self::CompatReport => 1,
+            | Self::CompatReport
+            | Self::Incidents => 1,
         }
     }
 

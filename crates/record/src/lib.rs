@@ -9,6 +9,7 @@
 mod export;
 mod fingerprint;
 mod format;
+mod incident;
 mod report;
 mod result;
 mod run;
@@ -26,6 +27,7 @@ pub use export::{
 };
 pub use fingerprint::{Fingerprint, InvalidFingerprint};
 pub use format::{Format, FormatError, Kind};
+pub use incident::{AffectedRelay, Incident, IncidentSubject, Incidents};
 pub use report::{
     ABSENT_MARK, AbsentRelay, BandwidthShare, Disagreements, FailingRelay, FailureRate, GateCode,
     GateFinding, KnownGood, LocationSource, Metadata, NetworkFailureRate, OperatorFailures,

@@ -14,12 +14,13 @@ use serde_json::{Value, json};
 
 use crate::report::{ABSENT_MARK, RECENT_RUNS, recent_mark};
 use crate::{
-    Badges, CompatReport, Files, Kind, OnionooDns, Plan, RelayResult, Report, Run, Status, Trends,
+    Badges, CompatReport, Files, Incidents, Kind, OnionooDns, Plan, RelayResult, Report, Run,
+    Status, Trends,
 };
 
 /// The schema of each format, beside the name of its file.
 #[must_use]
-pub fn all() -> [(&'static str, Schema); 9] {
+pub fn all() -> [(&'static str, Schema); 10] {
     [
         ("result.schema.json", of::<RelayResult>(Kind::Result, "One relay's result")),
         ("plan.schema.json", of::<Plan>(Kind::Plan, "What a scan set out to do")),
@@ -27,6 +28,7 @@ pub fn all() -> [(&'static str, Schema); 9] {
         ("report.schema.json", of::<Report>(Kind::Report, "A report")),
         ("trends.schema.json", of::<Trends>(Kind::Trends, "The runs so far")),
         ("files.schema.json", of::<Files>(Kind::Files, "What can be fetched")),
+        ("incidents.schema.json", of::<Incidents>(Kind::Incidents, "What fails together")),
         ("onionoo-dns.schema.json", of::<OnionooDns>(Kind::OnionooDns, "Verdicts by fingerprint")),
         ("badges.schema.json", of::<Badges>(Kind::Badges, "What badges say")),
         (

@@ -15,6 +15,8 @@ pub enum Reader {
     Retain,
     /// The program `upload`.
     Upload,
+    /// The verb `notify`.
+    Notify,
     /// The program that deploys the dashboard and its function.
     Cloudflare,
 }
@@ -27,6 +29,7 @@ impl fmt::Display for Reader {
             Self::Aggregate => "aggregate",
             Self::Retain => "aggregate retain",
             Self::Upload => "upload",
+            Self::Notify => "exit-validator notify",
             Self::Cloudflare => "deploy/cloudflare/deploy",
         })
     }

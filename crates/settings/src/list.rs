@@ -2,6 +2,7 @@
 //! and their defaults to it, so that a new one cannot be forgotten here.
 
 mod job;
+mod notices;
 mod scan;
 mod stores;
 
@@ -22,7 +23,7 @@ fn of(group: Group) -> &'static [Key] {
         Group::Report => job::REPORT,
         Group::Stores => stores::STORES,
         Group::Hosts => job::HOSTS,
-        Group::Notices => job::NOTICES,
+        Group::Notices => notices::NOTICES,
         Group::Limits => job::LIMITS,
         Group::Retention => job::RETENTION,
         Group::Cloudflare => stores::CLOUDFLARE,

@@ -36,6 +36,15 @@ pub const COMPAT_REPORT_FILE: &str = "compat/latest.json";
 /// Its metrics.
 pub const COMPAT_METRICS_FILE: &str = "compat/metrics.prom";
 
+/// What fails together, from when to when.
+pub const INCIDENTS_FILE: &str = "incidents.json";
+
+/// The incidents as an Atom feed.
+pub const FEED_FILE: &str = "feed.atom";
+
+/// Where the feeds of single operators are: 16 hexadecimal digits and `.atom`.
+pub const FEEDS_DIRECTORY: &str = "feeds";
+
 /// The largest report that is read, in bytes: some 40,000 relays.
 pub const REPORT_LIMIT: u64 = 64 << 20;
 
@@ -57,15 +66,27 @@ pub fn is_immutable(name: &str) -> bool {
     name.starts_with(PREFIX)
 }
 
-/// Whether this is made of `latest.json` for other programs, and again of each new one.
+/// Whether this is made for other programs, and again with each new report.
 #[must_use]
 pub fn is_export(path: &str) -> bool {
+    if path.strip_prefix(FEEDS_DIRECTORY).is_some_and(|rest| {
+        let name = rest.strip_prefix('/').and_then(|rest| rest.strip_suffix(".atom"));
+        name.is_some_and(|name| name.len() == 16 && name.bytes().all(|c| c.is_ascii_hexdigit()))
+    }) {
+        return true;
+    }
     let badges = path.strip_prefix(BADGES_DIRECTORY).and_then(|rest| rest.strip_prefix('/'));
     match badges.and_then(|rest| rest.strip_suffix(".json")) {
         Some(digit) => matches!(digit.as_bytes(), [b'0'..=b'9' | b'A'..=b'F']),
-        None => {
-            [METRICS_FILE, ONIONOO_FILE, COMPAT_REPORT_FILE, COMPAT_METRICS_FILE].contains(&path)
-        }
+        None => [
+            METRICS_FILE,
+            ONIONOO_FILE,
+            COMPAT_REPORT_FILE,
+            COMPAT_METRICS_FILE,
+            INCIDENTS_FILE,
+            FEED_FILE,
+        ]
+        .contains(&path),
     }
 }
 
@@ -146,10 +167,23 @@ mod tests {
 
     #[test]
     fn what_is_made_of_the_latest_report() {
-        for path in ["metrics.prom", "onionoo-dns.json", "compat/latest.json", "badges/A.json"] {
+        for path in
+            ["metrics.prom", "onionoo-dns.json", "compat/latest.json", "badges/A.json", "feed.atom"]
+        {
             assert!(is_export(path), "{path}");
         }
-        for path in ["latest.json", "badges/a.json", "badges/AA.json", "badges/.json", "badges/x"] {
+        for path in ["feeds/0123456789abcdef.atom", "incidents.json"] {
+            assert!(is_export(path), "{path}");
+        }
+        for path in [
+            "latest.json",
+            "feeds/x.atom",
+            "feeds/../../a.atom",
+            "badges/a.json",
+            "badges/AA.json",
+            "badges/.json",
+            "badges/x",
+        ] {
             assert!(!is_export(path), "{path}");
         }
     }

@@ -228,7 +228,7 @@ fn handed_to(run: &Path) -> Option<String> {
 
 /// Has the programs check the settings that only they can judge, and keeps the stores' names.
 pub(crate) fn check_values(settings: &mut JobSettings) -> Result<(), Failure> {
-    for program in [Program::Scan, Program::Report, Program::Upload] {
+    for program in [Program::Scan, Program::Report, Program::Upload, Program::Notify] {
         let (command, path) = stage::command(&settings.program_dir, program, &settings.environment);
         let asked = stage::ask(command, &["--check-settings".into()]);
         let (status, said, complained) = asked.map_err(|error| {

@@ -28,6 +28,7 @@ pub(crate) enum Program {
     Report,
     Upload,
     Retain,
+    Notify,
 }
 
 /// A program to be run for so long.
@@ -145,6 +146,8 @@ pub(crate) enum JobPart {
     Report,
     /// Upload, or hand over this host's shard
     Upload,
+    /// Tell who is to be told what fails, and what works again
+    Notify,
     /// Remove what is no longer kept
     Retain,
 }
@@ -154,6 +157,16 @@ const RESUMED_FOR: TimeDelta = TimeDelta::days(1);
 
 /// How long a shard's run is handed over: `upload pull` fetches no older one.
 const HANDED_OVER_FOR: TimeDelta = TimeDelta::days(2);
+
+/// How long notices may take: each request has a limit of its own.
+const NOTIFY_LIMIT: Duration = Duration::from_secs(600);
+
+/// When notices are sent.
+#[derive(Debug, Clone, Copy)]
+enum Sending {
+    Now,
+    Later,
+}
 
 /// How a run ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -182,7 +195,14 @@ pub(crate) struct Job<'a, H> {
 const fn is_mild(exit: Exit) -> bool {
     matches!(
         exit,
-        Exit::Done | Exit::History | Exit::Held | Exit::Exports | Exit::Retain | Exit::RetainLimit
+        Exit::Done
+            | Exit::History
+            | Exit::Held
+            | Exit::Exports
+            | Exit::Notices
+            | Exit::Told
+            | Exit::Retain
+            | Exit::RetainLimit
     )
 }
 
@@ -238,6 +258,9 @@ impl<'a, H: Host> Job<'a, H> {
             Some(JobPart::Upload) => {
                 self.publish().await;
             }
+            Some(JobPart::Notify) => {
+                self.notify(Sending::Now).await;
+            }
             Some(JobPart::Retain) => self.retain().await,
         }
         if let Some(signal) = self.host.stopped() {
@@ -262,9 +285,16 @@ impl<'a, H: Host> Job<'a, H> {
                     self.hand_over(run).await;
                 }
             }
-            if reported && self.publish().await && self.let_out {
-                self.beat().await;
+            if reported {
+                // Before the upload, which carries them; told is what is there to be looked at.
+                self.notify(Sending::Later).await;
+                if self.publish().await && self.let_out {
+                    self.beat().await;
+                }
             }
+        }
+        if !self.hands_over() && self.settings.tells {
+            self.notify(Sending::Now).await;
         }
         self.retain().await;
     }
@@ -717,6 +747,31 @@ impl<'a, H: Host> Job<'a, H> {
             self.fail(Exit::HandOver, format!("{text}; see the log"));
         }
         exit
+    }
+
+    /// Brings incidents and feeds up to date, and sends what there is to be told, now or later.
+    async fn notify(&mut self, sending: Sending) {
+        if self.is_stopped() {
+            return;
+        }
+        let (name, arguments) = match sending {
+            Sending::Later => ("incidents", vec!["--no-send".into()]),
+            Sending::Now => ("notify", Vec::new()),
+        };
+        let ended = self.stage(name, Program::Notify, arguments, NOTIFY_LIMIT).await;
+        if self.is_stopped() {
+            return;
+        }
+        match (ended.status, ended.status.exit()) {
+            (_, Some(Exit::Done)) => {}
+            (_, Some(exit @ Exit::Told)) => {
+                let text = "somebody could not be told; the next run tries again; see the log";
+                self.fail(exit, format!("{name}: {text}"));
+            }
+            (status, _) => {
+                self.fail(Exit::Notices, format!("{name}: failed with {status}; see the log"));
+            }
+        }
     }
 
     async fn retain(&mut self) {

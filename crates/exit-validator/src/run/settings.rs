@@ -15,6 +15,9 @@ use settings::{Key, LogArgs, LogFormat, Reader, check, keys, read};
 use crate::exit::Exit;
 use crate::terminal::Failure;
 
+/// The settings that name somebody who is told.
+const CHANNELS: [&str; 3] = ["NOTIFY_WEBHOOK_URL", "NOTIFY_ALERTMANAGER_URL", "NOTIFY_MAIL_TO"];
+
 /// An environment.
 pub(crate) type Environment = BTreeMap<OsString, OsString>;
 
@@ -67,6 +70,8 @@ pub(crate) struct JobSettings {
     pub(crate) prunes: bool,
     /// The stores that are enabled: what the upload itself makes of its settings.
     pub(crate) stores: Vec<String>,
+    /// Whether anybody is to be told what fails.
+    pub(crate) tells: bool,
     /// The address that is asked after each published run: a secret, which no stage's program gets.
     pub(crate) heartbeat: Option<String>,
     /// How the run and its stages log.
@@ -215,6 +220,8 @@ impl JobSettings {
             let history = here(history.into());
             environment.insert("HISTORY_FILE".into(), history.into());
         }
+        let notices = place(&environment, "NOTIFY_DIR", state_dir.join("notify"));
+        environment.insert("NOTIFY_DIR".into(), notices.into());
         let heartbeat = environment.remove(OsStr::new("HEARTBEAT_URL"));
         let heartbeat = heartbeat.map(|address| address.to_string_lossy().trim().to_owned());
         let text = |name: &str| {
@@ -243,6 +250,7 @@ impl JobSettings {
             zone_check: flag("ZONE_CHECK"),
             prunes: number("STORE_KEEP_DAYS") + number("STORE_KEEP_RUN_DAYS") > 0,
             stores: Vec::new(),
+            tells: CHANNELS.iter().any(|name| text(name).is_some()),
             heartbeat: heartbeat.filter(|address| !address.is_empty()),
             log: LogArgs { log_format: LogFormat::Text, verbose: 0 },
             state_dir,
@@ -292,9 +300,12 @@ impl JobSettings {
             "SHARD",
         ];
         let proxies = ["http_proxy", "https_proxy", "all_proxy"];
-        for name in without.iter().chain(&["RUN_STORE", "DO_SESSION_TOKEN", "R2_SESSION_TOKEN"]) {
+        let others = ["RUN_STORE", "DO_SESSION_TOKEN", "R2_SESSION_TOKEN", "NOTIFY_DIR"];
+        // Nobody is told of a rehearsal.
+        for name in without.iter().chain(&others).chain(&CHANNELS) {
             environment.remove(OsStr::new(name));
         }
+        environment.remove(OsStr::new("NOTIFY_WEBHOOK_KEY"));
         // To the stores on this machine there is no way round.
         for name in proxies {
             environment.remove(OsStr::new(name));

@@ -45,6 +45,7 @@ pub(crate) fn command(
         Program::Report => ("aggregate", "report", None),
         Program::Upload => ("upload", "upload", None),
         Program::Retain => ("aggregate", "retain", Some("retain")),
+        Program::Notify => ("exit-validator", "notify", Some("notify")),
     };
     let path = directory.join(link);
     let (path, first) =
@@ -53,7 +54,9 @@ pub(crate) fn command(
     command.args(first).env_clear().stdin(Stdio::null()).process_group(0);
     command.envs(environment.iter().filter(|(name, _)| {
         let name = name.to_string_lossy();
-        program == Program::Upload || !KEYS.iter().any(|end| name.ends_with(end))
+        let is_key = KEYS.iter().any(|end| name.ends_with(end));
+        let is_channel = notify::cli::SECRETS.contains(&&*name);
+        (program == Program::Upload || !is_key) && (program == Program::Notify || !is_channel)
     }));
     (command, path)
 }

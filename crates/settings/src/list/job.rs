@@ -2,7 +2,7 @@
 
 use super::{key, scan};
 use crate::key::DefaultValue::{None, Value, Words};
-use crate::key::Reader::{Aggregate, Retain, Scanner, Upload, Wrapper};
+use crate::key::Reader::{Aggregate, Notify, Retain, Scanner, Upload, Wrapper};
 use crate::key::{DefaultValue, Group, Key, Reader, ValueKind};
 
 pub const REPORT: &[Key] = &[
@@ -112,14 +112,6 @@ pub const HOSTS: &[Key] = &[
     .of(ValueKind::Whole(0, DAY)),
 ];
 
-pub const NOTICES: &[Key] = &[wrapper(
-    "HEARTBEAT_URL",
-    Group::Notices,
-    None,
-    "Asked by GET after each published run, so that a monitor notices when there is none.",
-)
-.of(ValueKind::Secret)];
-
 /// Seconds.
 const DAY: u64 = 86_400;
 
@@ -148,7 +140,7 @@ pub const LIMITS: &[Key] = &[
     ),
     place(
         "OUTPUT_DIR",
-        &[Wrapper, Aggregate, Upload],
+        &[Wrapper, Aggregate, Upload, Notify],
         Words("public in STATE_DIR"),
         "Where reports are published, and what is uploaded and served.",
     ),
@@ -198,7 +190,7 @@ pub const LIMITS: &[Key] = &[
     key(
         "LOG_FORMAT",
         Group::Limits,
-        &[Wrapper, Scanner, Aggregate, Upload],
+        &[Wrapper, Scanner, Aggregate, Upload, Notify],
         Value("text"),
         "How the log is written: text, or json for a machine.",
     ),

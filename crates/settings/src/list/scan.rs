@@ -2,7 +2,7 @@
 
 use super::key;
 use crate::key::DefaultValue::{None, Value, Words};
-use crate::key::Reader::{Aggregate, Scanner, Upload, Wrapper};
+use crate::key::Reader::{Aggregate, Notify, Scanner, Upload, Wrapper};
 use crate::key::{DefaultValue, Group, Key, ValueKind};
 
 pub const ASKED: &[Key] = &[
@@ -123,4 +123,4 @@ const fn tor(name: &'static str, default: DefaultValue, about: &'static str) -> 
 }
 
 /// Who writes a log whose detail `RUST_LOG` chooses.
-pub const LOGGERS: &[crate::key::Reader] = &[Scanner, Aggregate, Upload];
+pub const LOGGERS: &[crate::key::Reader] = &[Scanner, Aggregate, Upload, Notify];

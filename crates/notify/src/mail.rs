@@ -1,0 +1,146 @@
+//! Mails, by SMTP or by this host's `sendmail`.
+
+use chrono::{DateTime, Utc};
+use lettre::message::header::{self, ContentType, HeaderName, HeaderValue};
+use lettre::message::{Mailbox, Message};
+use lettre::transport::smtp::AsyncSmtpTransport;
+use lettre::{AsyncSendmailTransport, AsyncTransport as _, Tokio1Executor};
+
+/// How mails leave this host.
+pub enum MailRoute {
+    /// By a server that speaks SMTP.
+    Smtp(AsyncSmtpTransport<Tokio1Executor>),
+    /// By a program that is called as sendmail is.
+    Sendmail(AsyncSendmailTransport<Tokio1Executor>),
+}
+
+impl std::fmt::Debug for MailRoute {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Smtp(_) => "Smtp",
+            Self::Sendmail(_) => "Sendmail",
+        })
+    }
+}
+
+/// Why a mail cannot be sent. No text of it holds the server's address, which has a password in it.
+#[derive(Debug, thiserror::Error)]
+pub enum MailError {
+    /// The server's address.
+    #[error(
+        "it is not a mail server's address: smtps://USER:PASSWORD@HOST, or smtp://HOST:PORT?tls=required"
+    )]
+    Server,
+    /// An address is none.
+    #[error("{0} is not a mail address")]
+    Address(String),
+    /// A mail cannot be made of it.
+    #[error("the mail cannot be made: {0}")]
+    Message(String),
+    /// The server, or the way to it.
+    #[error("the mail server does not take it: {0}")]
+    Smtp(String),
+    /// The program.
+    #[error("sendmail does not take it: {0}")]
+    Sendmail(String),
+}
+
+/// A mail's text, and what it is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Letter<'a> {
+    /// Who it is from.
+    pub from: &'a Mailbox,
+    /// Who it is for.
+    pub to: &'a [Mailbox],
+    /// What it is about.
+    pub subject: &'a str,
+    /// Its text.
+    pub text: &'a str,
+    /// An id that is the same where it is sent again.
+    pub id: &'a str,
+    /// When it was made.
+    pub date: DateTime<Utc>,
+}
+
+impl MailRoute {
+    /// By SMTP, to `smtps://USER:PASSWORD@HOST:PORT`, `smtp://HOST:PORT?tls=required`, or without TLS to
+    /// this host.
+    ///
+    /// # Errors
+    ///
+    /// [`MailError::Server`].
+    pub fn smtp(address: &str) -> Result<Self, MailError> {
+        let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(address.trim());
+        let builder = builder.map_err(|_| MailError::Server)?;
+        Ok(Self::Smtp(builder.timeout(Some(std::time::Duration::from_secs(60))).build()))
+    }
+
+    /// By a program: `/usr/sbin/sendmail`.
+    #[must_use]
+    pub fn sendmail(program: &std::path::Path) -> Self {
+        Self::Sendmail(AsyncSendmailTransport::new_with_command(program))
+    }
+
+    /// Sends a mail.
+    ///
+    /// # Errors
+    ///
+    /// [`MailError`]. Whether the server took it is then not certain, where the connection broke off.
+    pub async fn send(&self, letter: Letter<'_>) -> Result<(), MailError> {
+        let message = message(letter)?;
+        match self {
+            Self::Smtp(smtp) => {
+                let sent = smtp.send(message).await;
+                sent.map(|_| ()).map_err(|error| MailError::Smtp(told(&error)))
+            }
+            Self::Sendmail(program) => {
+                let sent = program.send(message).await;
+                sent.map_err(|error| MailError::Sendmail(told(&error)))
+            }
+        }
+    }
+}
+
+/// An error, and what it comes from: a stranger's text, in part.
+fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = error.source();
+    }
+    record::printable(&text)
+}
+
+/// An address such as `NAME <USER@HOST>`.
+///
+/// # Errors
+///
+/// [`MailError::Address`].
+pub fn mailbox(text: &str) -> Result<Mailbox, MailError> {
+    text.trim().parse().map_err(|_| MailError::Address(record::printable(text.trim())))
+}
+
+fn message(letter: Letter<'_>) -> Result<Message, MailError> {
+    let host = letter.from.email.domain();
+    let mut builder = Message::builder()
+        .from(letter.from.clone())
+        .subject(record::printable(letter.subject))
+        .date(letter.date.into())
+        .message_id(Some(format!("<{}@{host}>", letter.id)))
+        // RFC 3834, section 5.
+        .raw_header(raw("Auto-Submitted", "auto-generated"))
+        .header(ContentType::TEXT_PLAIN)
+        .header(header::MIME_VERSION_1_0);
+    for to in letter.to {
+        builder = builder.to(to.clone());
+    }
+    builder.body(letter.text.to_owned()).map_err(|error| MailError::Message(error.to_string()))
+}
+
+fn raw(name: &'static str, value: &str) -> HeaderValue {
+    HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned())
+}
