@@ -2,7 +2,7 @@
 //! change, its type, and how long it may be cached. Pure. The documentation for readers of the
 //! bucket is `docs/formats/store.md`.
 
-use shelf::output::{FILES_FILE, LATEST_FILE, TRENDS_FILE, is_immutable};
+use shelf::output::{FILES_FILE, LATEST_FILE, TRENDS_FILE, is_export, is_immutable};
 
 /// Under which runs of other hosts lie.
 pub const RUNS_PREFIX: &str = "runs/";
@@ -24,6 +24,8 @@ pub enum Class {
     Files,
     /// `latest.json`.
     Latest,
+    /// What is made of that for other programs.
+    Export,
 }
 
 /// The class of the file with this key.
@@ -32,6 +34,7 @@ pub fn class(key: &str) -> Class {
     match key {
         LATEST_FILE => Class::Latest,
         FILES_FILE => Class::Files,
+        _ if is_export(key) => Class::Export,
         _ if is_immutable(key) || key.starts_with(RUNS_PREFIX) => Class::Immutable,
         _ => Class::Data,
     }
@@ -43,7 +46,9 @@ pub fn class(key: &str) -> Class {
 pub fn cache_control(key: &str) -> &'static str {
     match (class(key), key) {
         (Class::Immutable, _) => "public, max-age=31536000, immutable",
-        (Class::Files | Class::Latest, _) | (Class::Data, TRENDS_FILE) => "public, max-age=60",
+        (Class::Files | Class::Latest | Class::Export, _) | (Class::Data, TRENDS_FILE) => {
+            "public, max-age=60"
+        }
         (Class::Data, _) => "public, max-age=300",
     }
 }
@@ -65,6 +70,8 @@ pub fn content_type(key: &str) -> &'static str {
         "webmanifest" => "application/manifest+json",
         "woff2" => "font/woff2",
         "xml" => "application/xml",
+        // Prometheus' text format, as its servers must call it.
+        "prom" => "text/plain; version=0.0.4; charset=utf-8",
         "tar" => "application/x-tar",
         "gz" => "application/gzip",
         "xz" => "application/x-xz",
@@ -122,6 +129,7 @@ mod tests {
         assert!(Class::Immutable < Class::Data);
         assert!(Class::Data < Class::Files);
         assert!(Class::Files < Class::Latest);
+        assert!(Class::Latest < Class::Export);
         assert_eq!(class("dns_health_2026-11-23_03-15-30.json"), Class::Immutable);
         assert_eq!(class("dns_health_2026-11.tar.xz"), Class::Immutable);
         // A month's archive that holds more than the one before it has a name of its own.
@@ -131,11 +139,14 @@ mod tests {
         assert_eq!(class("files.json"), Class::Files);
         assert_eq!(class("latest.json"), Class::Latest);
         assert_eq!(class("old/latest.json"), Class::Data);
+        for key in ["metrics.prom", "onionoo-dns.json", "badges/0.json", "compat/latest.json"] {
+            assert_eq!(class(key), Class::Export, "{key}");
+        }
     }
 
     #[test]
     fn what_is_cached_how_long() {
-        for key in ["latest.json", "files.json", "trends.json"] {
+        for key in ["latest.json", "files.json", "trends.json", "metrics.prom", "badges/A.json"] {
             assert_eq!(cache_control(key), "public, max-age=60", "{key}");
         }
         for key in ["dns_health_2026-11-23_03-15-30.json", "dns_health_2026-11.tar.gz"] {
@@ -144,6 +155,8 @@ mod tests {
         assert_eq!(cache_control("index.html"), "public, max-age=300");
         assert_eq!(content_type("dns_health_2026-11.tar.gz"), "application/gzip");
         assert_eq!(content_type("dns_health_2026-11-2.tar.gz"), "application/gzip");
+        let metrics = "text/plain; version=0.0.4; charset=utf-8";
+        assert_eq!(content_type("compat/metrics.prom"), metrics);
         assert_eq!(content_type("a.b/page"), "application/octet-stream");
     }
 

@@ -197,7 +197,9 @@ pub fn plan(sides: Sides<'_>) -> Vec<Step> {
                 None => FileAction::Create,
                 Some(there) if there.size != file.size => match class {
                     Class::Immutable => FileAction::Conflict,
-                    Class::Data | Class::Files | Class::Latest => FileAction::Replace,
+                    Class::Data | Class::Files | Class::Latest | Class::Export => {
+                        FileAction::Replace
+                    }
                 },
                 Some(there) => {
                     let settled = class == Class::Immutable
@@ -261,12 +263,13 @@ mod tests {
 
     #[test]
     fn an_empty_bucket_gets_all_in_order() {
-        let files = local(&[("latest.json", 1), ("files.json", 1), ("trends.json", 1), (A, 1)]);
+        let names = ["badges/0.json", "latest.json", "files.json", "trends.json", A];
+        let files = local(&names.map(|name| (name, 1)));
         let none = BTreeMap::new();
         let (remote, thorough) = (remote(&[]), false);
         let sides = Sides { local: &files, remote: &remote, ours: &none, theirs: &none, thorough };
         let steps = plan(sides);
-        let wanted = [A, "trends.json", "files.json", "latest.json"];
+        let wanted = [A, "trends.json", "files.json", "latest.json", "badges/0.json"];
         assert_eq!(actions(&steps), wanted.map(|key| (key, FileAction::Create)));
     }
 

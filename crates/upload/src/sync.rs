@@ -1,5 +1,6 @@
 //! One store's turn: what never changes, then other data, then `files.json`, then `latest.json`,
-//! each only once what it names has been found in the store. IO; [`plan`] decides.
+//! each only once what it names has been found in the store, and then what is made of that for other
+//! programs. IO; [`plan`] decides.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -148,7 +149,9 @@ impl StoreTurn<'_> {
         if older {
             return Err(StoreError::new("replace latest.json", Cause::Older, ""));
         }
-        self.point_to_latest(&pointers, outcome).await
+        self.point_to_latest(&pointers, outcome).await?;
+        let failed = self.all(of(Class::Export), &remote, &none, outcome, &mut data).await?;
+        failed.map_or(Ok(()), Err)
     }
 
     /// Writes the list of files: what it names is there.

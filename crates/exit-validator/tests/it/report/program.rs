@@ -721,8 +721,10 @@ fn what_other_programs_read_comes_with_the_report_and_is_held_back_with_it() {
     place.expect(0, "", &["--force"]);
     assert_eq!(metric("exit_validator_dns_success_ratio").as_deref(), Some("0.75"));
     assert_eq!(metric("exit_validator_gate_forced").as_deref(), Some("1"));
-    // By hand.
+    // By hand; and nothing of it is what retention removes.
     let second = exports();
+    place.expect(0, "", &["retain"]);
+    assert_eq!(exports(), second);
     fs::remove_dir_all(place.path("public/compat")).unwrap();
     let said = place.expect(0, "", &["exports"]);
     assert!(said.contains("2 files were written"), "{said}");

@@ -29,23 +29,35 @@ fn an_empty_bucket_gets_all_in_order_and_then_only_what_is_new() {
     fs::create_dir(dir.path().join("assets")).unwrap();
     fs::write(dir.path().join("assets/app.js"), "1").unwrap();
     fs::write(dir.path().join(".unfinished-x"), "half").unwrap();
+    fs::create_dir(dir.path().join("badges")).unwrap();
+    fs::write(dir.path().join("badges/A.json"), "{}").unwrap();
+    fs::write(dir.path().join("metrics.prom"), "a 1\n").unwrap();
 
     let proxy = pass(&server);
     let text = ends(&mut push(proxy.address, dir.path()), 0);
-    assert!(text.contains("7 written"), "{text}");
+    assert!(text.contains("9 written"), "{text}");
     let log = proxy.log();
     let place = |what: &str| log.iter().position(|line| line == what).unwrap();
     let last_report = (0..3).map(|n| place(&format!("HEAD {}", name(n)))).max().unwrap();
     assert!(last_report < place("PUT trends.json"), "{log:#?}");
     assert!(place("HEAD trends.json") < place("PUT files.json"), "{log:#?}");
     assert!(place("HEAD files.json") < place("PUT latest.json"), "{log:#?}");
+    assert!(place("HEAD latest.json") < place("PUT badges/A.json"), "{log:#?}");
+    assert!(place("HEAD latest.json") < place("PUT metrics.prom"), "{log:#?}");
     assert_consistent(&server.bucket(), "at first");
     assert_eq!(fs::read(server.bucket().join("assets/app.js")).unwrap(), b"1");
     assert!(!server.bucket().join(".unfinished-x").exists());
-    for key in ["latest.json", "files.json", "trends.json"] {
+    let metrics = "text/plain; version=0.0.4; charset=utf-8";
+    for (key, content_type) in [
+        ("latest.json", "application/json"),
+        ("files.json", "application/json"),
+        ("trends.json", "application/json"),
+        ("badges/A.json", "application/json"),
+        ("metrics.prom", metrics),
+    ] {
         let attributes = server.attributes(key);
         assert_eq!(attributes["cache_control"], "public, max-age=60", "{key}");
-        assert_eq!(attributes["content_type"], "application/json", "{key}");
+        assert_eq!(attributes["content_type"], content_type, "{key}");
     }
     let attributes = server.attributes(&name(0));
     assert_eq!(attributes["cache_control"], "public, max-age=31536000, immutable");
@@ -53,16 +65,27 @@ fn an_empty_bucket_gets_all_in_order_and_then_only_what_is_new() {
     // Nothing to do: the lists say so. Data that is not listed is looked at, one by one.
     let proxy = pass(&server);
     let text = ends(&mut push(proxy.address, dir.path()), 0);
-    assert!(text.contains("0 written") && text.contains("7 there already"), "{text}");
+    assert!(text.contains("0 written") && text.contains("9 there already"), "{text}");
     let mut log = proxy.log();
     log.sort();
-    let wanted = ["GET ", "GET ", "GET files.json", "HEAD assets/app.js", "HEAD latest.json"];
-    assert_eq!(log, [&wanted[..], &["HEAD trends.json"]].concat());
+    let wanted = [
+        "GET ",
+        "GET ",
+        "GET ",
+        "GET files.json",
+        "HEAD assets/app.js",
+        "HEAD badges/A.json",
+        "HEAD latest.json",
+        "HEAD metrics.prom",
+        "HEAD trends.json",
+    ];
+    assert_eq!(log, wanted);
 
     published.add(3, 2000);
+    fs::write(dir.path().join("metrics.prom"), "a 2\n").unwrap();
     let proxy = pass(&server);
     let text = ends(&mut push(proxy.address, dir.path()), 0);
-    assert!(text.contains("4 written"), "{text}");
+    assert!(text.contains("5 written"), "{text}");
     assert_consistent(&server.bucket(), "with a new one");
     let writes = |log: Vec<String>| {
         log.into_iter().filter(|line| line.starts_with("PUT")).collect::<Vec<_>>()
@@ -72,6 +95,7 @@ fn an_empty_bucket_gets_all_in_order_and_then_only_what_is_new() {
         "PUT trends.json".into(),
         "PUT files.json".into(),
         "PUT latest.json".into(),
+        "PUT metrics.prom".into(),
     ];
     assert_eq!(writes(proxy.log()), wanted);
 
@@ -157,13 +181,18 @@ fn pointers_of_a_later_report_stay() {
     let dir = tempfile::tempdir().unwrap();
     let newer = Published::new(&dir.path().join("newer"), 3, 1000);
     let older = Published::new(&dir.path().join("older"), 2, 1000);
+    for (host, value) in [(&newer, "2"), (&older, "1")] {
+        fs::write(host.directory.join("metrics.prom"), value).unwrap();
+    }
     ends(&mut push(server.address, &newer.directory), 0);
     let text = ends(&mut push(server.address, &older.directory), 31);
     assert!(text.contains("--allow-older"), "{text}");
     assert_same(&server.bucket(), &newer.directory);
     ends(push(server.address, &older.directory).arg("--allow-older"), 0);
-    let latest = |directory: &std::path::Path| fs::read(directory.join("latest.json")).unwrap();
-    assert_eq!(latest(&server.bucket()), latest(&older.directory));
+    for name in ["latest.json", "metrics.prom"] {
+        let read = |directory: &std::path::Path| fs::read(directory.join(name)).unwrap();
+        assert_eq!(read(&server.bucket()), read(&older.directory), "{name}");
+    }
     assert_eq!(listed(&server).len(), 3, "what was listed stays listed");
     assert_consistent(&server.bucket(), "with the older");
 }
