@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { readReport } from "../../public/js/data/report.js";
 import { choiceOf, FILTERS, facets, RelayIndex, SORTS } from "../../public/js/model/relays.js";
 import { formatRoute, parseRoute, VIEWS } from "../../public/js/model/route.js";
-import { shown } from "./support/expect.js";
+import { countryOf, shown } from "./support/expect.js";
 import { hostileReports, TEXTS } from "./support/hostile.js";
 import { counts, report } from "./support/report.js";
 
@@ -32,9 +32,10 @@ const choices = fc.record(
     status: fc.constantFrom(...values((one) => one.status), "failing", "nonsense"),
     cause: fc.constantFrom(...values((one) => one.error_code), "NONSENSE"),
     blame: fc.constantFrom(...values((one) => one.blame)),
-    state: fc.constantFrom(...values((one) => one.state)),
+    state: fc.constantFrom(...values((one) => one.state), "degraded"),
     flag: fc.constantFrom("Guard", "Stable", "BadExit", "Nothing"),
-    country: fc.constantFrom(...values((one) => one.relay.country), "zz"),
+    country: fc.constantFrom(...values(countryOf), "zz"),
+    network: fc.constantFrom("64496", "64497", "65537", "-", "1", "x"),
     ipv6: fc.constantFrom("yes", "no", "exit", "noexit"),
     operator: fc.constantFrom(...values((one) => one.operator)),
     address: fc.constantFrom(...values((one) => one.exit_address)),
@@ -63,6 +64,9 @@ describe("which relays are shown", () => {
       { flag: "Guard" },
       { country: "de" },
       { country: "-" },
+      { network: "64496" },
+      { network: "-" },
+      { state: "degraded" },
       { ipv6: "yes" },
       { operator: written.failures[0].operator },
       { address: written.failures[0].exit_address },
@@ -88,7 +92,9 @@ describe("which relays are shown", () => {
     });
     assert.deepEqual(
       Object.fromEntries(found.state),
-      counts(written.results.map((one) => one.state ?? "-")),
+      counts(
+        written.results.flatMap((one) => [one.state ?? "-", ...(one.degraded ? ["degraded"] : [])]),
+      ),
     );
     assert.deepEqual(
       Object.fromEntries(found.cause),
@@ -113,7 +119,10 @@ describe("their order", () => {
         .split(".")
         .map((part) => part.padStart(3, "0"))
         .join("."),
-    country: (one) => one.relay.country,
+    country: countryOf,
+    network: (one) => one.location?.as_number ?? null,
+    operator: (one) => one.operator,
+    lookups: (one) => (one.failure_rate_30d ?? one.failure_rate_7d)?.low_percent ?? null,
     cause: (one) => one.error_code,
     failures: (one) => one.consecutive_failures,
     latency: (one) => one.latency_ms,

@@ -1,7 +1,7 @@
 // Which relays are shown, in which order: search, filters and sorting. Performs no IO, and draws
 // nothing.
 
-import { FAILING } from "../words.js";
+import { DEGRADED, FAILING } from "../words.js";
 import { haystack, isFound, termsOf } from "./search.js";
 
 /** @import { Relay } from "../data/report.js" */
@@ -16,9 +16,12 @@ import { haystack, isFound, termsOf } from "./search.js";
  * @property {string} state
  * @property {string} flag
  * @property {string} country
+ * @property {string} network the number of an autonomous system
  * @property {string} ipv6 `yes`, `no`, `exit` or `noexit`
  * @property {string} operator an operator's key
  * @property {string} address
+ * @property {string} columns the columns to show, with commas; those that there is room for unless
+ *   said
  * @property {string} sort a column of `SORTS`, with `-` before it for the other way round
  */
 
@@ -32,6 +35,7 @@ export const FILTERS = Object.freeze(
     "state",
     "flag",
     "country",
+    "network",
     "ipv6",
     "operator",
     "address",
@@ -39,6 +43,19 @@ export const FILTERS = Object.freeze(
 );
 
 export const DEFAULT_SORT = "-failures";
+
+/**
+ * @param {readonly Relay[]} relays
+ * @returns {Map<string, string>} the networks' names, by number
+ */
+export function networkNames(relays) {
+  /** @type {Map<string, string>} */
+  const found = new Map();
+  for (const { asNumber, asName } of relays) {
+    if (asNumber !== null && asName !== null) found.set(String(asNumber), asName);
+  }
+  return found;
+}
 
 /** No cause given, in the filter. */
 export const NONE = "-";
@@ -58,9 +75,11 @@ export function choiceOf(params) {
     state: get("state"),
     flag: get("flag"),
     country: get("country"),
+    network: get("network"),
     ipv6: get("ipv6"),
     operator: get("operator"),
     address: get("address"),
+    columns: get("columns"),
     sort: Object.hasOwn(SORTS, sort.replace(/^-/, "")) ? sort : DEFAULT_SORT,
   };
 }
@@ -164,7 +183,7 @@ function testsOf(choice) {
   };
   const { status, flag, ipv6, operator, address } = choice;
   const orNone = (
-    /** @type {"cause" | "blame" | "state" | "country"} */ name,
+    /** @type {"cause" | "blame" | "country" | "network"} */ name,
     /** @type {(relay: Relay) => string | null} */ get,
   ) => {
     const value = choice[name] === NONE ? null : choice[name];
@@ -176,13 +195,31 @@ function testsOf(choice) {
   // A success has neither, and is not meant.
   orNone("cause", (relay) => (relay.status === "success" ? "" : relay.code));
   orNone("blame", (relay) => (relay.status === "success" ? "" : relay.blame));
-  orNone("state", (relay) => relay.state);
+  add("state", (relay) => statesOf(relay).includes(choice.state));
   orNone("country", (relay) => relay.country);
+  orNone("network", (relay) => networkOf(relay));
   add("flag", (relay) => relay.flags.includes(flag));
   add("ipv6", IPV6.get(ipv6) ?? (() => true));
   add("operator", (relay) => relay.operator === operator);
   add("address", (relay) => relay.address === address);
   return tests;
+}
+
+/**
+ * A degraded relay has its state beside that.
+ * @param {Relay} relay
+ * @returns {string[]}
+ */
+function statesOf({ state, degraded }) {
+  return degraded && state !== DEGRADED ? [state ?? NONE, DEGRADED] : [state ?? NONE];
+}
+
+/**
+ * @param {Relay} relay
+ * @returns {string | null}
+ */
+function networkOf({ asNumber }) {
+  return asNumber === null ? null : String(asNumber);
 }
 
 /** @type {ReadonlyMap<string, (relay: Relay) => boolean>} */
@@ -214,6 +251,9 @@ const STATE_RANK = new Map([
   ["healthy", 6],
 ]);
 
+/** After those that fail now. */
+const DEGRADED_RANK = 2.5;
+
 /**
  * What each column is sorted by; null goes last, whichever way round.
  * @type {Readonly<Record<string, (relay: Relay) => string | number | null>>}
@@ -226,11 +266,20 @@ export const SORTS = Object.freeze({
   status: (/** @type {Relay} */ relay) => STATUS_RANK.get(relay.status) ?? 6,
   cause: (/** @type {Relay} */ relay) => relay.code,
   state: (/** @type {Relay} */ relay) =>
-    relay.state === null ? null : (STATE_RANK.get(relay.state) ?? 5),
+    relay.degraded
+      ? DEGRADED_RANK
+      : relay.state === null
+        ? null
+        : (STATE_RANK.get(relay.state) ?? 5),
   failures: (/** @type {Relay} */ relay) =>
     // Within the same streak, and before everybody without one, those that fail now.
     relay.failures * 10 + (9 - (STATUS_RANK.get(relay.status) ?? 6)),
   latency: (/** @type {Relay} */ relay) => relay.latency,
+  lookups: (/** @type {Relay} */ relay) =>
+    // By the lower end: a share of few lookups says little.
+    relay.lookups30?.low ?? relay.lookups7?.low ?? null,
+  network: (/** @type {Relay} */ relay) => relay.asNumber,
+  operator: (/** @type {Relay} */ relay) => relay.operator || null,
   rate: (/** @type {Relay} */ relay) => relay.rate7 ?? relay.rate30,
   weight: (/** @type {Relay} */ relay) => relay.weight,
 });
@@ -277,7 +326,7 @@ export function order(relays, sort) {
 
 /** The filters that are menus of what there is. */
 const MENUS = Object.freeze(
-  /** @type {const} */ (["status", "cause", "blame", "state", "flag", "country"]),
+  /** @type {const} */ (["status", "cause", "blame", "state", "flag", "country", "network"]),
 );
 
 /** @typedef {(typeof MENUS)[number]} Menu */
@@ -300,6 +349,7 @@ function emptyFacets() {
     state: new Map(),
     flag: new Map(),
     country: new Map(),
+    network: new Map(),
   };
 }
 
@@ -327,9 +377,11 @@ function valuesOf(menu, relay) {
     case "blame":
       return relay.status === "success" ? [] : [relay.blame ?? NONE];
     case "state":
-      return [relay.state ?? NONE];
+      return statesOf(relay);
     case "country":
       return [relay.country ?? NONE];
+    case "network":
+      return [networkOf(relay) ?? NONE];
     case "flag":
       return new Set(relay.flags);
   }

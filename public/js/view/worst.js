@@ -1,9 +1,9 @@
 // Why relays fail, and which: the newest and the longest.
 
 import { byCause } from "../model/causes.js";
-import { causeWords, FAILING } from "../words.js";
+import { causeWords, DEGRADED, FAILING } from "../words.js";
 import { foreign, h, svg } from "./dom.js";
-import { compact, plural, whole } from "./format.js";
+import { compact, plural, rateShort, whole } from "./format.js";
 import { relayLink } from "./links.js";
 import { statusElement } from "./marks.js";
 import { notice } from "./part.js";
@@ -39,12 +39,14 @@ export function more(context, report) {
     "div",
     { class: "columns" },
     causesCard(context, report),
+    degradedList(context, report),
     relayList(context, {
       title: "Newly failing",
       relays: fresh,
       none: "No exit began to fail in this run.",
       figure: (relay) => (relay.weight === null ? "" : `weight ${compact(relay.weight)}`),
-      sort: "failures",
+      mark: statusOf,
+      params: { status: "failing", sort: "failures" },
       all: "All that fail, newest first",
     }),
     relayList(context, {
@@ -52,10 +54,37 @@ export function more(context, report) {
       relays: longest,
       none: "No exit failed in two runs in a row.",
       figure: (relay) => plural(relay.failures, "run"),
-      sort: "-failures",
+      mark: statusOf,
+      params: { status: "failing", sort: "-failures" },
       all: "All that fail, longest first",
     }),
   );
+}
+
+/** @type {(relay: Relay) => HTMLElement} */
+const statusOf = ({ status, provisional }) => statusElement(status, provisional);
+
+/**
+ * Those whose runs pass though users meet failures.
+ * @param {Context} context
+ * @param {Report} report
+ * @returns {HTMLElement | null} null where the report knows nothing of first lookups
+ */
+function degradedList(context, report) {
+  if (report.metadata.lookups === null) return null;
+  const worst = (/** @type {Relay} */ { lookups30, lookups7 }) =>
+    lookups30?.low ?? lookups7?.low ?? 0;
+  return relayList(context, {
+    title: "Degraded",
+    relays: report.relays
+      .filter((relay) => relay.degraded)
+      .sort((a, b) => worst(b) - worst(a) || (b.weight ?? 0) - (a.weight ?? 0)),
+    none: "No exit fails so many lookups that its runs pass by a second attempt alone.",
+    mark: null,
+    figure: (relay) => rateShort(relay.lookups30 ?? relay.lookups7),
+    params: { state: DEGRADED, sort: "-lookups" },
+    all: "All that are degraded, worst first",
+  });
 }
 
 /**
@@ -121,10 +150,11 @@ function bar(share) {
 /**
  * @param {Context} context
  * @param {{title: string, relays: readonly Relay[], none: string,
- *   figure: (relay: Relay) => string, sort: string, all: string}} list
+ *   mark: ((relay: Relay) => HTMLElement) | null, figure: (relay: Relay) => string,
+ *   params: Record<string, string>, all: string}} list
  * @returns {HTMLElement}
  */
-function relayList(context, { title, relays, none, figure, sort, all }) {
+function relayList(context, { title, relays, none, mark, figure, params, all }) {
   return h(
     "section",
     { class: "card" },
@@ -146,17 +176,13 @@ function relayList(context, { title, relays, none, figure, sort, all }) {
                 "li",
                 null,
                 h("span", { class: "relay-list-name" }, relayLink(relay, context.reportName)),
-                statusElement(relay.status, relay.provisional),
+                mark === null ? null : mark(relay),
                 h("span", { class: "count" }, figure(relay)),
               ),
             ),
         ),
     relays.length > LISTED
-      ? h(
-          "p",
-          { class: "more" },
-          h("a", { href: context.href("relays", { params: { status: "failing", sort } }) }, all),
-        )
+      ? h("p", { class: "more" }, h("a", { href: context.href("relays", { params }) }, all))
       : null,
   );
 }
