@@ -29,7 +29,7 @@ async function linked(page, title) {
   });
   const more = part.last().getByRole("button", { name: /Show all/ });
   if (await more.count()) await more.click();
-  const links = await part.last().locator("li a").all();
+  const links = await part.last().locator("li .relay-list-name a").all();
   const found = await Promise.all(links.map((one) => one.getAttribute("href")));
   return found.map((one) => /[0-9A-F]{40}/.exec(one ?? "")?.[0] ?? "").sort();
 }

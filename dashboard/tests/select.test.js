@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { readReport } from "../../public/js/data/report.js";
 import { choiceOf, FILTERS, facets, RelayIndex, SORTS } from "../../public/js/model/relays.js";
 import { formatRoute, parseRoute, VIEWS } from "../../public/js/model/route.js";
-import { countryOf, shown } from "./support/expect.js";
+import { countryOf, isFact, outagesOf, shown } from "./support/expect.js";
 import { hostileReports, TEXTS } from "./support/hostile.js";
 import { counts, report } from "./support/report.js";
 
@@ -29,7 +29,7 @@ const choices = fc.record(
       fc.constantFrom(...written.results.map((one) => `${one.exit_nickname} ${one.exit_address}`)),
       fc.string({ maxLength: 4 }).filter((one) => !/[$[\]]/.test(one)),
     ),
-    status: fc.constantFrom(...values((one) => one.status), "failing", "nonsense"),
+    status: fc.constantFrom(...values((one) => one.status), "failing", "confirmed", "nonsense"),
     cause: fc.constantFrom(...values((one) => one.error_code), "NONSENSE"),
     blame: fc.constantFrom(...values((one) => one.blame)),
     state: fc.constantFrom(...values((one) => one.state), "degraded"),
@@ -37,6 +37,7 @@ const choices = fc.record(
     country: fc.constantFrom(...values(countryOf), "zz"),
     network: fc.constantFrom("64496", "64497", "65537", "-", "1", "x"),
     ipv6: fc.constantFrom("yes", "no", "exit", "noexit"),
+    again: fc.constantFrom("weeks", "outages"),
     operator: fc.constantFrom(...values((one) => one.operator)),
     address: fc.constantFrom(...values((one) => one.exit_address)),
   },
@@ -68,6 +69,9 @@ describe("which relays are shown", () => {
       { network: "-" },
       { state: "degraded" },
       { ipv6: "yes" },
+      { again: "weeks" },
+      { again: "outages" },
+      { status: "confirmed" },
       { operator: written.failures[0].operator },
       { address: written.failures[0].exit_address },
     ])) {
@@ -89,6 +93,7 @@ describe("which relays are shown", () => {
     const found = facets(relays);
     assert.deepEqual(Object.fromEntries(found.status), {
       ...counts(written.results.map((one) => one.status)),
+      confirmed: written.results.filter(isFact).length,
     });
     assert.deepEqual(
       Object.fromEntries(found.state),
@@ -126,6 +131,7 @@ describe("their order", () => {
     cause: (one) => one.error_code,
     failures: (one) => one.consecutive_failures,
     latency: (one) => one.latency_ms,
+    outages: (one) => outagesOf(one.recent),
     rate: (one) => one.dns_success_rate_7d_percent ?? one.dns_success_rate_30d_percent,
     weight: (one) => one.relay.bandwidth.consensus_weight,
   };

@@ -152,7 +152,7 @@ describe("any two reports", () => {
       const part = page.locator("section.card", {
         has: page.getByRole("heading", { name: new RegExp(`^${title}`) }),
       });
-      const links = await part.locator("li a").all();
+      const links = await part.locator(".relay-list a").all();
       const found = await Promise.all(links.map((one) => one.getAttribute("href")));
       const prints = found.map((one) => /[0-9A-F]{40}/.exec(one ?? "")?.[0] ?? "");
       assert.deepEqual(prints.sort(), expected[key], title);

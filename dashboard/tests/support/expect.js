@@ -18,6 +18,36 @@ export function countryOf(one) {
 }
 
 /**
+ * Whether its failure is a fact, and not our own fault.
+ * @param {Result} one
+ * @returns {boolean}
+ */
+export function isFact(one) {
+  return (
+    FAILING.has(one.status) && !one.provisional && !["scanner", "zone"].includes(one.blame ?? "")
+  );
+}
+
+/**
+ * How often it began to fail within its last runs.
+ * @param {string} marks
+ * @returns {number}
+ */
+export function outagesOf(marks) {
+  return marks.split("s").filter((between) => /[wdt]/.test(between)).length;
+}
+
+/**
+ * Whether it failed in each of the last weeks that its runs reach back, with four runs a day.
+ * @param {string} marks
+ * @returns {boolean}
+ */
+export function failsWeekly(marks) {
+  if (marks.length < 56) return false;
+  return /[wdt]/.test(marks.slice(-28)) && /[wdt]/.test(marks.slice(-56, -28));
+}
+
+/**
  * Whether a relay is among those that a choice shows.
  * @param {Result} one
  * @param {Readonly<Record<string, string>>} choice as in the address
@@ -34,6 +64,7 @@ export function isShown(one, choice) {
     state,
     flag,
     country,
+    again,
     network,
     ipv6,
     operator,
@@ -65,9 +96,11 @@ export function isShown(one, choice) {
       if (!text.some((field) => field?.toLowerCase().includes(word))) return false;
     }
   }
-  if (status && !(status === "failing" ? FAILING.has(one.status) : one.status === status)) {
-    return false;
-  }
+  if (status === "confirmed" && !isFact(one)) return false;
+  if (status === "failing" && !FAILING.has(one.status)) return false;
+  if (status && !["confirmed", "failing"].includes(status) && one.status !== status) return false;
+  if (again === "weeks" && !failsWeekly(one.recent)) return false;
+  if (again === "outages" && outagesOf(one.recent) < 2) return false;
   if (cause && !(failed && same(cause, one.error_code))) return false;
   if (blame && !(failed && same(blame, one.blame))) return false;
   if (state && !(state === "degraded" ? one.degraded === true : same(state, one.state)))

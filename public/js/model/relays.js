@@ -2,6 +2,8 @@
 // nothing.
 
 import { DEGRADED, FAILING } from "../words.js";
+import { isConfirmed } from "./mail.js";
+import { everyWeek, outages } from "./recurrence.js";
 import { haystack, isFound, termsOf } from "./search.js";
 
 /** @import { Relay } from "../data/report.js" */
@@ -10,7 +12,8 @@ import { haystack, isFound, termsOf } from "./search.js";
 /**
  * @typedef {object} Choice
  * @property {string} q words that all must be found
- * @property {string} status a status, or `failing`
+ * @property {string} status a status, `failing`, or `confirmed` for failures that are a fact and not our
+ *   own fault
  * @property {string} cause
  * @property {string} blame
  * @property {string} state
@@ -18,6 +21,8 @@ import { haystack, isFound, termsOf } from "./search.js";
  * @property {string} country
  * @property {string} network the number of an autonomous system
  * @property {string} ipv6 `yes`, `no`, `exit` or `noexit`
+ * @property {string} again `weeks`: failed in each week that its last runs reach back; `outages`: began
+ *   to fail twice or more often in them
  * @property {string} operator an operator's key
  * @property {string} address
  * @property {string} columns the columns to show, with commas; those that there is room for unless
@@ -37,6 +42,7 @@ export const FILTERS = Object.freeze(
     "country",
     "network",
     "ipv6",
+    "again",
     "operator",
     "address",
   ]),
@@ -77,6 +83,7 @@ export function choiceOf(params) {
     country: get("country"),
     network: get("network"),
     ipv6: get("ipv6"),
+    again: get("again"),
     operator: get("operator"),
     address: get("address"),
     columns: get("columns"),
@@ -93,9 +100,13 @@ export class RelayIndex {
   /** @type {Map<string, readonly number[]>} the orders made so far, by sort */
   #orders = new Map();
 
-  /** @param {readonly Relay[]} relays */
-  constructor(relays) {
+  /**
+   * @param {readonly Relay[]} relays
+   * @param {() => number} [perWeek] how many runs a week has, as far as is known
+   */
+  constructor(relays, perWeek = () => USUAL_A_WEEK) {
     this.relays = relays;
+    this.perWeek = perWeek;
   }
 
   /** @returns {string[]} */
@@ -123,7 +134,7 @@ export class RelayIndex {
    */
   select(choice) {
     const isSearched = this.#searched(choice);
-    const tests = testsOf(choice);
+    const tests = testsOf(choice, this.perWeek());
     /** @type {Relay[]} */
     const found = [];
     for (const i of this.#order(choice.sort)) {
@@ -141,7 +152,7 @@ export class RelayIndex {
    */
   facets(choice) {
     const isSearched = this.#searched(choice);
-    const tests = testsOf(choice);
+    const tests = testsOf(choice, this.perWeek());
     const found = emptyFacets();
     this.relays.forEach((relay, i) => {
       if (!isSearched(i)) return;
@@ -171,11 +182,28 @@ export class RelayIndex {
   }
 }
 
+/** Four runs a day. */
+const USUAL_A_WEEK = 28;
+
+/** The value of `status` for failures that are a fact. */
+export const CONFIRMED = "confirmed";
+
+/**
+ * @param {Relay} relay
+ * @param {string} status
+ * @returns {boolean}
+ */
+function hasStatus(relay, status) {
+  if (status === "failing") return FAILING.includes(relay.status);
+  return status === CONFIRMED ? isConfirmed(relay) : relay.status === status;
+}
+
 /**
  * @param {Choice} choice
+ * @param {number} perWeek how many runs a week has
  * @returns {[keyof Choice, (relay: Relay) => boolean][]} by filter
  */
-function testsOf(choice) {
+function testsOf(choice, perWeek) {
   /** @type {[keyof Choice, (relay: Relay) => boolean][]} */
   const tests = [];
   const add = (/** @type {keyof Choice} */ name, /** @type {(relay: Relay) => boolean} */ test) => {
@@ -189,9 +217,7 @@ function testsOf(choice) {
     const value = choice[name] === NONE ? null : choice[name];
     add(name, (relay) => get(relay) === value);
   };
-  add("status", (relay) =>
-    status === "failing" ? FAILING.includes(relay.status) : relay.status === status,
-  );
+  add("status", (relay) => hasStatus(relay, status));
   // A success has neither, and is not meant.
   orNone("cause", (relay) => (relay.status === "success" ? "" : relay.code));
   orNone("blame", (relay) => (relay.status === "success" ? "" : relay.blame));
@@ -200,6 +226,9 @@ function testsOf(choice) {
   orNone("network", (relay) => networkOf(relay));
   add("flag", (relay) => relay.flags.includes(flag));
   add("ipv6", IPV6.get(ipv6) ?? (() => true));
+  add("again", ({ recent }) =>
+    choice.again === "weeks" ? everyWeek(recent, perWeek) : outages(recent) >= 2,
+  );
   add("operator", (relay) => relay.operator === operator);
   add("address", (relay) => relay.address === address);
   return tests;
@@ -274,6 +303,7 @@ export const SORTS = Object.freeze({
   failures: (/** @type {Relay} */ relay) =>
     // Within the same streak, and before everybody without one, those that fail now.
     relay.failures * 10 + (9 - (STATUS_RANK.get(relay.status) ?? 6)),
+  outages: (/** @type {Relay} */ relay) => outages(relay.recent),
   latency: (/** @type {Relay} */ relay) => relay.latency,
   lookups: (/** @type {Relay} */ relay) =>
     // By the lower end: a share of few lookups says little.
@@ -371,7 +401,7 @@ function count(found, menu, relay) {
 function valuesOf(menu, relay) {
   switch (menu) {
     case "status":
-      return [relay.status];
+      return isConfirmed(relay) ? [relay.status, CONFIRMED] : [relay.status];
     case "cause":
       return relay.status === "success" ? [] : [relay.code ?? NONE];
     case "blame":

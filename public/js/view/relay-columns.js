@@ -2,11 +2,12 @@
 
 import { country } from "../model/countries.js";
 import { operatorKey } from "../model/operators.js";
+import { outages } from "../model/recurrence.js";
 import { networkWords, reasons } from "../model/search.js";
 import { nameOf, visible } from "../model/text.js";
 import { causeWords } from "../words.js";
 import { h } from "./dom.js";
-import { compact, MISSING, ms, percent, plural, rateShort } from "./format.js";
+import { compact, MISSING, ms, percent, plural, rateShort, whole } from "./format.js";
 import { TABLE_REM } from "./grid.js";
 import { relayHref } from "./links.js";
 import { stateMark, statusMark, strip } from "./marks.js";
@@ -158,6 +159,21 @@ export function columns(context, reading) {
       sort: "failures",
       down: true,
       make: textCell((relay) => (relay.failures === 0 ? "" : plural(relay.failures, "run"))),
+    },
+    {
+      key: "outages",
+      label: "Outages",
+      title: "How often it began to fail within its last 60 runs",
+      width: "5rem",
+      least: 5,
+      fits: from(110),
+      paper: false,
+      sort: "outages",
+      down: true,
+      make: textCell((relay) => {
+        const n = outages(relay.recent);
+        return n === 0 ? "" : whole(n);
+      }),
     },
     {
       key: "recent",

@@ -2,7 +2,7 @@
 
 import { country } from "../model/countries.js";
 import { failing } from "../model/health.js";
-import { choiceOf, DEFAULT_SORT, FILTERS, NONE } from "../model/relays.js";
+import { CONFIRMED, choiceOf, DEFAULT_SORT, FILTERS, NONE } from "../model/relays.js";
 import { visible } from "../model/text.js";
 import {
   blameWords,
@@ -25,6 +25,7 @@ const SORT_LABELS = Object.freeze({
   cause: "cause",
   state: "state",
   nickname: "name",
+  "-outages": "most outages first",
   "-lookups": "lookups that fail, most first",
   "-weight": "weight, heaviest first",
   "-latency": "slowest first",
@@ -141,6 +142,11 @@ export function controls(change) {
       ["exit", "exits over IPv6"],
       ["noexit", "does not exit over it"],
     ]),
+    select("again", "Again and again", [
+      ["", "any"],
+      ["weeks", "fails every week"],
+      ["outages", "two outages or more"],
+    ]),
     select("sort", "Sorted by", Object.entries(SORT_LABELS)),
   );
   const clear = h("button", { type: "reset", class: "button" }, "Clear");
@@ -178,7 +184,7 @@ export function controls(change) {
       for (const [name, words] of menus) offer(selects.get(name), name, values[name], words);
     },
     count: (counts) => {
-      for (const [name, words] of menus) recount(selects.get(name), counts[name], words);
+      for (const [name, words] of menus) recount(selects.get(name), name, counts[name], words);
     },
     set: (choice) => {
       // The reader's own blanks stay while they type.
@@ -221,29 +227,36 @@ const FAILING_VALUE = "failing";
 function offer(menu, name, values, words) {
   if (menu === undefined) return;
   const chosen = menu.value;
-  const all = [...(name === "status" ? [FAILING_VALUE] : []), ...values.keys()];
+  const all = [
+    ...(name === "status" ? [FAILING_VALUE, CONFIRMED] : []),
+    ...[...values.keys()].filter((value) => name !== "status" || value !== CONFIRMED),
+  ];
   fill(
     menu,
     h("option", { value: "" }, "any"),
     all.map((value) => h("option", { value })),
   );
-  recount(menu, values, words);
+  recount(menu, name, values, words);
   if ([...menu.options].some((option) => option.value === chosen)) menu.value = chosen;
 }
 
 /**
  * @param {HTMLSelectElement | undefined} menu
+ * @param {Menu} name
  * @param {ReadonlyMap<string, number>} counts
  * @param {(value: string) => string} words
  */
-function recount(menu, counts, words) {
+function recount(menu, name, counts, words) {
   for (const option of menu?.options ?? []) {
     const { value } = option;
     if (value === "") continue;
     const text =
       value === FAILING_VALUE
         ? `all that fail (${whole(failing(counts))})`
-        : visible(`${words(value)} (${whole(counts.get(value) ?? 0)})`, 60);
+        : visible(
+            `${name === "status" && value === CONFIRMED ? "fail, confirmed" : words(value)} (${whole(counts.get(value) ?? 0)})`,
+            60,
+          );
     if (option.text !== text) option.textContent = text;
   }
 }

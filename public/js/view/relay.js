@@ -525,7 +525,11 @@ function about(context, report, relay, details) {
         relay.operator === ""
           ? null
           : [
-              foreign(kind === "relay" ? "this relay alone" : name, { limit: 250 }),
+              h(
+                "a",
+                { href: context.href("operator", { argument: relay.operator }) },
+                foreign(kind === "relay" ? "this relay alone" : name, { limit: 250 }),
+              ),
               kind === "family" ? " (a family without a contact)" : null,
               same > 1
                 ? [

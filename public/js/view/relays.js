@@ -111,9 +111,9 @@ function relayTable(context, first) {
     if (choice.columns !== "") params.columns = choice.columns;
     return params;
   };
-  const recount = () => form.count(indexOf(report).facets(choice));
+  const recount = () => form.count(indexOf(context.store, report).facets(choice));
   const draw = (/** @type {boolean} */ stay) => {
-    shown = indexOf(report).select(choice);
+    shown = indexOf(context.store, report).select(choice);
     reading.terms = termsOf(choice.q);
     const wanted = `${choice.columns} ${reading.terms.length > 0}`;
     if (wanted !== fitted) {

@@ -1,14 +1,21 @@
 // Why relays fail, and which: the newest and the longest.
 
 import { byCause } from "../model/causes.js";
+import { isConfirmed } from "../model/mail.js";
+import { groups } from "../model/operators.js";
+import { everyWeek } from "../model/recurrence.js";
 import { causeWords, DEGRADED, FAILING } from "../words.js";
+import { perWeek } from "./context.js";
 import { foreign, h, svg } from "./dom.js";
 import { compact, plural, rateShort, whole } from "./format.js";
+import { groupHref, groupName } from "./groups.js";
 import { relayLink } from "./links.js";
 import { statusElement } from "./marks.js";
+import { recurrenceWords } from "./operators.js";
 import { notice } from "./part.js";
 
 /** @import { Relay, Report } from "../data/report.js" */
+/** @import { Group } from "../model/operators.js" */
 /** @import { Context } from "./context.js" */
 
 /** How many relays a list here names. */
@@ -38,7 +45,9 @@ export function more(context, report) {
   return h(
     "div",
     { class: "columns" },
+    operatorsCard(context, report),
     causesCard(context, report),
+    recurringCard(context, report),
     degradedList(context, report),
     relayList(context, {
       title: "Newly failing",
@@ -48,6 +57,11 @@ export function more(context, report) {
       mark: statusOf,
       params: { status: "failing", sort: "failures" },
       all: "All that fail, newest first",
+      also: h(
+        "p",
+        { class: "more" },
+        h("a", { href: context.href("changes") }, "Who changed in this run, by operator or place"),
+      ),
     }),
     relayList(context, {
       title: "Failing longest",
@@ -58,6 +72,86 @@ export function more(context, report) {
       params: { status: "failing", sort: "-failures" },
       all: "All that fail, longest first",
     }),
+  );
+}
+
+/**
+ * Whom to write to: those of whom most relays fail, as a fact.
+ * @param {Context} context
+ * @param {Report} report
+ * @returns {HTMLElement}
+ */
+function operatorsCard(context, report) {
+  return groupCard(context, {
+    title: "Whom to write to",
+    groups: groups(report.relays, "operator", { fails: isConfirmed }),
+    none: "No failure of this run is confirmed: there is nothing to write about.",
+    words: (group) => `${whole(group.failing.length)} of ${plural(group.all.length, "relay")}`,
+    params: { confirmed: "yes" },
+    all: "All operators, with a text for a mail",
+  });
+}
+
+/**
+ * Is it the same ones every week?
+ * @param {Context} context
+ * @param {Report} report
+ * @returns {HTMLElement}
+ */
+function recurringCard(context, report) {
+  const week = perWeek(context.store, report);
+  return groupCard(context, {
+    title: "The same ones every week",
+    more: recurrenceWords(report, week),
+    groups: groups(report.relays, "operator", { fails: ({ recent }) => everyWeek(recent, week) }),
+    none: null,
+    words: (group) => plural(group.failing.length, "relay"),
+    params: { again: "weeks" },
+    all: "All that fail every week",
+  });
+}
+
+/**
+ * @param {Context} context
+ * @param {{title: string, more?: HTMLElement, groups: readonly Group[], none: string | null,
+ *   words: (group: Group) => string, params: Record<string, string>, all: string}} list
+ * @returns {HTMLElement}
+ */
+function groupCard(context, { title, more: text, groups: all, none, words, params, all: link }) {
+  return h(
+    "section",
+    { class: "card" },
+    h("h2", null, title, all.length > 0 ? h("span", { class: "badge" }, whole(all.length)) : null),
+    text ?? null,
+    all.length === 0
+      ? none === null
+        ? null
+        : h("p", null, none)
+      : h(
+          "ul",
+          { class: "relay-list relay-list-pairs" },
+          all
+            .slice(0, LISTED)
+            .map((group) =>
+              h(
+                "li",
+                null,
+                h(
+                  "span",
+                  { class: "relay-list-name" },
+                  h(
+                    "a",
+                    { href: groupHref(context, group) },
+                    foreign(groupName(group), { limit: 100 }),
+                  ),
+                ),
+                h("span", { class: "count" }, words(group)),
+              ),
+            ),
+        ),
+    all.length === 0
+      ? null
+      : h("p", { class: "more" }, h("a", { href: context.href("operators", { params }) }, link)),
   );
 }
 
@@ -151,10 +245,10 @@ function bar(share) {
  * @param {Context} context
  * @param {{title: string, relays: readonly Relay[], none: string,
  *   mark: ((relay: Relay) => HTMLElement) | null, figure: (relay: Relay) => string,
- *   params: Record<string, string>, all: string}} list
+ *   params: Record<string, string>, all: string, also?: HTMLElement}} list
  * @returns {HTMLElement}
  */
-function relayList(context, { title, relays, none, mark, figure, params, all }) {
+function relayList(context, { title, relays, none, mark, figure, params, all, also }) {
   return h(
     "section",
     { class: "card" },
@@ -184,5 +278,6 @@ function relayList(context, { title, relays, none, mark, figure, params, all }) 
     relays.length > LISTED
       ? h("p", { class: "more" }, h("a", { href: context.href("relays", { params }) }, all))
       : null,
+    also ?? null,
   );
 }
