@@ -22,6 +22,9 @@ const PAGES = [
   `#/relay/${failing}`,
   `#/relay/${working}`,
   "#/relays?status=failing&q=abuse",
+  `#/operator/${encodeURIComponent(latest.failures[0].operator)}`,
+  "#/operators?by=network&again=weeks",
+  "#/changes",
   "#/nothing",
 ];
 

@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { formatRoute } from "../../public/js/model/route.js";
 import { open, tour, VIEWS, visit, withBrowser } from "./support/browser.js";
 import { hostileLists, hostileReports } from "./support/hostile.js";
 import { site } from "./support/site.js";
@@ -17,12 +18,25 @@ const { files } = site({ relays: 60, runs: 60, others: 20 });
  * Goes everywhere and looks at everything.
  * @param {Page} page
  * @param {string[]} fingerprints relays whose own pages are looked at
+ * @param {string[]} keys operators whose own pages are looked at
  */
-async function lookAround(page, fingerprints) {
+async function lookAround(page, fingerprints, keys) {
   const relays = fingerprints.map(
     (one) => `#/relay/${encodeURIComponent(one.replace(/\p{Cs}/gu, "?"))}`,
   );
-  const hashes = [...VIEWS, "#/relays?sort=nickname", "#/relays?sort=-cause", ...relays];
+  const operators = keys.map((one) => formatRoute("operator", { argument: one }));
+  const hashes = [
+    ...VIEWS,
+    "#/relays?sort=nickname",
+    "#/relays?sort=-cause",
+    "#/operators?by=network",
+    "#/operators?by=country&sort=recurrence",
+    "#/operators?by=cause&again=weeks",
+    "#/changes",
+    "#/changes?by=network",
+    ...relays,
+    ...operators,
+  ];
   for (const { hash, text, tooWide, strangers, links } of await tour(page, hashes)) {
     assert.deepEqual(strangers, [], hash);
     assert.doesNotMatch(text, /A fault of this page/, hash);
@@ -45,7 +59,12 @@ describe("hostile reports", () => {
           .map((one) => one?.exit_fingerprint)
           .filter((one) => typeof one === "string" && one.length < 200);
         // Every text is in some field of some relay; of the other reports a sample does.
-        await lookAround(page, name === "texts" ? prints : prints.filter((_, at) => at % 12 === 0));
+        const some = (/** @type {string[]} */ list) =>
+          name === "texts" ? list : list.filter((_, at) => at % 12 === 0);
+        const keys = (Array.isArray(results) ? results : [])
+          .map((one) => one?.operator)
+          .filter((one) => typeof one === "string" && one.length < 400);
+        await lookAround(page, some(prints), some([...new Set(keys)]));
         assert.deepEqual(opened.problems, []);
       });
     }
@@ -78,7 +97,7 @@ describe("hostile trends and lists", () => {
         for (const { hash, strangers } of await tour(page, hashes)) {
           assert.deepEqual(strangers, [], hash);
         }
-        await lookAround(page, []);
+        await lookAround(page, [], []);
         for (const one of requests.filter((path) => /json/.test(path))) {
           assert.match(one, /^\/(?:latest|trends|files|dns_health_[\d_-]+)\.json$/);
         }

@@ -89,10 +89,38 @@ describe("true documents", () => {
       .reduce((sum, one) => sum + one.relay.bandwidth.consensus_weight, 0);
     metadata.bandwidth.failing_percent = rate(metadata.bandwidth.failing_weight, total);
     metadata.bandwidth.unreached_percent = rate(metadata.bandwidth.unreached_weight, total);
+    // A test of its own has that share.
+    delete metadata.lookup_failure;
     const report = { ...latest, metadata, results };
     comesThrough(JSON.stringify(report));
     metadata.bad_exits = 3;
     assert.match(readReport(JSON.stringify(report)).problems.join(), /bad_exits 3, counted 9/);
+  });
+
+  test("the share of lookups that fail is checked, and an interval that it is not in is none", () => {
+    const report = structuredClone(latest);
+    const lookups = report.metadata.lookup_failure;
+    assert.ok(lookups);
+    lookups.failed += 1;
+    const wrong = readReport(JSON.stringify(report));
+    assert.match(wrong.problems.join(), /lookup_failure\.failed \d+, counted \d+/);
+    assert.equal(wrong.metadata.lookups?.failed, lookups.failed - 1);
+    assert.equal(wrong.metadata.lookups?.low, null, "no interval of what was counted here");
+    lookups.failed -= 1;
+    lookups.low_percent = lookups.percent + 1;
+    const odd = readReport(JSON.stringify(report));
+    assert.match(odd.problems.join(), /“lookup_failure” .*cannot be read/);
+    assert.equal(odd.metadata.lookups?.low, null);
+    lookups.low_percent = 0;
+    const [one] = report.results.filter((each) => each.failure_rate_30d);
+    const rate = one.failure_rate_30d;
+    assert.ok(rate);
+    rate.failed = rate.asked + 1;
+    report.metadata.degraded = 500;
+    const { problems, relays } = readReport(JSON.stringify(report));
+    assert.match(problems.join(), /“failure_rate_30d” cannot be read for 1 relays/);
+    assert.match(problems.join(), /degraded 500, counted/);
+    assert.equal(relays.find((each) => each.fingerprint === one.exit_fingerprint)?.lookups30, null);
   });
 
   test("the reports of the lab", async () => {

@@ -6,7 +6,7 @@ import { readFile } from "node:fs/promises";
 import { describe, test } from "node:test";
 import { open, ready, visit, withBrowser } from "./support/browser.js";
 import { parseCsv } from "./support/csv.js";
-import { shown } from "./support/expect.js";
+import { countryOf, shown } from "./support/expect.js";
 import { site } from "./support/site.js";
 
 /** @import { Page } from "playwright-core" */
@@ -71,6 +71,7 @@ const MENUS = Object.freeze({
   state: "State",
   flag: "Flag",
   country: "Country",
+  network: "Network",
   ipv6: "IPv6",
   sort: "Sorted by",
 });
@@ -93,6 +94,9 @@ describe("filters", () => {
       ["flag", "Guard"],
       ["country", "de"],
       ["country", "-"],
+      ["network", "64496"],
+      ["network", "-"],
+      ["state", "degraded"],
       ["ipv6", "yes"],
       ["ipv6", "noexit"],
     ])) {
@@ -145,7 +149,11 @@ describe("filters", () => {
 
 describe("sorting", () => {
   test("every column sorts both ways, and says so", async (t) => {
-    const { page } = await open(t, { files, hash: "#/relays", width: 1600 });
+    const { page } = await open(t, {
+      files,
+      hash: "#/relays?columns=fingerprint,failures,rate,latency,weight,country,network,operator,lookups",
+      width: 1600,
+    });
     /** @type {Record<string, (one: Report["results"][number]) => string | number | null>} */
     const keys = {
       Relay: (one) => one.exit_nickname.toLowerCase(),
@@ -154,11 +162,14 @@ describe("sorting", () => {
       "7 days": (one) => one.dns_success_rate_7d_percent ?? one.dns_success_rate_30d_percent,
       Resolve: (one) => one.latency_ms,
       Weight: (one) => one.relay.bandwidth.consensus_weight,
-      Country: (one) => one.relay.country,
+      Country: countryOf,
+      Network: (one) => one.location?.as_number ?? null,
+      Operator: (one) => one.operator,
+      "Failure rate": (one) => (one.failure_rate_30d ?? one.failure_rate_7d)?.low_percent ?? null,
     };
     const known = new Map(latest.results.map((one) => [one.exit_fingerprint, one]));
     for (const [name, key] of Object.entries(keys)) {
-      const head = page.getByRole("columnheader", { name });
+      const head = page.getByRole("columnheader", { name, exact: true });
       for (let turn = 0; turn < 2; turn += 1) {
         const before = await head.getAttribute("aria-sort");
         await head.getByRole("button").click();

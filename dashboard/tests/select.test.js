@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { readReport } from "../../public/js/data/report.js";
 import { choiceOf, FILTERS, facets, RelayIndex, SORTS } from "../../public/js/model/relays.js";
 import { formatRoute, parseRoute, VIEWS } from "../../public/js/model/route.js";
-import { shown } from "./support/expect.js";
+import { countryOf, isFact, outagesOf, shown } from "./support/expect.js";
 import { hostileReports, TEXTS } from "./support/hostile.js";
 import { counts, report } from "./support/report.js";
 
@@ -29,13 +29,15 @@ const choices = fc.record(
       fc.constantFrom(...written.results.map((one) => `${one.exit_nickname} ${one.exit_address}`)),
       fc.string({ maxLength: 4 }).filter((one) => !/[$[\]]/.test(one)),
     ),
-    status: fc.constantFrom(...values((one) => one.status), "failing", "nonsense"),
+    status: fc.constantFrom(...values((one) => one.status), "failing", "confirmed", "nonsense"),
     cause: fc.constantFrom(...values((one) => one.error_code), "NONSENSE"),
     blame: fc.constantFrom(...values((one) => one.blame)),
-    state: fc.constantFrom(...values((one) => one.state)),
+    state: fc.constantFrom(...values((one) => one.state), "degraded"),
     flag: fc.constantFrom("Guard", "Stable", "BadExit", "Nothing"),
-    country: fc.constantFrom(...values((one) => one.relay.country), "zz"),
+    country: fc.constantFrom(...values(countryOf), "zz"),
+    network: fc.constantFrom("64496", "64497", "65537", "-", "1", "x"),
     ipv6: fc.constantFrom("yes", "no", "exit", "noexit"),
+    again: fc.constantFrom("weeks", "outages"),
     operator: fc.constantFrom(...values((one) => one.operator)),
     address: fc.constantFrom(...values((one) => one.exit_address)),
   },
@@ -63,7 +65,13 @@ describe("which relays are shown", () => {
       { flag: "Guard" },
       { country: "de" },
       { country: "-" },
+      { network: "64496" },
+      { network: "-" },
+      { state: "degraded" },
       { ipv6: "yes" },
+      { again: "weeks" },
+      { again: "outages" },
+      { status: "confirmed" },
       { operator: written.failures[0].operator },
       { address: written.failures[0].exit_address },
     ])) {
@@ -85,10 +93,13 @@ describe("which relays are shown", () => {
     const found = facets(relays);
     assert.deepEqual(Object.fromEntries(found.status), {
       ...counts(written.results.map((one) => one.status)),
+      confirmed: written.results.filter(isFact).length,
     });
     assert.deepEqual(
       Object.fromEntries(found.state),
-      counts(written.results.map((one) => one.state ?? "-")),
+      counts(
+        written.results.flatMap((one) => [one.state ?? "-", ...(one.degraded ? ["degraded"] : [])]),
+      ),
     );
     assert.deepEqual(
       Object.fromEntries(found.cause),
@@ -113,10 +124,14 @@ describe("their order", () => {
         .split(".")
         .map((part) => part.padStart(3, "0"))
         .join("."),
-    country: (one) => one.relay.country,
+    country: countryOf,
+    network: (one) => one.location?.as_number ?? null,
+    operator: (one) => one.operator,
+    lookups: (one) => (one.failure_rate_30d ?? one.failure_rate_7d)?.low_percent ?? null,
     cause: (one) => one.error_code,
     failures: (one) => one.consecutive_failures,
     latency: (one) => one.latency_ms,
+    outages: (one) => outagesOf(one.recent),
     rate: (one) => one.dns_success_rate_7d_percent ?? one.dns_success_rate_30d_percent,
     weight: (one) => one.relay.bandwidth.consensus_weight,
   };

@@ -382,7 +382,7 @@ describe("on paper", () => {
         };
       }),
     );
-    assert.equal(box.length, 5);
+    assert.equal(box.length, 7);
     for (const one of box) {
       assert.ok(one.within && one.wide > 0.85, JSON.stringify(one));
       assert.ok(Math.abs(one.shape - 1) < 0.02, "not distorted");

@@ -6,10 +6,12 @@ import { formatRoute, parseRoute } from "./model/route.js";
 import { aboutView } from "./view/about.js";
 import { showBanner } from "./view/banner.js";
 import { causesView } from "./view/causes.js";
+import { changesView } from "./view/changes.js";
 import { fill, h } from "./view/dom.js";
 import { ago, utc } from "./view/format.js";
 import { keepFresh } from "./view/fresh.js";
 import { historyView } from "./view/history.js";
+import { operatorView } from "./view/operator.js";
 import { operatorsView } from "./view/operators.js";
 import { overviewView } from "./view/overview.js";
 import { notice } from "./view/part.js";
@@ -31,7 +33,12 @@ const VIEWS = {
   history: historyView,
   about: aboutView,
   relay: relayView,
+  operator: operatorView,
+  changes: changesView,
 };
+
+/** Views that are not in the menu: under which that is they are. @type {Partial<Record<ViewName, ViewName>>} */
+const WITHIN = { relay: "relays", operator: "operators", changes: "overview" };
 
 const TITLE = document.title;
 
@@ -126,7 +133,7 @@ function show(focus) {
  * @param {string | null} report
  */
 function showMenu(route, report) {
-  const active = route.view === "relay" ? "relays" : route.view;
+  const active = WITHIN[route.view] ?? route.view;
   for (const link of document.querySelectorAll("#menu a")) {
     if (!(link instanceof HTMLAnchorElement)) continue;
     const view = parseRoute(link.hash).view;

@@ -148,6 +148,31 @@ export const STATES = new Map([
   ],
 ]);
 
+/** The filter's value for relays that are marked `degraded`, beside their state. */
+export const DEGRADED = "degraded";
+
+/** @type {StateWords} */
+export const DEGRADED_WORDS = Object.freeze({
+  label: "Degraded",
+  kind: "unknown",
+  meaning:
+    "It fails so many lookups that its runs pass by a second attempt alone. Who uses this exit waits for that, or gets an error, each time.",
+});
+
+/** What the operator of a degraded exit should look at. */
+export const DEGRADED_CHECKS = Object.freeze([
+  "See whether the resolver is overloaded now and then, or limits how many queries it takes.",
+  "Ask each server in /etc/resolv.conf by itself, many times: one of several that is broken fails that share of the lookups.",
+  "See whether packets are lost on the way to the resolver; one on the host itself loses none.",
+  "Compare with tor’s own count of the same failures: the metric tor_relay_exit_dns_error_total (MetricsPort).",
+]);
+
+/**
+ * What the interval of a share means.
+ */
+export const INTERVAL_MEANING =
+  "A share of few lookups says little. The two ends are where the true share lies 95 times of 100; where those of two exits overlap widely, they cannot be told apart yet.";
+
 /**
  * @param {string | null} state
  * @returns {StateWords}

@@ -161,6 +161,7 @@ const STRANGERS = [
   ["relay", "contact"],
   ["relay", "platform"],
   ["relay", "country"],
+  ["location", "as_name"],
   ["exit_address"],
   ["relay", "ipv6", "address"],
   ["relay", "flags", 0],
@@ -175,6 +176,7 @@ function withTexts() {
   /** @type {Loose} */
   const document = report({ relays: TEXTS.length + 20, seed: 7 });
   for (const [index, one] of document.results.entries()) {
+    one.location ??= { as_number: 64499, as_name: null, country: null };
     for (const [offset, path] of STRANGERS.entries()) {
       at(one, path, (holder, key) => {
         holder[key] = TEXTS[(index + offset) % TEXTS.length];
@@ -217,6 +219,7 @@ function withTexts() {
     one.exit_nickname = TEXTS[index % TEXTS.length];
   }
   document.metadata.domain = TEXTS[2];
+  document.metadata.locations.attribution = TEXTS[3];
   document.metadata.publish.allowed = false;
   document.metadata.publish.reasons = TEXTS.slice(0, 30).map((message) => ({
     code: message,

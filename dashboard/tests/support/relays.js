@@ -18,8 +18,9 @@ const KINDS = /** @type {const} */ ([
   ["flapping", 6],
   ["recovered", 6],
   ["unreachable", 12],
+  ["shaky", 8],
   ["fault", 1],
-  ["well", 944],
+  ["well", 936],
 ]);
 
 /** @typedef {typeof KINDS[number][0]} Kind */
@@ -36,7 +37,8 @@ const KINDS = /** @type {const} */ ([
  * @property {number} weight
  * @property {string | null} ipv6
  * @property {boolean | null} ipv6Exit
- * @property {string | null} country
+ * @property {string | null} country by tor's database
+ * @property {{as_number: number | null, as_name: string | null, country: string | null} | null} location
  * @property {Kind} kind
  */
 
@@ -123,8 +125,46 @@ export function identity(seed, index) {
     ipv6: has6 ? `2001:db8:${(block % 0xffff).toString(16)}::${(index + 1).toString(16)}` : null,
     ipv6Exit: unit(seed, "ipv6exit", index) < 0.1 ? null : has6,
     country: unit(seed, "nowhere", index) < 0.03 ? null : pick(COUNTRIES, seed, "country", index),
+    location: locationOf(seed, index),
     kind,
   };
+}
+
+/** Networks of documentation (RFC 5398), and names that have to be shown as they are. */
+const NETWORKS = /** @type {const} */ ([
+  [64496, "Example Hosting", "de"],
+  [64497, "AMBER-AS <b>", "us"],
+  [64498, null, "nl"],
+  [65536, "Cedar Cloud", "fr"],
+  [65537, "Delta Net", null],
+]);
+
+/**
+ * Where the location database has an address: some are in no network that it knows.
+ * @param {number} seed
+ * @param {number} index
+ * @returns {Identity["location"]}
+ */
+function locationOf(seed, index) {
+  if (unit(seed, "unlocated", index) < 0.04) return null;
+  const [as_number, as_name, country] = pick(NETWORKS, seed, "network", index);
+  return { as_number, as_name, country };
+}
+
+/**
+ * Whether the first lookup of a run failed, as a character of `recent`; the run may have passed by a
+ * second one.
+ * @param {number} seed
+ * @param {number} index
+ * @param {Kind} kind
+ * @param {number} run
+ * @returns {string} `.` where no lookup reached the relay
+ */
+export function first(seed, index, kind, run) {
+  const found = mark(seed, index, kind, run);
+  if (!"swdt".includes(found)) return ".";
+  const passes = kind === "shaky" ? 0.25 : 0.007;
+  return found === "s" && unit(seed, "first", index, run) < passes ? "d" : found;
 }
 
 /**

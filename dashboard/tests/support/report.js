@@ -3,7 +3,7 @@
 // docs/formats/report.md
 
 import { hash, unit } from "./random.js";
-import { fingerprint, identity, mark, present } from "./relays.js";
+import { fingerprint, first, identity, mark, present } from "./relays.js";
 
 /** @import { Identity } from "./relays.js" */
 
@@ -102,6 +102,66 @@ export function stateOf(marks) {
   if (changes >= 4 && !agree) return "flapping";
   if (!ok[ok.length - 1]) return ok.length > 1 && !ok[ok.length - 2] ? "confirmed" : "suspect";
   return ok.slice(-5, -1).includes(false) ? "recovered" : "healthy";
+}
+
+/** @type {(value: number) => number} */
+const thousandths = (value) => Math.round(Math.min(Math.max(value, 0), 1) * 100_000) / 1000;
+
+/**
+ * Wilson's interval of 95 %, in percent.
+ * @param {number} share
+ * @param {number} of
+ */
+function interval(share, of) {
+  const z = 1.959964;
+  const middle = share + z ** 2 / (2 * of);
+  const half = z * Math.sqrt((share * (1 - share)) / of + z ** 2 / (4 * of ** 2));
+  const low = share === 0 ? 0 : (middle - half) / (1 + z ** 2 / of);
+  const high = share === 1 ? 1 : (middle + half) / (1 + z ** 2 / of);
+  return { low_percent: thousandths(low), high_percent: thousandths(high) };
+}
+
+/**
+ * How often the first lookup failed in the last runs: docs/rates.md.
+ * @param {number} seed
+ * @param {number} index
+ * @param {Identity["kind"]} kind
+ * @param {number} run
+ * @param {number} count
+ */
+function failureRate(seed, index, kind, run, count) {
+  let [asked, failed, passed] = [0, 0, 0];
+  for (let one = run - count + 1; one <= run; one += 1) {
+    const found = first(seed, index, kind, one);
+    if (found === ".") continue;
+    asked += 1;
+    if (found === "s") continue;
+    failed += 1;
+    if (mark(seed, index, kind, one) === "s") passed += 1;
+  }
+  if (asked === 0) return null;
+  return {
+    asked,
+    failed,
+    ...(passed === 0 ? {} : { passed_by_retry: passed }),
+    percent: percent(failed, asked) ?? 0,
+    ...interval(failed / asked, asked),
+  };
+}
+
+/**
+ * @param {string | null} state
+ * @param {...[ReturnType<typeof failureRate>, number, number]} windows each with how many lookups it
+ *   must have, and the bound
+ */
+function isDegraded(state, ...windows) {
+  if (state === null || ["confirmed", "unreachable"].includes(state)) return false;
+  return windows.some(([rate, least, bound]) => {
+    if (rate === null) return false;
+    const passed = rate.passed_by_retry ?? 0;
+    const asked = rate.asked - (rate.failed - passed);
+    return asked >= least && interval(passed / asked, asked).low_percent > bound;
+  });
 }
 
 /**
@@ -217,6 +277,17 @@ function queryName(...parts) {
 }
 
 /**
+ * What the first lookup came to.
+ * @param {string} answer a character of `recent`
+ * @param {Identity} who
+ * @param {number} dice
+ */
+function firstOf(answer, who, dice) {
+  const status = STATUS[/** @type {keyof typeof STATUS} */ (answer)];
+  return { attempt: 1, status, error_code: cause(who, status, dice).code };
+}
+
+/**
  * @param {number} seed
  * @param {number} index
  * @param {number} run
@@ -229,7 +300,8 @@ function result(seed, index, run) {
   marks = marks.replace(/^\.+/, "");
   const last = /** @type {keyof typeof STATUS} */ (marks.at(-1));
   const status = STATUS[last];
-  const why = cause(who, status, unit(seed, "cause", index));
+  const dice = unit(seed, "cause", index);
+  const why = cause(who, status, dice);
   let streak = 0;
   let since = null;
   let unreachable = 0;
@@ -253,6 +325,11 @@ function result(seed, index, run) {
     return percent(tests.filter((one) => one === "s").length, tests.length);
   };
   const tested = "swdt".includes(last);
+  const answer = first(seed, index, who.kind, run);
+  const week = failureRate(seed, index, who.kind, run, 28);
+  const month = failureRate(seed, index, who.kind, run, 120);
+  const state = stateOf(marks);
+  const degraded = isDegraded(state, [week, 20, 6], [month, 100, 2.8]);
   const attempts = attemptsOf({ seed, index, run, who, status, provisional: false });
   const latency = floor(20 + unit(seed, "latency", index, run) ** 4 * 3000, 2);
   const timing = attempts.at(-1)?.timing ?? {
@@ -282,7 +359,7 @@ function result(seed, index, run) {
     blame: why.blame,
     timing,
     provisional: false,
-    state: stateOf(marks),
+    state,
     consecutive_failures: streak,
     failing_since: since,
     last_success: success,
@@ -290,7 +367,12 @@ function result(seed, index, run) {
     recent: marks,
     dns_success_rate_7d_percent: rate(28),
     dns_success_rate_30d_percent: rate(60),
+    ...(week === null ? {} : { failure_rate_7d: week }),
+    ...(month === null ? {} : { failure_rate_30d: month }),
+    ...(degraded ? { degraded } : {}),
+    ...(answer === "." ? {} : { first: firstOf(answer, who, dice) }),
     operator: who.operator,
+    ...(who.location === null ? {} : { location: who.location }),
     relay: {
       flags: who.flags,
       contact: who.contact,
@@ -366,6 +448,26 @@ function byOperator(failing, results) {
 }
 
 /**
+ * The network's share of first lookups that failed. The interval is a plain one, without the
+ * operators: the pages only show it.
+ * @param {Result[]} results
+ */
+function networkRate(results) {
+  const asked = results.filter((one) => one.first && !one.relay.flags.includes("BadExit"));
+  const failed = asked.filter((one) => one.first?.status !== "success");
+  /** @type {(list: Result[]) => number} */
+  const weight = (list) => list.reduce((sum, one) => sum + one.relay.bandwidth.consensus_weight, 0);
+  const share = percent(weight(failed), weight(asked));
+  if (share === null) return null;
+  return {
+    asked: asked.length,
+    failed: failed.length,
+    percent: share,
+    ...interval(share / 100, asked.length),
+  };
+}
+
+/**
  * A report.
  * @param {object} [of]
  * @param {number} [of.relays] how many there are in all; about two of a hundred are not in the run
@@ -408,6 +510,8 @@ export function report({ relays = 300, seed = 1, run = LAST_RUN, reasons = [] } 
   const end = endOf(run);
   /** @type {(list: Result[], key: "resolve_ms" | "circuit_ms") => number[]} */
   const times = (list, key) => list.flatMap((one) => one.timing[key] ?? []);
+  const degraded = results.filter((one) => one.degraded === true).length;
+  const lookups = networkRate(results);
   const before = results.filter((one) => one.recent.length > 1);
   const testedBefore = before.filter((one) => "swdt".includes(one.recent.at(-2) ?? ""));
   /** @type {[string, string[]][]} */
@@ -431,6 +535,8 @@ export function report({ relays = 300, seed = 1, run = LAST_RUN, reasons = [] } 
       tested,
       dns_success_rate_percent: percent(n("success"), tested),
       reachability_rate_percent: percent(tested, total),
+      ...(lookups === null ? {} : { lookup_failure: lookups }),
+      ...(degraded === 0 ? {} : { degraded }),
       unconfirmed: 0,
       not_reached: 0,
       run_id: runId(run),
@@ -482,6 +588,10 @@ export function report({ relays = 300, seed = 1, run = LAST_RUN, reasons = [] } 
         failing_percent: percent(weight(failing), weight(results)),
         unreached_weight: weight(unreached),
         unreached_percent: percent(weight(unreached), weight(results)),
+      },
+      locations: {
+        date: iso(end - 40 * 86_400_000),
+        attribution: "IPFire Location Database, https://location.ipfire.org/, CC BY-SA 4.0",
       },
       previous: {
         source: "report",

@@ -31,6 +31,8 @@ export function trendOf({ metadata }) {
     exception: metadata.exception,
     dns_success_rate_percent: metadata.dns_success_rate_percent,
     reachability_rate_percent: metadata.reachability_rate_percent,
+    ...(metadata.lookup_failure ? { lookup_failure: metadata.lookup_failure } : {}),
+    ...(metadata.degraded ? { degraded: metadata.degraded } : {}),
     failing_bandwidth_percent: metadata.bandwidth.failing_percent,
     states: metadata.states,
     error_codes: metadata.error_codes,
@@ -56,6 +58,23 @@ function scaled(times, factor, count) {
   if (times === null) return null;
   const entries = Object.entries(times).map(([key, value]) => [key, tenths(value * factor)]);
   return { ...Object.fromEntries(entries), count };
+}
+
+/**
+ * A share of lookups, a little greater or less, with its interval.
+ * @template {{percent: number, low_percent: number, high_percent: number}} T
+ * @param {T} like
+ * @param {number} dice
+ * @returns {T}
+ */
+function shifted(like, dice) {
+  const by = 0.8 + 0.4 * dice;
+  return {
+    ...like,
+    percent: like.percent * by,
+    low_percent: like.low_percent * by,
+    high_percent: like.high_percent * by,
+  };
 }
 
 /**
@@ -100,6 +119,8 @@ function invented(seed, run, like) {
     ...parts,
     dns_success_rate_percent: Math.floor((success * 100_000) / tested) / 1000,
     reachability_rate_percent: Math.floor((tested * 100_000) / total) / 1000,
+    ...(like.lookup_failure ? { lookup_failure: shifted(like.lookup_failure, dice("l")) } : {}),
+    ...(like.degraded ? { degraded: like.degraded } : {}),
     failing_bandwidth_percent: Math.floor(((failing * 0.7) / total) * 100_000) / 1000,
     states: some({
       confirmed: Math.round(failing * 0.7),

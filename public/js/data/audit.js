@@ -59,7 +59,7 @@ function sum(statuses, of) {
 /** The figures of a run that follow from its results. */
 /**
  * @typedef {Pick<Metadata, "total" | "statuses" | "tested" | "successRate" | "dnsRate" | "reachRate"
- *   | "badExits" | "states" | "codes" | "blames" | "unconfirmed" | "failingPercent" | "unreachedPercent">} Figures
+ *   | "badExits" | "lookups" | "degraded" | "states" | "codes" | "blames" | "unconfirmed" | "failingPercent" | "unreachedPercent">} Figures
  */
 
 /**
@@ -78,11 +78,17 @@ function figuresOf(relays, all) {
   const weight = (/** @type {(relay: Relay) => boolean} */ test) =>
     rated.reduce((all, relay) => all + (test(relay) ? (relay.weight ?? 0) : 0), 0);
   const whole = weight(() => true);
+  // Reports that have this share leave them out always.
+  const asked = relays.filter(
+    (relay) => relay.firstFailed !== null && !relay.flags.includes("BadExit"),
+  );
   return {
     total: relays.length,
     statuses,
     tested: sum(statuses, TESTED),
     badExits: all ? 0 : bad,
+    lookups: lookupsOf(asked),
+    degraded: relays.filter((relay) => relay.degraded).length,
     successRate: rate(success, rated.length),
     dnsRate: rate(success, ratedTested),
     reachRate: rate(ratedTested, rated.length),
@@ -102,6 +108,20 @@ function figuresOf(relays, all) {
 }
 
 /**
+ * The network's share of first lookups that failed, without its interval.
+ * @param {readonly Relay[]} asked
+ * @returns {Metadata["lookups"]}
+ */
+function lookupsOf(asked) {
+  const weight = (/** @type {readonly Relay[]} */ some) =>
+    some.reduce((all, relay) => all + (relay.weight ?? 0), 0);
+  const failed = asked.filter((relay) => relay.firstFailed);
+  const percent = rate(weight(failed), weight(asked));
+  if (percent === null) return null;
+  return { asked: asked.length, failed: failed.length, percent, low: null, high: null };
+}
+
+/**
  * The plain figures, by the format's names.
  * @type {readonly (readonly [keyof Figures, string])[]}
  */
@@ -109,6 +129,7 @@ const PLAIN = [
   ["total", "total_relays"],
   ["tested", "tested"],
   ["badExits", "bad_exits"],
+  ["degraded", "degraded"],
   ["unconfirmed", "unconfirmed"],
 ];
 
@@ -157,6 +178,15 @@ function disagreements(said, counted) {
   for (const [key, name] of RATES) {
     const other = /** @type {number | null} */ (counted[key]);
     compare(name, /** @type {number | null} */ (said[key]), other, ROUNDING);
+  }
+  for (const key of /** @type {const} */ (["asked", "failed", "percent"])) {
+    const slack = key === "percent" ? ROUNDING : 0;
+    compare(
+      `lookup_failure.${key}`,
+      said.lookups?.[key] ?? null,
+      counted.lookups?.[key] ?? null,
+      slack,
+    );
   }
   for (const [key, name] of TALLIES) {
     // Old reports have none of these at all.

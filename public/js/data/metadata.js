@@ -7,6 +7,8 @@ import { count, fingerprint, flag, number, object, percent, Reading, text, time 
 
 /** @typedef {import("./types.js").Percentiles} Percentiles */
 /** @typedef {import("./types.js").Finding} Finding */
+/** @typedef {import("./types.js").LocationSource} LocationSource */
+/** @typedef {import("./types.js").LookupRate} LookupRate */
 /** @typedef {import("./types.js").Input} Input */
 /** @typedef {import("./types.js").Metadata} Metadata */
 
@@ -65,6 +67,44 @@ function findings(reading, name) {
     const code = typeof item === "string" ? text(item) : text(object(item).code);
     return code === null ? [] : [{ code, message: text(object(item).message) }];
   });
+}
+
+/**
+ * A share of lookups that failed.
+ * @param {Reading} reading
+ * @param {string} name
+ * @returns {LookupRate | null} null where there is none, or it cannot be
+ */
+export function lookupRate(reading, name) {
+  // Left out where nothing was asked, and in every report of former versions: most have none.
+  if (reading.fields[name] === undefined || reading.fields[name] === null) return null;
+  const rate = reading.within(name);
+  const asked = rate.get("asked", count);
+  const failed = rate.get("failed", count);
+  const share = rate.get("percent", percent);
+  const low = rate.get("low_percent", percent);
+  const high = rate.get("high_percent", percent);
+  if (asked === null || failed === null || share === null) return null;
+  // An interval that its share is not in is none; each is rounded in its own way.
+  const near = 0.0015;
+  const fits = low !== null && high !== null && low <= share + near && share <= high + near;
+  if (failed > asked || (!fits && low !== null && high !== null)) reading.note(reading.path + name);
+  if (failed > asked) return null;
+  return { asked, failed, percent: share, low: fits ? low : null, high: fits ? high : null };
+}
+
+/**
+ * @param {Reading} m
+ * @returns {LocationSource | null}
+ */
+function locationsOf(m) {
+  if (m.fields.locations === undefined || m.fields.locations === null) return null;
+  const source = m.within("locations");
+  return {
+    date: source.get("date", time),
+    attribution: source.get("attribution", text) ?? "",
+    old: source.get("old", flag) === true,
+  };
 }
 
 /**
@@ -147,6 +187,8 @@ export function readMetadata(value, flaws) {
     dnsRate: m.get("dns_success_rate_percent", percent),
     reachRate: m.get("reachability_rate_percent", percent),
     badExits: m.get("bad_exits", count) ?? 0,
+    lookups: lookupRate(m, "lookup_failure"),
+    degraded: m.get("degraded", count) ?? 0,
     unconfirmed: m.get("unconfirmed", count) ?? 0,
     notReached: m.get("not_reached", count) ?? 0,
     states: m.counts("states"),
@@ -156,6 +198,7 @@ export function readMetadata(value, flaws) {
     circuit: percentiles(m, "circuit_ms"),
     failingPercent: bandwidth.get("failing_percent", percent),
     unreachedPercent: bandwidth.get("unreached_percent", percent),
+    locations: locationsOf(m),
     previous: previousOf(m),
     publish: publishOf(m.within("publish")),
     disagreements: m.within("disagreements").get("dns", count) ?? 0,

@@ -3,7 +3,7 @@
 
 import { audit, recounted } from "./audit.js";
 import { parse } from "./format.js";
-import { readMetadata } from "./metadata.js";
+import { lookupRate, readMetadata } from "./metadata.js";
 import {
   count,
   fingerprint,
@@ -106,6 +106,15 @@ function countryCode(value) {
 }
 
 /**
+ * @param {unknown} value
+ * @returns {number | null} an autonomous system has 32 bits, and none is 0 (RFC 7607)
+ */
+function asNumber(value) {
+  const found = count(value);
+  return found !== null && found > 0 && found < 2 ** 32 ? found : null;
+}
+
+/**
  * @param {Fields} entry
  * @param {Flaws} flaws
  * @returns {Relay}
@@ -115,6 +124,10 @@ function readRelay(entry, flaws) {
   const info = relay.within("relay");
   const ipv6 = info.within("ipv6");
   const flags = info.texts("flags");
+  const location = relay.within("location");
+  const torCountry = info.get("country", countryCode);
+  const country = location.get("country", countryCode) ?? torCountry;
+  const first = relay.within("first").get("status", text);
   return {
     ...identity(relay),
     nickname: relay.get("exit_nickname", text) ?? "",
@@ -134,6 +147,10 @@ function readRelay(entry, flaws) {
     recent: recentMarks(relay),
     rate7: relay.get("dns_success_rate_7d_percent", percent),
     rate30: relay.get("dns_success_rate_30d_percent", percent),
+    lookups7: lookupRate(relay, "failure_rate_7d"),
+    lookups30: lookupRate(relay, "failure_rate_30d"),
+    degraded: relay.get("degraded", flag) === true,
+    firstFailed: first === null ? null : first !== "success",
     operator: relay.get("operator", text) ?? "",
     flags: flags.length === 0 ? NO_TEXTS : flags,
     contact: info.get("contact", text),
@@ -141,7 +158,10 @@ function readRelay(entry, flaws) {
     weight: info.within("bandwidth").get("consensus_weight", number),
     ipv6: ipv6.get("address", text),
     ipv6Exit: ipv6.get("exit", flag),
-    country: info.get("country", countryCode),
+    country,
+    otherCountry: torCountry === country ? null : torCountry,
+    asNumber: location.get("as_number", asNumber),
+    asName: location.get("as_name", text),
     timestamp: relay.get("timestamp", time),
     raw: entry,
   };

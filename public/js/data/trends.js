@@ -2,7 +2,7 @@
 
 import { addsUp } from "./audit.js";
 import { parse } from "./format.js";
-import { percentiles, statusCounts } from "./metadata.js";
+import { lookupRate, percentiles, statusCounts } from "./metadata.js";
 import { count, flag, flawWords, isObject, list, percent, Reading, text, time } from "./read.js";
 
 /** @import { Flaws } from "./read.js" */
@@ -28,6 +28,8 @@ function readRun(item, flaws) {
     statuses: statusCounts(run),
     dnsRate: run.get("dns_success_rate_percent", percent),
     reachRate: run.get("reachability_rate_percent", percent),
+    lookups: lookupRate(run, "lookup_failure"),
+    degraded: run.get("degraded", count) ?? 0,
     failingPercent: run.get("failing_bandwidth_percent", percent),
     states: run.counts("states"),
     codes: run.counts("error_codes"),

@@ -15,6 +15,26 @@ export interface Percentiles {
   max: number | null;
 }
 
+/** A share of lookups that failed, with the interval of 95 % in which its true value lies. */
+export interface LookupRate {
+  asked: number;
+  failed: number;
+  /** Percent, as the ends of the interval are; those are null where they cannot be told. */
+  percent: number;
+  low: number | null;
+  high: number | null;
+}
+
+/** Where the relays' networks and countries come from. */
+export interface LocationSource {
+  /** When the database was made. */
+  date: number | null;
+  /** What its licence asks to be said wherever the data is shown. */
+  attribution: string;
+  /** Whether it was old already when the run was made. */
+  old: boolean;
+}
+
 export interface Finding {
   code: string;
   message: string | null;
@@ -54,6 +74,10 @@ export interface Metadata {
   reachRate: number | null;
   /** Relays with the BadExit flag, which the rates and the shares of the weight leave out. */
   badExits: number;
+  /** The network's share of first lookups that fail, by consensus weight; exits are counted. */
+  lookups: LookupRate | null;
+  /** Exits that fail so many lookups that their runs pass by retries alone. */
+  degraded: number;
   unconfirmed: number;
   notReached: number;
   states: Map<string, number>;
@@ -64,6 +88,8 @@ export interface Metadata {
   /** Of the consensus weight. */
   failingPercent: number | null;
   unreachedPercent: number | null;
+  /** Null where the report has no locations. */
+  locations: LocationSource | null;
   previous: { timestamp: number | null; total: number | null; dnsRate: number | null } | null;
   publish: {
     allowed: boolean | null;
@@ -113,6 +139,13 @@ export interface Relay {
   recent: string;
   rate7: number | null;
   rate30: number | null;
+  /** How often its first lookup failed within 7 and 30 days; runs are counted. */
+  lookups7: LookupRate | null;
+  lookups30: LookupRate | null;
+  /** Whether it fails so many lookups that its runs pass by retries alone. */
+  degraded: boolean;
+  /** Whether this run's first lookup failed; null where none reached it. */
+  firstFailed: boolean | null;
   /** The operator's key; empty where there is none. */
   operator: string;
   flags: readonly string[];
@@ -122,8 +155,13 @@ export interface Relay {
   weight: number | null;
   ipv6: string | null;
   ipv6Exit: boolean | null;
-  /** Two lower-case letters. */
+  /** Two lower-case letters, by the location database, and otherwise by tor's. */
   country: string | null;
+  /** By tor's database, where that says another one. */
+  otherCountry: string | null;
+  /** The autonomous system that its address is in. */
+  asNumber: number | null;
+  asName: string | null;
   timestamp: number | null;
   /** The report's own entry. */
   raw: Fields;
@@ -250,7 +288,10 @@ export interface Run {
   statuses: Map<string, number>;
   dnsRate: number | null;
   reachRate: number | null;
+  lookups: LookupRate | null;
   failingPercent: number | null;
+  /** Degraded relays. */
+  degraded: number;
   states: Map<string, number>;
   codes: Map<string, number>;
   blames: Map<string, number>;

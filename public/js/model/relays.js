@@ -1,7 +1,9 @@
 // Which relays are shown, in which order: search, filters and sorting. Performs no IO, and draws
 // nothing.
 
-import { FAILING } from "../words.js";
+import { DEGRADED, FAILING } from "../words.js";
+import { isConfirmed } from "./mail.js";
+import { everyWeek, outages } from "./recurrence.js";
 import { haystack, isFound, termsOf } from "./search.js";
 
 /** @import { Relay } from "../data/report.js" */
@@ -10,15 +12,21 @@ import { haystack, isFound, termsOf } from "./search.js";
 /**
  * @typedef {object} Choice
  * @property {string} q words that all must be found
- * @property {string} status a status, or `failing`
+ * @property {string} status a status, `failing`, or `confirmed` for failures that are a fact and not our
+ *   own fault
  * @property {string} cause
  * @property {string} blame
  * @property {string} state
  * @property {string} flag
  * @property {string} country
+ * @property {string} network the number of an autonomous system
  * @property {string} ipv6 `yes`, `no`, `exit` or `noexit`
+ * @property {string} again `weeks`: failed in each week that its last runs reach back; `outages`: began
+ *   to fail twice or more often in them
  * @property {string} operator an operator's key
  * @property {string} address
+ * @property {string} columns the columns to show, with commas; those that there is room for unless
+ *   said
  * @property {string} sort a column of `SORTS`, with `-` before it for the other way round
  */
 
@@ -32,13 +40,28 @@ export const FILTERS = Object.freeze(
     "state",
     "flag",
     "country",
+    "network",
     "ipv6",
+    "again",
     "operator",
     "address",
   ]),
 );
 
 export const DEFAULT_SORT = "-failures";
+
+/**
+ * @param {readonly Relay[]} relays
+ * @returns {Map<string, string>} the networks' names, by number
+ */
+export function networkNames(relays) {
+  /** @type {Map<string, string>} */
+  const found = new Map();
+  for (const { asNumber, asName } of relays) {
+    if (asNumber !== null && asName !== null) found.set(String(asNumber), asName);
+  }
+  return found;
+}
 
 /** No cause given, in the filter. */
 export const NONE = "-";
@@ -58,9 +81,12 @@ export function choiceOf(params) {
     state: get("state"),
     flag: get("flag"),
     country: get("country"),
+    network: get("network"),
     ipv6: get("ipv6"),
+    again: get("again"),
     operator: get("operator"),
     address: get("address"),
+    columns: get("columns"),
     sort: Object.hasOwn(SORTS, sort.replace(/^-/, "")) ? sort : DEFAULT_SORT,
   };
 }
@@ -74,9 +100,13 @@ export class RelayIndex {
   /** @type {Map<string, readonly number[]>} the orders made so far, by sort */
   #orders = new Map();
 
-  /** @param {readonly Relay[]} relays */
-  constructor(relays) {
+  /**
+   * @param {readonly Relay[]} relays
+   * @param {() => number} [perWeek] how many runs a week has, as far as is known
+   */
+  constructor(relays, perWeek = () => USUAL_A_WEEK) {
     this.relays = relays;
+    this.perWeek = perWeek;
   }
 
   /** @returns {string[]} */
@@ -104,7 +134,7 @@ export class RelayIndex {
    */
   select(choice) {
     const isSearched = this.#searched(choice);
-    const tests = testsOf(choice);
+    const tests = testsOf(choice, this.perWeek());
     /** @type {Relay[]} */
     const found = [];
     for (const i of this.#order(choice.sort)) {
@@ -122,7 +152,7 @@ export class RelayIndex {
    */
   facets(choice) {
     const isSearched = this.#searched(choice);
-    const tests = testsOf(choice);
+    const tests = testsOf(choice, this.perWeek());
     const found = emptyFacets();
     this.relays.forEach((relay, i) => {
       if (!isSearched(i)) return;
@@ -152,11 +182,28 @@ export class RelayIndex {
   }
 }
 
+/** Four runs a day. */
+const USUAL_A_WEEK = 28;
+
+/** The value of `status` for failures that are a fact. */
+export const CONFIRMED = "confirmed";
+
+/**
+ * @param {Relay} relay
+ * @param {string} status
+ * @returns {boolean}
+ */
+function hasStatus(relay, status) {
+  if (status === "failing") return FAILING.includes(relay.status);
+  return status === CONFIRMED ? isConfirmed(relay) : relay.status === status;
+}
+
 /**
  * @param {Choice} choice
+ * @param {number} perWeek how many runs a week has
  * @returns {[keyof Choice, (relay: Relay) => boolean][]} by filter
  */
-function testsOf(choice) {
+function testsOf(choice, perWeek) {
   /** @type {[keyof Choice, (relay: Relay) => boolean][]} */
   const tests = [];
   const add = (/** @type {keyof Choice} */ name, /** @type {(relay: Relay) => boolean} */ test) => {
@@ -164,25 +211,44 @@ function testsOf(choice) {
   };
   const { status, flag, ipv6, operator, address } = choice;
   const orNone = (
-    /** @type {"cause" | "blame" | "state" | "country"} */ name,
+    /** @type {"cause" | "blame" | "country" | "network"} */ name,
     /** @type {(relay: Relay) => string | null} */ get,
   ) => {
     const value = choice[name] === NONE ? null : choice[name];
     add(name, (relay) => get(relay) === value);
   };
-  add("status", (relay) =>
-    status === "failing" ? FAILING.includes(relay.status) : relay.status === status,
-  );
+  add("status", (relay) => hasStatus(relay, status));
   // A success has neither, and is not meant.
   orNone("cause", (relay) => (relay.status === "success" ? "" : relay.code));
   orNone("blame", (relay) => (relay.status === "success" ? "" : relay.blame));
-  orNone("state", (relay) => relay.state);
+  add("state", (relay) => statesOf(relay).includes(choice.state));
   orNone("country", (relay) => relay.country);
+  orNone("network", (relay) => networkOf(relay));
   add("flag", (relay) => relay.flags.includes(flag));
   add("ipv6", IPV6.get(ipv6) ?? (() => true));
+  add("again", ({ recent }) =>
+    choice.again === "weeks" ? everyWeek(recent, perWeek) : outages(recent) >= 2,
+  );
   add("operator", (relay) => relay.operator === operator);
   add("address", (relay) => relay.address === address);
   return tests;
+}
+
+/**
+ * A degraded relay has its state beside that.
+ * @param {Relay} relay
+ * @returns {string[]}
+ */
+function statesOf({ state, degraded }) {
+  return degraded && state !== DEGRADED ? [state ?? NONE, DEGRADED] : [state ?? NONE];
+}
+
+/**
+ * @param {Relay} relay
+ * @returns {string | null}
+ */
+function networkOf({ asNumber }) {
+  return asNumber === null ? null : String(asNumber);
 }
 
 /** @type {ReadonlyMap<string, (relay: Relay) => boolean>} */
@@ -214,6 +280,9 @@ const STATE_RANK = new Map([
   ["healthy", 6],
 ]);
 
+/** After those that fail now. */
+const DEGRADED_RANK = 2.5;
+
 /**
  * What each column is sorted by; null goes last, whichever way round.
  * @type {Readonly<Record<string, (relay: Relay) => string | number | null>>}
@@ -226,11 +295,21 @@ export const SORTS = Object.freeze({
   status: (/** @type {Relay} */ relay) => STATUS_RANK.get(relay.status) ?? 6,
   cause: (/** @type {Relay} */ relay) => relay.code,
   state: (/** @type {Relay} */ relay) =>
-    relay.state === null ? null : (STATE_RANK.get(relay.state) ?? 5),
+    relay.degraded
+      ? DEGRADED_RANK
+      : relay.state === null
+        ? null
+        : (STATE_RANK.get(relay.state) ?? 5),
   failures: (/** @type {Relay} */ relay) =>
     // Within the same streak, and before everybody without one, those that fail now.
     relay.failures * 10 + (9 - (STATUS_RANK.get(relay.status) ?? 6)),
+  outages: (/** @type {Relay} */ relay) => outages(relay.recent),
   latency: (/** @type {Relay} */ relay) => relay.latency,
+  lookups: (/** @type {Relay} */ relay) =>
+    // By the lower end: a share of few lookups says little.
+    relay.lookups30?.low ?? relay.lookups7?.low ?? null,
+  network: (/** @type {Relay} */ relay) => relay.asNumber,
+  operator: (/** @type {Relay} */ relay) => relay.operator || null,
   rate: (/** @type {Relay} */ relay) => relay.rate7 ?? relay.rate30,
   weight: (/** @type {Relay} */ relay) => relay.weight,
 });
@@ -277,7 +356,7 @@ export function order(relays, sort) {
 
 /** The filters that are menus of what there is. */
 const MENUS = Object.freeze(
-  /** @type {const} */ (["status", "cause", "blame", "state", "flag", "country"]),
+  /** @type {const} */ (["status", "cause", "blame", "state", "flag", "country", "network"]),
 );
 
 /** @typedef {(typeof MENUS)[number]} Menu */
@@ -300,6 +379,7 @@ function emptyFacets() {
     state: new Map(),
     flag: new Map(),
     country: new Map(),
+    network: new Map(),
   };
 }
 
@@ -321,15 +401,17 @@ function count(found, menu, relay) {
 function valuesOf(menu, relay) {
   switch (menu) {
     case "status":
-      return [relay.status];
+      return isConfirmed(relay) ? [relay.status, CONFIRMED] : [relay.status];
     case "cause":
       return relay.status === "success" ? [] : [relay.code ?? NONE];
     case "blame":
       return relay.status === "success" ? [] : [relay.blame ?? NONE];
     case "state":
-      return [relay.state ?? NONE];
+      return statesOf(relay);
     case "country":
       return [relay.country ?? NONE];
+    case "network":
+      return [networkOf(relay) ?? NONE];
     case "flag":
       return new Set(relay.flags);
   }

@@ -1,6 +1,6 @@
 // What is found by typing, and why. Performs no IO, and draws nothing.
 
-import { causeWords, stateWords, statusWords } from "../words.js";
+import { causeWords, DEGRADED_WORDS, stateWords, statusWords } from "../words.js";
 import { isWithin, parseAddress, parseNet } from "./addresses.js";
 import { country } from "./countries.js";
 import { cut } from "./text.js";
@@ -19,7 +19,12 @@ const FIELDS = [
   ["IPv6 address", (relay) => relay.ipv6 ?? ""],
   ["country", (relay) => (relay.country === null ? "" : country(relay.country))],
   ["status", (relay) => `${statusWords(relay.status).label} ${relay.status}`],
-  ["state", (relay) => (relay.state === null ? "" : stateWords(relay.state).label)],
+  ["network", networkWords],
+  [
+    "state",
+    (relay) =>
+      `${relay.state === null ? "" : stateWords(relay.state).label}${relay.degraded ? ` ${DEGRADED_WORDS.label}` : ""}`,
+  ],
   [
     "cause",
     (relay) => (relay.code === null ? "" : `${causeWords(relay.code).label} ${relay.code}`),
@@ -30,12 +35,21 @@ const FIELDS = [
   ["answer", (relay) => relay.resolved ?? ""],
 ];
 
+/**
+ * @param {Relay} relay
+ * @returns {string} for instance "AS64496 Example Net"; empty where it is not known
+ */
+export function networkWords({ asNumber, asName }) {
+  if (asNumber === null) return asName ?? "";
+  return asName === null ? `AS${asNumber}` : `AS${asNumber} ${asName}`;
+}
+
 /** The fields that hold addresses. */
 const ADDRESSES = Object.freeze(["address", "IPv6 address", "answer"]);
 
 /**
  * A part of what was typed. All parts must be found.
- * @typedef {{text: string} | {net: Net} | {fingerprint: string, nickname: string}} Term
+ * @typedef {{text: string} | {system: string} | {net: Net} | {fingerprint: string, nickname: string}} Term
  */
 
 /** @typedef {{field: string, excerpt: string}} Reason */
@@ -59,6 +73,7 @@ function termOf(word) {
   if (named !== null) return { fingerprint: named[1], nickname: named[2] };
   const net = parseNet(word.replace(/^\[([0-9a-f:]+)\]/, "$1"));
   if (net !== null) return { net };
+  if (/^as[1-9]\d{0,9}$/.test(word)) return { system: word };
   const bare = word
     .replace(/^\$(?=[0-9a-f]{6,40}$)/, "")
     .replace(/^\[([0-9a-f:]+)\]$/, "$1")
@@ -84,9 +99,25 @@ export function termsOf(q) {
  */
 export function isFound(term, text) {
   if ("text" in term) return text.includes(term.text);
+  if ("system" in term && !text.includes(term.system)) return false;
   const lines = text.split("\n");
+  if ("system" in term) return withWord(lines, term.system) >= 0;
   if ("fingerprint" in term) return lines[0] === term.fingerprint && lines[1] === term.nickname;
   return inNet(term.net, lines) !== null;
+}
+
+const NETWORK = FIELDS.findIndex(([field]) => field === "network");
+
+/**
+ * Where a word is; the number of a network only whole, as AS680 is not AS6805.
+ * @param {readonly string[]} lines
+ * @param {string} word
+ * @returns {number} -1 where it is nowhere
+ */
+function withWord(lines, word) {
+  return lines.findIndex((line, i) =>
+    i === NETWORK ? `${line} `.startsWith(`${word} `) : line.includes(word),
+  );
 }
 
 /**
@@ -131,9 +162,11 @@ export function reasons(relay, terms) {
   return terms.flatMap((term) => {
     if ("fingerprint" in term) return [{ field: "fingerprint and name", excerpt: "" }];
     if ("net" in term) return inNet(term.net, lines) ?? [];
-    const i = lines.findIndex((line) => line.includes(term.text));
+    const word = "system" in term ? term.system : term.text;
+    const i =
+      "system" in term ? withWord(lines, word) : lines.findIndex((line) => line.includes(word));
     if (i < 0) return [];
     const [field, get] = FIELDS[i];
-    return [{ field, excerpt: around(lines[i], get(relay), term.text) }];
+    return [{ field, excerpt: around(lines[i], get(relay), word) }];
   });
 }

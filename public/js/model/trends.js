@@ -1,6 +1,6 @@
 // The runs so far as figures over time. Performs no IO, and draws nothing.
 
-import { FAILING } from "../words.js";
+import { DEGRADED_WORDS, FAILING, stateWords } from "../words.js";
 
 /** @import { Run } from "../data/trends.js" */
 
@@ -56,6 +56,8 @@ export function within(runs, range) {
  * @property {"percent" | "count" | "ms"} unit
  * @property {readonly Line[]} lines
  * @property {boolean} fromZero whether the scale begins at 0
+ * @property {readonly [number, number]} [band] the lines that are the ends of an interval
+ * @property {string} [note] what has to be said of it
  */
 
 /** How many causes are drawn each for itself. */
@@ -86,6 +88,19 @@ export function charts(runs, label) {
       ],
     },
     {
+      id: "lookups",
+      title: "Lookups that fail",
+      unit: "percent",
+      fromZero: true,
+      band: [1, 2],
+      note: "What users meet: the share of first lookups that fail, each exit by its weight, without any second attempt. The true share lies between the ends 95 times of 100.",
+      lines: [
+        line("share of the lookups", (run) => run.lookups?.percent),
+        line("lower end", (run) => run.lookups?.low),
+        line("upper end", (run) => run.lookups?.high),
+      ],
+    },
+    {
       id: "causes",
       title: "Failures by cause",
       unit: "count",
@@ -113,6 +128,21 @@ export function charts(runs, label) {
         line("with a result", (run) => run.total),
         line("tested", testedOf),
         line("working", (run) => run.statuses.get("success") ?? (run.total === null ? null : 0)),
+      ],
+    },
+    {
+      id: "states",
+      title: "Relays in trouble, by state",
+      unit: "count",
+      fromZero: true,
+      note: "Degraded relays pass by a second attempt alone; they have another state beside that.",
+      lines: [
+        ...["confirmed", "suspect", "flapping"].map((state) =>
+          line(stateWords(state).label, (run) =>
+            run.states.size === 0 ? null : (run.states.get(state) ?? 0),
+          ),
+        ),
+        line(DEGRADED_WORDS.label, (run) => (run.lookups === null ? null : run.degraded)),
       ],
     },
     {

@@ -2,7 +2,17 @@
 
 import { FILES, LATEST, TRENDS } from "../data/names.js";
 import { LEVELS } from "../model/health.js";
-import { BLAMES, GATE, SELECTIONS, STATES, STATUSES } from "../words.js";
+import {
+  BLAMES,
+  DEGRADED,
+  DEGRADED_WORDS,
+  GATE,
+  INTERVAL_MEANING,
+  SELECTIONS,
+  STATES,
+  STATUSES,
+} from "../words.js";
+import { attribution } from "./attribution.js";
 import { foreign, h } from "./dom.js";
 import { facts } from "./facts.js";
 import { duration, MISSING, timeElement, whole } from "./format.js";
@@ -77,6 +87,35 @@ export function aboutView(context) {
         ),
       ),
       section(
+        "How often lookups fail",
+        h(
+          "p",
+          null,
+          "Whoever fails is asked again, and any success wins: an exit that fails half its lookups passes nearly every run. So how often users meet a failure is told by the first lookup of each run alone, without any second attempt: for each relay over 7 and 30 days, and for the network in each run, each exit by its weight.",
+        ),
+        h(
+          "p",
+          null,
+          INTERVAL_MEANING,
+          " For the network, relays of one operator are taken to fail together.",
+        ),
+        h(
+          "dl",
+          { class: "words" },
+          h(
+            "div",
+            null,
+            h("dt", null, stateElement(null, true), " ", h("code", null, DEGRADED)),
+            h(
+              "dd",
+              null,
+              DEGRADED_WORDS.meaning,
+              " The mark stands beside a state, where within 7 days at least 6 %, or within 30 days at least 2.8 %, of the lookups certainly fail and the runs pass all the same.",
+            ),
+          ),
+        ),
+      ),
+      section(
         "Where a fault lies",
         wordList(
           BLAMES,
@@ -145,7 +184,7 @@ export function aboutView(context) {
         h(
           "p",
           null,
-          "Where the pages’ function is deployed there are also /api/status, /api/failures and /api/relay/FINGERPRINT. The formats are described in docs/formats of the source.",
+          "Networks and countries come from the location database that the report names below. Where the pages’ function is deployed there are also /api/status, /api/failures and /api/relay/FINGERPRINT. The formats are described in docs/formats of the source.",
         ),
       ),
       h(
@@ -267,9 +306,11 @@ function run(m) {
     ["aggregate", m.aggregateVersion === null ? null : foreign(m.aggregateVersion, { limit: 60 })],
   ];
   const list = facts(entries);
-  if (m.inputs.length === 0) return [list];
+  const source = [attribution(m)].filter((one) => one !== null);
+  if (m.inputs.length === 0) return [list, ...source];
   return [
     list,
+    ...source,
     table({
       caption: "The scans in this report",
       columns: [

@@ -5,7 +5,7 @@ import { visible } from "../model/text.js";
 import { recentValues } from "../model/trends.js";
 import { stateWords } from "../words.js";
 import { fill, h } from "./dom.js";
-import { duration, MISSING, ms, percent, plural, whole } from "./format.js";
+import { duration, ends, MISSING, ms, percent, plural, whole } from "./format.js";
 import { sparkline } from "./spark.js";
 
 /** @import { Metadata } from "../data/metadata.js" */
@@ -63,6 +63,7 @@ export function cards(context, m, list) {
       change: points,
       better: 1,
     },
+    ...lookupCard(context, m, points),
     {
       label: "Failing exits",
       value: whole(failed),
@@ -107,6 +108,30 @@ export function cards(context, m, list) {
   ];
   const elements = all.map((card) => cardElement(context, m, card));
   return h("ul", { class: "cards" }, elements, ageCard(context, m));
+}
+
+/**
+ * The one number that says how Tor's DNS is.
+ * @param {Context} context
+ * @param {Metadata} m
+ * @param {(difference: number) => string} change
+ * @returns {Card[]} none where the report does not have it
+ */
+function lookupCard(context, m, change) {
+  if (m.lookups === null) return [];
+  const interval = ends(m.lookups);
+  return [
+    {
+      label: "Lookups that fail",
+      value: percent(m.lookups.percent),
+      detail: interval === null ? "its interval is not known" : `95 % interval: ${interval}`,
+      href: context.href("trends"),
+      now: m.lookups.percent,
+      of: (run) => run.lookups?.percent ?? null,
+      change,
+      better: -1,
+    },
+  ];
 }
 
 /**

@@ -108,6 +108,7 @@ export function chartFigure({ chart, runs, signal, href, files }) {
     "section",
     { class: "chart card", "data-key": `card-${chart.id}` },
     h("h2", { id: titleId }, chart.title),
+    chart.note === undefined ? null : h("p", { class: "hint" }, chart.note),
     when,
     h(
       "ul",

@@ -1,5 +1,7 @@
 // What every view is given.
 
+import { interval } from "../model/health.js";
+import { runsAWeek } from "../model/recurrence.js";
 import { RelayIndex } from "../model/relays.js";
 
 /** @import { Store, ReportResource } from "../data/store.js" */
@@ -33,13 +35,23 @@ import { RelayIndex } from "../model/relays.js";
 const indexes = new WeakMap();
 
 /**
+ * @param {Store} store
+ * @param {Report} report
+ * @returns {number} how many runs a week has
+ */
+export function perWeek(store, report) {
+  return runsAWeek(interval(store.runs, report.metadata));
+}
+
+/**
+ * @param {Store} store
  * @param {Report} report
  * @returns {RelayIndex} made once for each report
  */
-export function indexOf(report) {
+export function indexOf(store, report) {
   let index = indexes.get(report);
   if (index === undefined) {
-    index = new RelayIndex(report.relays);
+    index = new RelayIndex(report.relays, () => perWeek(store, report));
     indexes.set(report, index);
   }
   return index;

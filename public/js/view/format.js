@@ -2,6 +2,8 @@
 
 import { h } from "./dom.js";
 
+/** @import { LookupRate } from "../data/types.js" */
+
 const WHOLE = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const ONE = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 const COMPACT = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
@@ -41,6 +43,36 @@ export function percent(n) {
   const scale = 10 ** decimals;
   // Just below a half by a double's rounding is on it.
   return `${(Math.round(n * scale + 1e-6) / scale).toFixed(decimals)} %`;
+}
+
+/**
+ * @param {number} n percent
+ * @returns {string} to two digits that count, without its sign
+ */
+function digits(n) {
+  if (n === 0 || n === 100) return String(n);
+  return n < 1 ? String(Number(n.toFixed(2))) : n < 10 ? n.toFixed(1) : n.toFixed(0);
+}
+
+/**
+ * The ends of an interval.
+ * @param {LookupRate} rate
+ * @returns {string | null} null where they cannot be told
+ */
+export function ends({ low, high }) {
+  return low === null || high === null ? null : `${digits(low)} to ${digits(high)} %`;
+}
+
+/**
+ * A share of lookups that failed, with its interval, for a cell of a table.
+ * @param {LookupRate | null} rate
+ * @returns {string}
+ */
+export function rateShort(rate) {
+  if (rate === null) return MISSING;
+  const { low, high } = rate;
+  const interval = low === null || high === null ? "" : ` (${digits(low)}–${digits(high)})`;
+  return `${digits(rate.percent)} %${interval}`;
 }
 
 /**

@@ -18,6 +18,11 @@ import { whole } from "./format.js";
  * @property {string} key the cells' class is `c-` and it
  * @property {string} label
  * @property {string} [title] the label in full
+ * @property {string} width a track of CSS grid
+ * @property {number} least how many rem it needs: its width where the table is scrolled sideways
+ * @property {(room: number) => boolean} fits whether it is shown where nobody has chosen, with so
+ *   many rem of room
+ * @property {boolean} paper whether it is printed where nobody has chosen
  * @property {string | null} sort what to sort by; null where it cannot be
  * @property {boolean} [down] whether the first click sorts downwards
  * @property {() => Cell<T>} make
@@ -32,6 +37,7 @@ import { whole } from "./format.js";
  * @property {(sort: string) => void} sort
  * @property {(a: T, b: T) => boolean} same whether two items are one at different times
  * @property {string} empty shown where there are no rows
+ * @property {(key: string) => boolean} extra whether this column is wanted now, whatever was chosen
  * @property {AbortSignal} signal
  */
 
@@ -43,8 +49,14 @@ import { whole } from "./format.js";
  * @property {number} index the item it shows; -1 for none
  */
 
+/** With less room, in rem, a row is a card of two lines, unless somebody chose the columns. */
+export const TABLE_REM = 44;
+
 /** Rows kept ready beyond either end. */
 const SPARE = 6;
+
+/** Between two columns, and at either end: grid.css. */
+const GAP_REM = 0.75;
 
 /** How many rows are printed: some forty pages. */
 const PRINTED = 2000;
@@ -59,6 +71,11 @@ export class Grid {
   #rowHeight = 36;
   #frame = 0;
   #version = 0;
+  /** The columns that somebody chose; null for those that fit. @type {ReadonlySet<string> | null} */
+  #chosen = null;
+  /** Whether each column is shown. @type {boolean[]} */
+  #visible = [];
+  #paper = false;
   /** @type {number[]} the version of the items that each row of the pool shows */
   #shown = [];
 
@@ -145,6 +162,57 @@ export class Grid {
     this.#draw();
   }
 
+  /**
+   * @param {ReadonlySet<string> | null} keys null for those that there is room for
+   */
+  choose(keys) {
+    this.#chosen = keys;
+    this.refit();
+    this.#draw();
+  }
+
+  /** @returns {string[]} the columns that are shown */
+  shown() {
+    return this.options.columns.filter((_, i) => this.#visible[i]).map(({ key }) => key);
+  }
+
+  /** Looks again which columns there are to be. */
+  refit() {
+    this.#layout();
+    this.#version += 1;
+  }
+
+  /** Which columns are shown, and how wide. */
+  #layout() {
+    const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
+    const room = this.element.clientWidth / rem;
+    const chosen = this.#chosen;
+    const narrow = chosen === null && room < TABLE_REM && !this.#paper;
+    this.#visible = this.options.columns.map(({ key, fits, paper }) => {
+      if (this.options.extra(key)) return !this.#paper;
+      if (chosen !== null) return chosen.has(key);
+      return this.#paper ? paper : fits(room);
+    });
+    const shown = this.options.columns.filter((_, i) => this.#visible[i]);
+    this.element.classList.toggle("narrow", narrow);
+    this.element.style.setProperty(
+      "--tracks",
+      shown.map(({ width, least }) => (this.#paper ? `minmax(0, ${least}fr)` : width)).join(" "),
+    );
+    const least = shown.reduce((sum, column) => sum + column.least + GAP_REM, GAP_REM);
+    this.element.style.setProperty("--least", narrow || this.#paper ? "0" : `${least}rem`);
+    this.element.setAttribute("aria-colcount", String(shown.length));
+    for (const cells of [this.headRow, ...this.#pool.map((row) => row.element)]) this.#hide(cells);
+  }
+
+  /** @param {HTMLElement} row */
+  #hide(row) {
+    this.#visible.forEach((visible, i) => {
+      const cell = row.children[i];
+      if (cell instanceof HTMLElement) cell.hidden = !visible;
+    });
+  }
+
   /** @returns {{top: number, active: number}} */
   place() {
     return { top: this.element.scrollTop, active: this.#active };
@@ -211,6 +279,7 @@ export class Grid {
 
   /** The height of a row is the style sheet's to say. */
   #measure() {
+    this.#layout();
     const height = this.head.getBoundingClientRect().height;
     const row = Number.parseFloat(getComputedStyle(this.body).getPropertyValue("line-height"));
     if (Number.isFinite(row) && row > 0) this.#rowHeight = row;
@@ -246,6 +315,7 @@ export class Grid {
         ),
       ),
     );
+    this.#hide(element);
     return { element, cells, index: -1 };
   }
 
@@ -289,7 +359,17 @@ export class Grid {
     row.element.classList.toggle("odd", i % 2 === 1);
     row.element.setAttribute("aria-rowindex", String(i + 2));
     const item = this.#items[i];
-    for (const cell of row.cells) cell.set(item);
+    this.#set(row, item);
+  }
+
+  /**
+   * @param {Row<T>} row
+   * @param {T} item
+   */
+  #set(row, item) {
+    row.cells.forEach((cell, k) => {
+      if (this.#visible[k]) cell.set(item);
+    });
   }
 
   #showActive() {
@@ -371,19 +451,23 @@ export class Grid {
    * @param {boolean} printing
    */
   #print(printing) {
+    this.#paper = printing;
+    this.refit();
+    this.#draw();
     if (!printing) {
       fill(this.printed);
       return;
     }
     const rows = this.#items.slice(0, PRINTED).map((item) => {
       const row = this.#makeRow();
-      for (const cell of row.cells) cell.set(item);
+      this.#set(row, item);
       return row.element;
     });
     const heads = this.options.columns.map((column) =>
       h("div", { class: `cell c-${column.key}`, role: "columnheader" }, column.label),
     );
     const head = h("div", { class: "grid-row grid-headrow", role: "row" }, heads);
+    this.#hide(head);
     const left = this.#items.length - rows.length;
     fill(this.printed, head, rows);
     if (left > 0) {

@@ -2,12 +2,13 @@
 
 import { isReportName, LATEST } from "../data/names.js";
 import { compare } from "../model/compare.js";
+import { groupingOf } from "../model/operators.js";
 import { formatRoute } from "../model/route.js";
 import { turnOf } from "../model/runs.js";
 import { gateWords } from "../words.js";
 import { foreign, h } from "./dom.js";
 import { bytes, percent, timeElement, utc, whole } from "./format.js";
-import { growing } from "./growing.js";
+import { groupedList, groupingLinks } from "./groups.js";
 import { keeps } from "./keep.js";
 import { relayLink } from "./links.js";
 import { statusElement } from "./marks.js";
@@ -17,10 +18,8 @@ import { table } from "./table.js";
 /** @import { ListedFile } from "../data/files.js" */
 /** @import { Relay, Report } from "../data/report.js" */
 /** @import { Change } from "../model/compare.js" */
+/** @import { Grouping } from "../model/operators.js" */
 /** @import { Context, View } from "./context.js" */
-
-/** How many relays a list of changes shows at first. */
-const LISTED = 100;
 
 /** How many reports the table shows at first. */
 const REPORTS = 120;
@@ -260,7 +259,8 @@ function comparison(context, from, to) {
           resource: context.store.report(other),
           what: other === null ? "the latest report" : "the second report",
           signal: context.signal,
-          render: (two) => inOrder({ report: one, name: from }, { report: two, name: other }),
+          render: (two) =>
+            inOrder(context, { report: one, name: from }, { report: two, name: other }),
         }),
     }),
   );
@@ -273,21 +273,25 @@ function comparison(context, from, to) {
 
 /**
  * The changes from the earlier of two reports to the later one, whichever was named first.
+ * @param {Context} context
  * @param {Named} one
  * @param {Named} two
  * @returns {HTMLElement[]}
  */
-function inOrder(one, two) {
+function inOrder(context, one, two) {
   const times = [one, two].map(({ report }) => report.metadata.timestamp ?? 0);
-  return times[0] <= times[1] ? changes(one, two) : changes(two, one);
+  return times[0] <= times[1] ? changes(context, one, two) : changes(context, two, one);
 }
 
 /**
+ * @param {Context} context
  * @param {Named} earlier
  * @param {Named} later
  * @returns {HTMLElement[]}
  */
-function changes(earlier, later) {
+function changes(context, earlier, later) {
+  const { params } = context.route;
+  const by = groupingOf(params.by);
   const found = compare(earlier.report.relays, later.report.relays);
   const before = earlier.report.metadata;
   const after = later.report.metadata;
@@ -295,7 +299,14 @@ function changes(earlier, later) {
     /** @type {string} */ title,
     /** @type {string} */ text,
     /** @type {readonly Change[]} */ relays,
-  ) => changeList(title, text, relays, { before: earlier.name, after: later.name });
+  ) =>
+    changeList(context, {
+      title,
+      text,
+      list: relays,
+      by,
+      names: { before: earlier.name, after: later.name },
+    });
   return [
     h(
       "p",
@@ -313,6 +324,9 @@ function changes(earlier, later) {
       " then, ",
       h("strong", null, whole(after.total)),
       " now.",
+    ),
+    groupingLinks(by, (name) =>
+      context.href("history", { params: { ...params, by: name === "operator" ? null : name } }),
     ),
     h(
       "div",
@@ -335,16 +349,15 @@ function changes(earlier, later) {
 }
 
 /**
- * @param {string} title
- * @param {string} text
- * @param {readonly Change[]} list
- * @param {{before: string | null, after: string | null}} names of the reports; null for the latest
+ * @param {Context} context
+ * @param {{title: string, text: string, list: readonly Change[], by: Grouping,
+ *   names: {before: string | null, after: string | null}}} of names: of the reports; null for the
+ *   latest
  * @returns {HTMLElement}
  */
-function changeList(title, text, list, names) {
-  const item = (/** @type {Change} */ { before, after }) => {
-    const relay = /** @type {Relay} */ (after ?? before);
-    return h(
+function changeList(context, { title, text, list, by, names }) {
+  const draw = (/** @type {Change & {relay: Relay}} */ { before, after, relay }) =>
+    h(
       "li",
       null,
       h(
@@ -365,20 +378,17 @@ function changeList(title, text, list, names) {
         after === null ? null : statusElement(after.status, after.provisional),
       ),
     );
-  };
-  const { list: ul, button } = growing({
-    list: h("ul", { class: "relay-list relay-list-long relay-list-2", "data-key": title }),
-    items: list,
-    draw: item,
-    first: LISTED,
-    label: `Show all ${whole(list.length)}`,
+  const items = list.flatMap((change) => {
+    const relay = change.after ?? change.before;
+    return relay === null ? [] : [{ ...change, relay }];
   });
   return h(
     "section",
     { class: "card" },
     h("h3", null, title, h("span", { class: "badge" }, whole(list.length))),
     h("p", { class: "hint" }, text),
-    list.length === 0 ? h("p", null, "None.") : ul,
-    button,
+    list.length === 0
+      ? h("p", null, "None.")
+      : groupedList(context, { items, by, draw, key: title, wide: true }),
   );
 }

@@ -29,7 +29,7 @@ const FINDABLE =
   "[data-keeps], [data-key], a, button, details, summary, input, select, textarea, h2, h3, h4, [tabindex]";
 
 /** What can be scrolled within the page. */
-const SCROLLABLE = ".table-box, .relay-list-long, .contact, textarea";
+const SCROLLABLE = ".table-box, .relay-list-long, .group-tree, .contact, textarea";
 
 /**
  * @param {Element} element

@@ -2,7 +2,7 @@
 // none is told by its colour alone.
 
 import { visible } from "../model/text.js";
-import { MARKS, stateWords, statusWords } from "../words.js";
+import { DEGRADED, DEGRADED_WORDS, MARKS, stateWords, statusWords } from "../words.js";
 import { h, svg } from "./dom.js";
 
 /** Drawn in a box of 16 by 16, by status. @type {ReadonlyMap<string, string>} */
@@ -35,6 +35,8 @@ const STATE_SHAPES = new Map([
   ["suspect", "M8 3v6.4M8 12.4v.2"],
   ["confirmed", "M4 4l8 8M12 4l-8 8"],
   ["unreachable", "M1.6 8h3.6M10.8 8h3.6M6.6 5.4 5.6 10.6M10.4 5.4 9.4 10.6"],
+  // Half full.
+  [DEGRADED, "M8 2.2a5.8 5.8 0 1 0 .01 0M8 2.2v11.6M10 4v8M12 6v4"],
 ]);
 
 /**
@@ -77,9 +79,19 @@ export function statusMark() {
   return mark(SHAPES, statusWords);
 }
 
-/** @returns {Mark} for states; the empty text is no state */
+/**
+ * For states; a degraded relay's state says only that its runs pass, so the mark stands in its place.
+ * @returns {{element: HTMLElement, set: (state: string | null, degraded: boolean) => void}}
+ */
 export function stateMark() {
-  return mark(STATE_SHAPES, (value) => stateWords(value === "" ? null : value));
+  const made = mark(STATE_SHAPES, (value) => {
+    if (value === DEGRADED) return DEGRADED_WORDS;
+    return stateWords(value === "" ? null : value);
+  });
+  return {
+    element: made.element,
+    set: (state, degraded) => made.set(degraded ? DEGRADED : (state ?? "")),
+  };
 }
 
 /**
@@ -95,11 +107,12 @@ export function statusElement(status, provisional = false) {
 
 /**
  * @param {string | null} state
+ * @param {boolean} [degraded]
  * @returns {HTMLElement}
  */
-export function stateElement(state) {
+export function stateElement(state, degraded = false) {
   const made = stateMark();
-  made.set(state ?? "");
+  made.set(state, degraded);
   return made.element;
 }
 

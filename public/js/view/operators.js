@@ -1,23 +1,31 @@
-// Failing relays by who can repair them, with the words to tell them.
+// Failing relays by who can repair them, or by what they share, with the words to tell operators.
 
 import { totalWeight } from "../model/causes.js";
-import { addressOf } from "../model/contact.js";
-import { against, isConfirmed, leftOutWords, mail } from "../model/mail.js";
-import { groups } from "../model/operators.js";
-import { formatRoute } from "../model/route.js";
-import { reportOf } from "../model/runs.js";
-import { causeWords, statusWords } from "../words.js";
-import { copyButton } from "./buttons.js";
-import { fill, foreign, freshId, h } from "./dom.js";
-import { percent, plural, whole } from "./format.js";
+import { isConfirmed } from "../model/mail.js";
+import { GROUP_SORTS, groupingOf, groupSortOf, groups } from "../model/operators.js";
+import { everyWeek, weekOnWeek } from "../model/recurrence.js";
+import { causeWords, FAILING, statusWords } from "../words.js";
+import { attribution } from "./attribution.js";
+import { perWeek } from "./context.js";
+import { fill, foreign, h } from "./dom.js";
+import { percent, plural, timeElement, whole } from "./format.js";
+import {
+  GROUPING_WORDS,
+  groupHref,
+  groupingLinks,
+  groupName,
+  groupParams,
+  KINDS,
+} from "./groups.js";
 import { growing } from "./growing.js";
+import { redraw } from "./keep.js";
 import { relayLink } from "./links.js";
+import { mailBox } from "./mail-box.js";
 import { statusElement } from "./marks.js";
-import { guarded, notice, part } from "./part.js";
+import { part } from "./part.js";
 
-/** @import { Report } from "../data/report.js" */
-/** @import { Group } from "../model/operators.js" */
-/** @import { Child } from "./dom.js" */
+/** @import { Relay, Report } from "../data/report.js" */
+/** @import { Group, Grouping, GroupSort } from "../model/operators.js" */
 /** @import { Context, View } from "./context.js" */
 
 /** How many groups are shown at first, and more with each press of the button. */
@@ -26,118 +34,247 @@ const STEP = 25;
 /** How many relays a group shows before "show all". */
 const RELAYS = 12;
 
+/** @type {Readonly<Record<GroupSort, string>>} */
+const SORT_WORDS = Object.freeze({
+  relays: "most failing relays",
+  weight: "most weight",
+  duration: "failing longest",
+  recurrence: "most outages a relay",
+});
+
+/**
+ * What a reader chose.
+ * @typedef {object} Chosen
+ * @property {Grouping} by
+ * @property {GroupSort} sort
+ * @property {boolean} confirmed only failures that are a fact, and not our own fault
+ * @property {boolean} weeks only relays that fail every week
+ */
+
+/**
+ * @param {Readonly<Record<string, string>>} params
+ * @returns {Chosen}
+ */
+function chosenOf(params) {
+  return {
+    by: groupingOf(params.by),
+    sort: groupSortOf(params.sort),
+    confirmed: params.confirmed === "yes",
+    weeks: params.again === "weeks",
+  };
+}
+
+/**
+ * @param {Chosen} chosen
+ * @returns {Record<string, string>} without what is chosen anyway
+ */
+function paramsOf({ by, sort, confirmed, weeks }) {
+  return {
+    ...(by === "operator" ? {} : { by }),
+    ...(sort === "relays" ? {} : { sort }),
+    ...(confirmed ? { confirmed: "yes" } : {}),
+    ...(weeks ? { again: "weeks" } : {}),
+  };
+}
+
+/** What has to be said of a grouping. @type {Readonly<Record<Grouping, string>>} */
+const HINTS = Object.freeze({
+  operator:
+    "A contact proves nothing, as anybody can write anybody’s: it says whom to ask, not who it is.",
+  address: "Relays on one address share one resolver mostly.",
+  network: "Where many of one network fail, its resolver or its firewall is the first suspect.",
+  country: "Where many of one country fail, what they have in common is often a provider.",
+  cause: "What each cause means, and what to do, is on the page of the causes.",
+});
+
 /**
  * @param {Context} context
  * @returns {View}
  */
 export function operatorsView(context) {
-  const by = context.route.params.by === "address" ? "address" : "operator";
-  const tab = (/** @type {"operator" | "address"} */ name, /** @type {string} */ label) =>
-    h(
-      "a",
-      {
-        class: "choice",
-        href: context.href("operators", { params: { by: name === "operator" ? null : name } }),
-        "aria-current": by === name ? "true" : null,
-      },
-      label,
+  let chosen = chosenOf(context.route.params);
+  const box = h("div", { class: "part-content" });
+  /** @type {Report | null} */
+  let report = null;
+  const draw = () => {
+    const now = report;
+    if (now !== null) redraw(box, () => groupList(context, now, chosen));
+  };
+  const links = h("div", null);
+  const hint = h("p", { class: "hint" });
+  const form = controls((changed) => {
+    chosen = { ...chosen, ...changed };
+    context.replace(
+      context.reportName === null
+        ? paramsOf(chosen)
+        : { ...paramsOf(chosen), report: context.reportName },
     );
+    show();
+  });
+  const show = () => {
+    fill(
+      links,
+      groupingLinks(chosen.by, (by) =>
+        context.href("operators", { params: paramsOf({ ...chosen, by }) }),
+      ),
+    );
+    hint.textContent = HINTS[chosen.by];
+    form.set(chosen);
+    draw();
+  };
+  show();
+  // How many runs a week has is known better then.
+  context.store.trends.watch(draw, context.signal);
   return {
     title: "Operators",
     element: h(
       "div",
       { class: "view" },
       h("h1", null, "Operators"),
-      h("p", null, "Relays whose DNS fails, grouped by who can repair them, worst first."),
-      h(
-        "nav",
-        { class: "choices", "aria-label": "Grouped by" },
-        tab("operator", "By contact and family"),
-        tab("address", "By address"),
-      ),
       h(
         "p",
-        { class: "hint" },
-        by === "operator"
-          ? "A contact proves nothing, as anybody can write anybody’s: it says whom to ask, not who it is."
-          : "Relays on one address share one resolver mostly.",
+        null,
+        "Relays whose DNS fails, grouped by who can repair them, or by what they share.",
       ),
+      links,
+      form.element,
+      hint,
       part({
         resource: context.report,
         what: "the report",
         signal: context.signal,
-        render: (report) => groupList(context, report, by),
+        render: (value) => {
+          report = value;
+          draw();
+          return box;
+        },
       }),
     ),
+    update: (route) => {
+      chosen = chosenOf(route.params);
+      show();
+    },
+  };
+}
+
+/**
+ * @param {(changed: Partial<Chosen>) => void} change
+ * @returns {{element: HTMLElement, set: (chosen: Chosen) => void}}
+ */
+function controls(change) {
+  const sort = h(
+    "select",
+    null,
+    Object.keys(GROUP_SORTS).map((name) =>
+      h("option", { value: name }, SORT_WORDS[/** @type {GroupSort} */ (name)]),
+    ),
+  );
+  sort.addEventListener("change", () => change({ sort: groupSortOf(sort.value) }));
+  const confirmed = h("input", { type: "checkbox" });
+  confirmed.addEventListener("change", () => change({ confirmed: confirmed.checked }));
+  const weeks = h("input", { type: "checkbox" });
+  weeks.addEventListener("change", () => change({ weeks: weeks.checked }));
+  return {
+    element: h(
+      "form",
+      { class: "group-controls", "aria-label": "Order and choice" },
+      h("label", { class: "field" }, h("span", { class: "field-label" }, "Sorted by"), sort),
+      h("label", { class: "check" }, confirmed, "confirmed only"),
+      h("label", { class: "check" }, weeks, "the same ones every week"),
+    ),
+    set: (chosen) => {
+      sort.value = chosen.sort;
+      confirmed.checked = chosen.confirmed;
+      weeks.checked = chosen.weeks;
+    },
   };
 }
 
 /**
  * @param {Context} context
  * @param {Report} report
- * @param {"operator" | "address"} by
- * @returns {HTMLElement}
+ * @param {Chosen} chosen
+ * @returns {(HTMLElement | null)[]}
  */
-function groupList(context, report, by) {
-  const all = groups(report.relays, by);
+function groupList(context, report, { by, sort, confirmed, weeks }) {
+  const week = perWeek(context.store, report);
+  const fails = (/** @type {Relay} */ relay) =>
+    (weeks ? everyWeek(relay.recent, week) : FAILING.includes(relay.status)) &&
+    (!confirmed || (weeks && relay.status === "success") || isConfirmed(relay));
+  const all = groups(report.relays, by, { sort, fails });
   const weight = totalWeight(report.relays);
-  if (all.length === 0) return h("p", null, "No exit’s DNS failed in this run.");
+  const words = GROUPING_WORDS[by];
   const { list, button } = growing({
     list: h("ol", { class: "group-list", "data-key": "groups" }),
     items: all,
-    draw: (group) => h("li", { "data-key": group.key }, groupCard(context, report, group, weight)),
+    draw: (group) =>
+      h("li", { "data-key": group.key }, groupCard(context, report, group, { weight, weeks })),
     first: STEP,
     step: STEP,
     label: "Show more",
   });
-  return h(
-    "div",
-    null,
+  return [
+    weeks ? recurrenceWords(report, week) : null,
     h(
       "p",
-      { class: "hint" },
-      `${plural(all.length, by === "operator" ? "operator" : "address", by === "operator" ? "operators" : "addresses")} with failing relays.`,
+      { class: "hint", role: "status" },
+      all.length === 0
+        ? weeks
+          ? "No exit failed in each week that its last runs reach back."
+          : "No exit’s DNS failed in this run."
+        : `${plural(all.length, words.one, words.many)} with ${weeks ? "relays that fail every week" : "failing relays"}.`,
     ),
-    list,
+    all.length === 0 ? null : list,
     button,
+    by === "network" || by === "country" ? attribution(report.metadata) : null,
+  ];
+}
+
+/**
+ * Is it the same ones each week?
+ * @param {Report} report
+ * @param {number} week how many runs a week has
+ * @returns {HTMLElement}
+ */
+export function recurrenceWords(report, week) {
+  const found = weekOnWeek(report.relays, week);
+  if (found === null) {
+    return h("p", null, "The last runs do not reach back two weeks yet: nothing can be said.");
+  }
+  return h(
+    "p",
+    null,
+    `${plural(found.now, "exit")} failed within the last 7 days, ${whole(found.before)} in the 7 days before: `,
+    h("strong", null, `${whole(found.both)} of them in both`),
+    ".",
   );
 }
 
-const KINDS = Object.freeze({
-  contact: "contact",
-  family: "family without a contact",
-  relay: "single relay without a contact",
-  address: "address",
-  unknown: "operator",
-});
-
 /**
  * @param {Group} group
- * @returns {Record<string, string>} the choice that shows its relays
+ * @returns {string[]} in words, the most frequent first
  */
-function groupParams(group) {
-  if (group.kind === "address") return { address: group.name };
-  // In reports from before there were operators, a relay does not name its own key.
-  return group.kind === "relay" ? { q: group.name } : { operator: group.key };
+export function causesOf(group) {
+  /** @type {Map<string, number>} */
+  const found = new Map();
+  for (const { code, status } of group.failing) {
+    if (status === "success") continue;
+    const words = code === null ? statusWords(status).label : causeWords(code).label;
+    found.set(words, (found.get(words) ?? 0) + 1);
+  }
+  return [...found].sort((a, b) => b[1] - a[1]).map(([words]) => words);
 }
 
 /**
  * @param {Context} context
  * @param {Report} report
  * @param {Group} group
- * @param {number} weight of all relays
+ * @param {{weight: number, weeks: boolean}} of the weight of all relays; whether the group's relays
+ *   fail every week, rather than now
  * @returns {HTMLElement}
  */
-function groupCard(context, report, group, weight) {
-  const params = groupParams(group);
+function groupCard(context, report, group, { weight, weeks }) {
   const unconfirmed = group.failing.filter((relay) => relay.provisional).length;
-  const causes = [
-    ...new Set(
-      group.failing.map((relay) =>
-        relay.code === null ? statusWords(relay.status).label : causeWords(relay.code).label,
-      ),
-    ),
-  ];
   const relays = growing({
     list: h("ul", { class: "relay-list", "data-key": "relays" }),
     items: group.failing,
@@ -152,33 +289,31 @@ function groupCard(context, report, group, weight) {
     first: RELAYS,
     label: `Show all ${whole(group.failing.length)}`,
   });
+  const verb = group.failing.length === 1 ? " fails" : " fail";
+  const operator = ["contact", "family", "relay", "unknown"].includes(group.kind);
   return h(
     "article",
     { class: "card group" },
     h(
       "h2",
       { tabindex: "-1" },
-      foreign(
-        group.kind === "relay"
-          ? (group.failing[0]?.nickname ?? group.name)
-          : group.name || "(none)",
-        { limit: 200 },
-      ),
+      h("a", { href: groupHref(context, group) }, foreign(groupName(group), { limit: 200 })),
     ),
     h(
       "p",
       { class: "group-figures" },
       h("span", { class: "tag" }, KINDS[group.kind]),
       " ",
-      h("strong", null, `${whole(group.failing.length)} of ${plural(group.relays, "relay")}`),
-      group.failing.length === 1 ? " fails" : " fail",
+      h("strong", null, `${whole(group.failing.length)} of ${plural(group.all.length, "relay")}`),
+      weeks ? `${verb} every week` : verb,
       unconfirmed === 0 ? null : ` (${whole(unconfirmed)} of them not confirmed)`,
       weight === 0 ? null : `, ${percent((group.weight / weight) * 100)} of all weight`,
+      group.since === null ? null : [", since ", timeElement(group.since)],
       " – ",
-      h("a", { href: context.href("relays", { params }) }, "all of them"),
+      h("a", { href: context.href("relays", { params: groupParams(group) }) }, "all of them"),
     ),
-    h("p", null, foreign(causes.slice(0, 4).join("; "), { limit: 300 })),
-    group.kind !== "address" && group.contact !== null
+    h("p", null, foreign(causesOf(group).slice(0, 4).join("; "), { limit: 300 })),
+    operator && group.contact !== null
       ? h(
           "p",
           { class: "contact-line" },
@@ -188,118 +323,6 @@ function groupCard(context, report, group, weight) {
       : null,
     relays.list,
     relays.button,
-    mailBox(context, report, group),
-  );
-}
-
-/**
- * Where a group's failing relays are in this very report: what it shows never changes.
- * @param {Context} context
- * @param {Report} report
- * @param {Group} group
- * @returns {{href: string, lasting: boolean}}
- */
-function groupLink(context, report, group) {
-  const { timestamp, runId } = report.metadata;
-  const name = context.reportName ?? reportOf(context.store.listed, { timestamp, runId });
-  const told = group.failing.filter(isConfirmed);
-  const hash =
-    told.length === 1 && told[0].valid
-      ? formatRoute("relay", { argument: told[0].fingerprint, params: { report: name } })
-      : formatRoute("relays", {
-          params: { status: "failing", ...groupParams(group), report: name },
-        });
-  return { href: new URL(hash, document.baseURI).href, lasting: name !== null };
-}
-
-/**
- * The mail, made when it is opened. Never a mailto: the contact is a stranger's text.
- * @param {Context} context
- * @param {Report} report
- * @param {Group} group
- * @returns {HTMLElement}
- */
-function mailBox(context, report, group) {
-  const box = h("div", { class: "mail" });
-  const details = h("details", { class: "figures" }, h("summary", null, "A text for a mail"), box);
-  details.addEventListener("toggle", () => {
-    if (!details.open || box.childElementCount > 0) return;
-    fill(
-      box,
-      guarded(() => mailParts(context, report, group), "the text for a mail"),
-    );
-  });
-  return details;
-}
-
-/**
- * @param {Context} context
- * @param {Report} report
- * @param {Group} group
- * @returns {Child | readonly Child[]}
- */
-function mailParts(context, report, group) {
-  const held = against(report.metadata);
-  if (held !== null) return notice("warn", "There is no text for a mail.", held);
-  const { href, lasting } = groupLink(context, report, group);
-  const made = mail(group.failing, report.metadata.timestamp ?? context.now(), href);
-  const left = leftOutWords(group.failing.filter((relay) => !isConfirmed(relay)));
-  if (made === null) {
-    return notice(
-      "info",
-      "There is nothing to write about yet.",
-      left,
-      "Wait for the next run: it shows whether they fail again.",
-    );
-  }
-  const { subject, body } = made;
-  const id = freshId("mail");
-  const area = h("textarea", { id, readonly: true, rows: 14, spellcheck: "false" });
-  area.value = body;
-  return [
-    receiver(group),
-    h(
-      "p",
-      { class: "mail-line" },
-      h("span", null, "Subject: ", foreign(subject)),
-      copyButton("Copy", () => subject, { description: "Copy the subject" }),
-    ),
-    h("label", { for: id }, "Text"),
-    area,
-    left === null ? null : h("p", { class: "hint" }, left),
-    lasting
-      ? null
-      : h(
-          "p",
-          { class: "hint" },
-          "The dated report is no longer there by itself, so the link in the text shows whatever report is the latest.",
-        ),
-    copyButton("Copy the text", () => body),
-  ];
-}
-
-/**
- * Whom to write to: only an address that the contact itself has.
- * @param {Group} group
- * @returns {HTMLElement | null}
- */
-function receiver(group) {
-  if (group.kind !== "contact") return null;
-  const address = addressOf(
-    group.name,
-    group.failing.map((relay) => relay.contact),
-  );
-  if (address === null) {
-    return h(
-      "p",
-      { class: "hint" },
-      "The contact names no mail address that can be told from its text: read it yourself.",
-    );
-  }
-  return h(
-    "p",
-    { class: "mail-line" },
-    h("span", null, "To: ", foreign(address)),
-    copyButton("Copy", () => address, { description: "Copy the address" }),
+    operator || group.kind === "address" ? mailBox(context, report, group) : null,
   );
 }

@@ -1,7 +1,7 @@
 // At a glance: is the network's DNS healthy now, and what has changed?
 
 import { failing, failingStates, level, UNCONFIRMED } from "../model/health.js";
-import { STATUSES, statusWords } from "../words.js";
+import { DEGRADED, STATUSES, statusWords } from "../words.js";
 import { cards } from "./cards.js";
 import { h, svg } from "./dom.js";
 import { percent, plural, timeElement, whole } from "./format.js";
@@ -98,6 +98,33 @@ function glance(context, metadata, relays) {
 }
 
 /**
+ * What the share of lookups that fail is, and which exits make it.
+ * @param {Context} context
+ * @param {Metadata} metadata
+ * @returns {HTMLElement | null}
+ */
+function lookupWords(context, { lookups, degraded }) {
+  if (lookups === null && degraded === 0) return null;
+  return h(
+    "p",
+    { class: "hint" },
+    lookups === null
+      ? null
+      : `“Lookups that fail” is what users meet: the share of first lookups that failed, each exit by its weight, without any second attempt (${whole(lookups.failed)} of ${plural(lookups.asked, "exit")}). `,
+    degraded === 0
+      ? null
+      : [
+          h(
+            "a",
+            { href: context.href("relays", { params: { state: DEGRADED, sort: "-lookups" } }) },
+            plural(degraded, "exit is degraded", "exits are degraded"),
+          ),
+          ": so many of their lookups fail that they pass by a second attempt alone.",
+        ],
+  );
+}
+
+/**
  * @param {readonly Relay[] | null} relays
  * @returns {string | null} how many of the failures are not confirmed
  */
@@ -180,6 +207,7 @@ function composition(context, metadata) {
         ),
       ),
     ),
+    lookupWords(context, metadata),
     metadata.unconfirmed > 0
       ? h(
           "p",

@@ -88,6 +88,10 @@ export function draw({ chart, runs, signal, plot, show, open, current }) {
           values: (_, splits) => splits.map((value) => atScale(chart.unit, value)),
         },
       ],
+      bands:
+        chart.band === undefined
+          ? []
+          : [{ series: [chart.band[1] + 1, chart.band[0] + 1], fill: () => ink.band }],
       series: [
         {},
         ...chart.lines.map((line, i) => ({
@@ -173,13 +177,14 @@ function recolours(signal, recolour) {
 /**
  * @param {Element} element
  * @param {boolean} paper
- * @returns {{muted: string, line: string, held: string, lines: string[]}} colours
+ * @returns {{muted: string, line: string, held: string, band: string, lines: string[]}} colours
  */
 function inks(element, paper) {
   return {
     muted: colour(element, "--muted", paper),
     line: colour(element, "--line", paper),
     held: colour(element, "--warn", paper),
+    band: colour(element, "--band", paper),
     lines: DASHES.map((_, i) => colour(element, `--c${i + 1}`, paper)),
   };
 }

@@ -1,11 +1,14 @@
 // The columns of the table of relays.
 
 import { country } from "../model/countries.js";
-import { reasons } from "../model/search.js";
+import { operatorKey } from "../model/operators.js";
+import { outages } from "../model/recurrence.js";
+import { networkWords, reasons } from "../model/search.js";
 import { nameOf, visible } from "../model/text.js";
 import { causeWords } from "../words.js";
 import { h } from "./dom.js";
-import { compact, MISSING, ms, percent, plural } from "./format.js";
+import { compact, MISSING, ms, percent, plural, rateShort, whole } from "./format.js";
+import { TABLE_REM } from "./grid.js";
 import { relayHref } from "./links.js";
 import { stateMark, statusMark, strip } from "./marks.js";
 
@@ -31,6 +34,23 @@ function textCell(get) {
   };
 }
 
+/** Room for every column that is in a card, too. */
+const always = () => true;
+
+/** @type {(rem: number) => (room: number) => boolean} */
+const from = (rem) => (room) => room >= rem;
+
+/**
+ * @param {Relay} relay
+ * @returns {string}
+ */
+function operatorWords(relay) {
+  const { kind, name } = operatorKey(relay.operator);
+  if (relay.operator === "") return MISSING;
+  if (kind === "relay") return "this relay alone";
+  return kind === "family" ? `family of ${name}` : name;
+}
+
 /** @typedef {{terms: readonly Term[]}} Reading what the rows are found by */
 
 /**
@@ -53,6 +73,10 @@ export function columns(context, reading) {
   return [
     {
       key: "name",
+      width: "minmax(7rem, 1.1fr)",
+      least: 7,
+      fits: always,
+      paper: true,
       label: "Relay",
       sort: "nickname",
       make: () => {
@@ -71,12 +95,20 @@ export function columns(context, reading) {
     },
     {
       key: "fingerprint",
+      width: "minmax(6.25rem, 0.4fr)",
+      least: 6.25,
+      fits: from(66),
+      paper: true,
       label: "Fingerprint",
       sort: "fingerprint",
       make: textCell((relay) => visible(relay.fingerprint, 60)),
     },
     {
       key: "status",
+      width: "minmax(8.5rem, 0.8fr)",
+      least: 8.5,
+      fits: always,
+      paper: true,
       label: "Status",
       sort: "status",
       make: () => {
@@ -89,23 +121,39 @@ export function columns(context, reading) {
     },
     {
       key: "cause",
+      width: "minmax(7rem, 1.6fr)",
+      least: 8,
+      fits: always,
+      paper: true,
       label: "Cause",
       sort: "cause",
       make: textCell((relay) =>
-        relay.code === null ? "" : visible(causeWords(relay.code).label, 80),
+        relay.code === null
+          ? relay.degraded
+            ? "Passes by a second attempt"
+            : ""
+          : visible(causeWords(relay.code).label, 80),
       ),
     },
     {
       key: "state",
+      width: "minmax(6.5rem, 0.7fr)",
+      least: 6.5,
+      fits: from(TABLE_REM),
+      paper: true,
       label: "State",
       sort: "state",
       make: () => {
         const mark = stateMark();
-        return { element: mark.element, set: (relay) => mark.set(relay.state ?? "") };
+        return { element: mark.element, set: (relay) => mark.set(relay.state, relay.degraded) };
       },
     },
     {
       key: "failures",
+      width: "4.75rem",
+      least: 4.75,
+      fits: always,
+      paper: true,
       label: "Failing",
       title: "Runs in a row that found its DNS failing",
       sort: "failures",
@@ -113,7 +161,26 @@ export function columns(context, reading) {
       make: textCell((relay) => (relay.failures === 0 ? "" : plural(relay.failures, "run"))),
     },
     {
+      key: "outages",
+      label: "Outages",
+      title: "How often it began to fail within its last 60 runs",
+      width: "5rem",
+      least: 5,
+      fits: from(110),
+      paper: false,
+      sort: "outages",
+      down: true,
+      make: textCell((relay) => {
+        const n = outages(relay.recent);
+        return n === 0 ? "" : whole(n);
+      }),
+    },
+    {
       key: "recent",
+      width: "minmax(6rem, 11rem)",
+      least: 9,
+      fits: (room) => reading.terms.length === 0 || room >= 82,
+      paper: false,
       label: "Last 60 runs",
       sort: null,
       make: () => {
@@ -123,6 +190,10 @@ export function columns(context, reading) {
     },
     {
       key: "why",
+      width: "minmax(9rem, 1.8fr)",
+      least: 9,
+      fits: () => false,
+      paper: false,
       label: "Found by",
       title: "What of the relay fits the search",
       sort: null,
@@ -139,7 +210,24 @@ export function columns(context, reading) {
       },
     },
     {
+      key: "lookups",
+      label: "Failure rate",
+      title:
+        "Share of the first lookups that failed within 30 days, and the interval in which it lies 95 times of 100. Sorted by its lower end",
+      width: "minmax(7.75rem, 0.4fr)",
+      least: 7.75,
+      fits: from(66),
+      paper: false,
+      sort: "lookups",
+      down: true,
+      make: textCell((relay) => rateShort(relay.lookups30 ?? relay.lookups7)),
+    },
+    {
       key: "rate",
+      width: "4.25rem",
+      least: 4.25,
+      fits: from(110),
+      paper: false,
       label: "7 days",
       title: "Successes among the tests of the last 7 days",
       sort: "rate",
@@ -147,6 +235,10 @@ export function columns(context, reading) {
     },
     {
       key: "latency",
+      width: "4.75rem",
+      least: 4.75,
+      fits: from(74),
+      paper: false,
       label: "Resolve",
       title: "Resolve time",
       sort: "latency",
@@ -155,6 +247,10 @@ export function columns(context, reading) {
     },
     {
       key: "weight",
+      width: "4.25rem",
+      least: 4.25,
+      fits: from(66),
+      paper: false,
       label: "Weight",
       title: "Consensus weight",
       sort: "weight",
@@ -163,12 +259,42 @@ export function columns(context, reading) {
     },
     {
       key: "country",
+      width: "minmax(5rem, 0.7fr)",
+      least: 6,
+      fits: from(82),
+      paper: false,
       label: "Country",
       sort: "country",
       make: textCell((relay) => (relay.country === null ? MISSING : country(relay.country))),
     },
     {
+      key: "network",
+      label: "Network",
+      title: "The autonomous system that its address is in",
+      width: "minmax(7rem, 0.9fr)",
+      least: 9,
+      fits: from(82),
+      paper: false,
+      sort: "network",
+      make: textCell((relay) => visible(networkWords(relay), 80) || MISSING),
+    },
+    {
+      key: "operator",
+      label: "Operator",
+      title: "Contact or family: whom to ask",
+      width: "minmax(8rem, 0.9fr)",
+      least: 10,
+      fits: from(110),
+      paper: false,
+      sort: "operator",
+      make: textCell((relay) => visible(operatorWords(relay), 100)),
+    },
+    {
       key: "address",
+      width: "minmax(8.5rem, 0.5fr)",
+      least: 8.5,
+      fits: from(110),
+      paper: false,
       label: "Address",
       sort: "address",
       make: textCell((relay) => visible(relay.address, 60)),

@@ -2,9 +2,16 @@
 
 import { country } from "../model/countries.js";
 import { failing } from "../model/health.js";
-import { choiceOf, DEFAULT_SORT, FILTERS, NONE } from "../model/relays.js";
+import { CONFIRMED, choiceOf, DEFAULT_SORT, FILTERS, NONE } from "../model/relays.js";
 import { visible } from "../model/text.js";
-import { blameWords, causeWords, stateWords, statusWords } from "../words.js";
+import {
+  blameWords,
+  causeWords,
+  DEGRADED,
+  DEGRADED_WORDS,
+  stateWords,
+  statusWords,
+} from "../words.js";
 import { fill, foreign, h } from "./dom.js";
 import { whole } from "./format.js";
 
@@ -18,10 +25,14 @@ const SORT_LABELS = Object.freeze({
   cause: "cause",
   state: "state",
   nickname: "name",
+  "-outages": "most outages first",
+  "-lookups": "lookups that fail, most first",
   "-weight": "weight, heaviest first",
   "-latency": "slowest first",
   rate: "worst of 7 days first",
   country: "country",
+  network: "network",
+  operator: "operator",
   address: "address",
   fingerprint: "fingerprint",
 });
@@ -40,7 +51,8 @@ function sortWords(sort) {
  * @typedef {object} Controls
  * @property {HTMLElement} element
  * @property {(choice: Choice) => void} set shows what is chosen
- * @property {(values: Facets) => void} offer fills the menus with what a report has
+ * @property {(values: Facets, networks: ReadonlyMap<string, string>) => void} offer fills the menus
+ *   with what a report has; `networks` are names by number
  * @property {(counts: Facets) => void} count says how many relays each value would show
  */
 
@@ -53,7 +65,7 @@ export function controls(change) {
   const search = h("input", {
     type: "search",
     id: "relay-search",
-    placeholder: "name, fingerprint, 198.51.100.0/24, country, cause …",
+    placeholder: "name, fingerprint, 198.51.100.0/24, AS680, country, cause …",
     autocomplete: "off",
     autocapitalize: "off",
     spellcheck: "false",
@@ -96,6 +108,8 @@ export function controls(change) {
   const orNone =
     (/** @type {(value: string) => string} */ words) => (/** @type {string} */ value) =>
       value === NONE ? "none" : words(value);
+  /** @type {ReadonlyMap<string, string>} */
+  let names = new Map();
   const chosen = h("p", { class: "chosen", hidden: true });
   const filters = h(
     "div",
@@ -114,16 +128,24 @@ export function controls(change) {
     menu(
       "state",
       "State",
-      orNone((value) => stateWords(value).label),
+      orNone((value) => (value === DEGRADED ? DEGRADED_WORDS : stateWords(value)).label),
     ),
     menu("flag", "Flag", (value) => value),
     menu("country", "Country", (value) => (value === NONE ? "unknown" : country(value))),
+    menu("network", "Network", (value) =>
+      value === NONE ? "unknown" : `AS${value} ${names.get(value) ?? ""}`.trim(),
+    ),
     select("ipv6", "IPv6", [
       ["", "any"],
       ["yes", "has an address"],
       ["no", "has none"],
       ["exit", "exits over IPv6"],
       ["noexit", "does not exit over it"],
+    ]),
+    select("again", "Again and again", [
+      ["", "any"],
+      ["weeks", "fails every week"],
+      ["outages", "two outages or more"],
     ]),
     select("sort", "Sorted by", Object.entries(SORT_LABELS)),
   );
@@ -150,16 +172,19 @@ export function controls(change) {
   element.addEventListener("submit", (event) => event.preventDefault());
   element.addEventListener("reset", (event) => {
     event.preventDefault();
-    change(choiceOf({}));
+    // Which columns are shown is no filter.
+    const { columns: _, ...nothing } = choiceOf({});
+    change(nothing);
     search.focus();
   });
   return {
     element,
-    offer: (values) => {
+    offer: (values, networks) => {
+      names = networks;
       for (const [name, words] of menus) offer(selects.get(name), name, values[name], words);
     },
     count: (counts) => {
-      for (const [name, words] of menus) recount(selects.get(name), counts[name], words);
+      for (const [name, words] of menus) recount(selects.get(name), name, counts[name], words);
     },
     set: (choice) => {
       // The reader's own blanks stay while they type.
@@ -202,29 +227,36 @@ const FAILING_VALUE = "failing";
 function offer(menu, name, values, words) {
   if (menu === undefined) return;
   const chosen = menu.value;
-  const all = [...(name === "status" ? [FAILING_VALUE] : []), ...values.keys()];
+  const all = [
+    ...(name === "status" ? [FAILING_VALUE, CONFIRMED] : []),
+    ...[...values.keys()].filter((value) => name !== "status" || value !== CONFIRMED),
+  ];
   fill(
     menu,
     h("option", { value: "" }, "any"),
     all.map((value) => h("option", { value })),
   );
-  recount(menu, values, words);
+  recount(menu, name, values, words);
   if ([...menu.options].some((option) => option.value === chosen)) menu.value = chosen;
 }
 
 /**
  * @param {HTMLSelectElement | undefined} menu
+ * @param {Menu} name
  * @param {ReadonlyMap<string, number>} counts
  * @param {(value: string) => string} words
  */
-function recount(menu, counts, words) {
+function recount(menu, name, counts, words) {
   for (const option of menu?.options ?? []) {
     const { value } = option;
     if (value === "") continue;
     const text =
       value === FAILING_VALUE
         ? `all that fail (${whole(failing(counts))})`
-        : visible(`${words(value)} (${whole(counts.get(value) ?? 0)})`, 60);
+        : visible(
+            `${name === "status" && value === CONFIRMED ? "fail, confirmed" : words(value)} (${whole(counts.get(value) ?? 0)})`,
+            60,
+          );
     if (option.text !== text) option.textContent = text;
   }
 }

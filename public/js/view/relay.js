@@ -10,17 +10,21 @@ import { nameOf } from "../model/text.js";
 import {
   blameWords,
   causeWords,
+  DEGRADED_CHECKS,
+  DEGRADED_WORDS,
   FAILING,
   findingWords,
+  INTERVAL_MEANING,
   IPV6_OUTCOMES,
   stateWords,
   statusWords,
 } from "../words.js";
 import { attemptsPart, hop, vantagesPart } from "./attempts.js";
+import { attribution } from "./attribution.js";
 import { copyButton } from "./buttons.js";
-import { fill, foreign, h } from "./dom.js";
+import { fill, foreign, h, svg } from "./dom.js";
 import { facts } from "./facts.js";
-import { bytes, ms, percent, plural, timeElement, whole } from "./format.js";
+import { bytes, ends, ms, percent, plural, timeElement, whole } from "./format.js";
 import { metricsLink, relayHref } from "./links.js";
 import { stateElement, statusElement } from "./marks.js";
 import { notice, part, problemNotice } from "./part.js";
@@ -28,6 +32,7 @@ import { history } from "./recent.js";
 
 /** @import { Absent, Relay, Report } from "../data/report.js" */
 /** @import { Details } from "../data/details.js" */
+/** @import { LookupRate } from "../data/types.js" */
 /** @import { Child } from "./dom.js" */
 /** @import { Context, View } from "./context.js" */
 
@@ -200,6 +205,7 @@ function present(context, report, relay) {
                 h("span", { class: "hint" }, stateWords(relay.state).meaning),
               ],
             ],
+            ["Also", degradedFact(relay)],
             ["Failing", relay.failures === 0 ? null : `${plural(relay.failures, "run")} in a row`],
             ["Failing since", relay.failingSince === null ? null : timeElement(relay.failingSince)],
             [
@@ -229,12 +235,113 @@ function present(context, report, relay) {
             fingerprint: relay.fingerprint,
           }),
         ),
+        lookupsPart(relay),
         about(context, report, relay, details),
       ),
     ),
     attemptsPart(relay, details),
     vantagesPart(details),
+    attribution(report.metadata),
   ];
+}
+
+/**
+ * @param {Relay} relay
+ * @returns {Child | readonly Child[]}
+ */
+function degradedFact({ state, degraded }) {
+  if (!degraded) return null;
+  return [stateElement(state, true), " ", h("span", { class: "hint" }, DEGRADED_WORDS.meaning)];
+}
+
+/**
+ * How often its lookups fail, and what is to be thought of it.
+ * @param {Relay} relay
+ * @returns {HTMLElement | null} null where the report does not know
+ */
+function lookupsPart({ lookups7, lookups30, degraded }) {
+  if (lookups7 === null && lookups30 === null) return null;
+  const share = (/** @type {LookupRate | null} */ rate) => {
+    if (rate === null) return null;
+    const interval = ends(rate);
+    return [
+      h("strong", null, percent(rate.percent)),
+      ` (${whole(rate.failed)} of ${plural(rate.asked, "lookup")}); `,
+      interval === null ? "its interval is not known" : `95 % interval: ${interval}`,
+      intervalBar(rate),
+    ];
+  };
+  return h(
+    "section",
+    { class: "card" },
+    h("h2", null, "How often a lookup fails"),
+    h(
+      "p",
+      { class: "hint" },
+      "Of the first lookup of each run, without any second attempt: what a user of this exit meets.",
+    ),
+    facts([
+      ["Within 7 days", share(lookups7)],
+      ["Within 30 days", share(lookups30)],
+    ]),
+    h("p", { class: "hint" }, INTERVAL_MEANING),
+    degraded
+      ? [
+          h("h3", null, "It is degraded: what the operator should check"),
+          h(
+            "ul",
+            { class: "checks" },
+            DEGRADED_CHECKS.map((text) => h("li", null, text)),
+          ),
+        ]
+      : null,
+  );
+}
+
+/**
+ * The interval on a line from none to all.
+ * @param {LookupRate} rate
+ * @returns {SVGSVGElement | null}
+ */
+function intervalBar({ percent: share, low, high }) {
+  if (low === null || high === null) return null;
+  return svg(
+    "svg",
+    {
+      class: "interval",
+      viewBox: "0 0 100 8",
+      preserveAspectRatio: "none",
+      "aria-hidden": "true",
+    },
+    svg("rect", { x: 0, y: 3, width: 100, height: 2, class: "bar-ground" }),
+    svg("rect", {
+      x: low,
+      y: 2,
+      width: Math.max(high - low, 0.4),
+      height: 4,
+      class: "interval-reach",
+    }),
+    svg("rect", { x: Math.min(share, 99.4), y: 0, width: 0.6, height: 8, class: "bar-fill" }),
+  );
+}
+
+/**
+ * @param {Context} context
+ * @param {Relay} relay
+ * @returns {Child | readonly Child[]}
+ */
+function network(context, { asNumber, asName }) {
+  if (asNumber === null && asName === null) return null;
+  return [
+    asNumber === null
+      ? null
+      : h(
+          "a",
+          { href: context.href("relays", { params: { network: String(asNumber) } }) },
+          `AS${asNumber}`,
+        ),
+    asName === null ? null : [" ", foreign(asName, { limit: 200 })],
+  ].flat();
 }
 
 /**
@@ -387,7 +494,20 @@ function about(context, report, relay, details) {
       ["Address", h("code", null, foreign(relay.address))],
       ["IPv6", relay.ipv6 === null ? "none" : h("code", null, foreign(relay.ipv6))],
       ["Exits over IPv6", relay.ipv6Exit === null ? null : relay.ipv6Exit ? "yes" : "no"],
-      ["Country", relay.country === null ? "unknown" : country(relay.country)],
+      [
+        "Country",
+        [
+          relay.country === null
+            ? "unknown"
+            : h(
+                "a",
+                { href: context.href("relays", { params: { country: relay.country } }) },
+                country(relay.country),
+              ),
+          relay.otherCountry === null ? null : ` (${country(relay.otherCountry)}, says tor)`,
+        ],
+      ],
+      ["Network", network(context, relay)],
       [
         "Flags",
         relay.flags.length === 0
@@ -405,7 +525,11 @@ function about(context, report, relay, details) {
         relay.operator === ""
           ? null
           : [
-              foreign(kind === "relay" ? "this relay alone" : name, { limit: 250 }),
+              h(
+                "a",
+                { href: context.href("operator", { argument: relay.operator }) },
+                foreign(kind === "relay" ? "this relay alone" : name, { limit: 250 }),
+              ),
               kind === "family" ? " (a family without a contact)" : null,
               same > 1
                 ? [

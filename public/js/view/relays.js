@@ -1,12 +1,14 @@
 // All relays: search, filters, sorting, export. What was chosen is in the address.
 
 import { toCsv, toJson } from "../model/export.js";
-import { choiceOf, DEFAULT_SORT, FILTERS, facets } from "../model/relays.js";
+import { choiceOf, DEFAULT_SORT, FILTERS, facets, networkNames } from "../model/relays.js";
 import { parseRoute } from "../model/route.js";
 import { termsOf } from "../model/search.js";
+import { attribution } from "./attribution.js";
 import { saveButton } from "./buttons.js";
+import { columnChooser } from "./column-chooser.js";
 import { indexOf } from "./context.js";
-import { h } from "./dom.js";
+import { fill, h } from "./dom.js";
 import { plural, whole } from "./format.js";
 import { Grid } from "./grid.js";
 import { relayHref } from "./links.js";
@@ -75,12 +77,16 @@ function relayTable(context, first) {
   let timer = 0;
   let countTimer = 0;
   let frame = 0;
+  /** For which choice the columns are laid out. */
+  let fitted = "";
   /** What the rows are found by. @type {import("./relay-columns.js").Reading} */
   const reading = { terms: [] };
   const count = h("p", { class: "relay-count", role: "status" });
+  const all = columns(context, reading);
   const grid = new Grid({
     label: "Relays",
-    columns: columns(context, reading),
+    columns: all,
+    extra: (key) => key === "why" && reading.terms.length > 0,
     same: (/** @type {Relay} */ a, /** @type {Relay} */ b) => a.fingerprint === b.fingerprint,
     open: (/** @type {Relay} */ relay) => {
       if (relay.valid) location.hash = relayHref(relay.fingerprint, context.reportName);
@@ -90,25 +96,36 @@ function relayTable(context, first) {
     signal: context.signal,
   });
   const form = controls((changed) => choose({ ...choice, ...changed }));
+  const chooser = columnChooser(
+    all.filter(({ key }) => key !== "why"),
+    () => grid.shown(),
+    (keys) => choose({ ...choice, columns: keys }),
+  );
+  const source = h("div", null);
 
   const paramsOf = () => {
     /** @type {Record<string, string>} */
     const params = {};
     for (const name of FILTERS) if (choice[name] !== "") params[name] = choice[name];
     if (choice.sort !== DEFAULT_SORT) params.sort = choice.sort;
+    if (choice.columns !== "") params.columns = choice.columns;
     return params;
   };
-  const recount = () => form.count(indexOf(report).facets(choice));
+  const recount = () => form.count(indexOf(context.store, report).facets(choice));
   const draw = (/** @type {boolean} */ stay) => {
-    shown = indexOf(report).select(choice);
+    shown = indexOf(context.store, report).select(choice);
     reading.terms = termsOf(choice.q);
-    grid.element.classList.toggle("searched", reading.terms.length > 0);
+    const wanted = `${choice.columns} ${reading.terms.length > 0}`;
+    if (wanted !== fitted) {
+      grid.choose(chooser.read(choice.columns));
+      fitted = wanted;
+    }
     grid.setItems(shown, choice.sort, stay);
-    const all = report.relays.length;
+    const total = report.relays.length;
     count.textContent =
-      shown.length === all
-        ? plural(all, "relay")
-        : `${whole(shown.length)} of ${plural(all, "relay")}`;
+      shown.length === total
+        ? plural(total, "relay")
+        : `${whole(shown.length)} of ${plural(total, "relay")}`;
     form.set(choice);
     clearTimeout(countTimer);
     countTimer = window.setTimeout(recount, COUNT_MS);
@@ -140,7 +157,11 @@ function relayTable(context, first) {
     },
     { once: true },
   );
-  form.offer(facets(report.relays));
+  const offer = () => {
+    form.offer(facets(report.relays), networkNames(report.relays));
+    fill(source, attribution(report.metadata));
+  };
+  offer();
   draw(false);
   const place = places.get(JSON.stringify(paramsOf()));
   if (place !== undefined) {
@@ -164,6 +185,7 @@ function relayTable(context, first) {
         h(
           "div",
           { class: "relay-export" },
+          chooser.element,
           saveButton("Save as CSV", "text/csv;charset=utf-8", () => ({
             name: `${stem()}.csv`,
             text: toCsv(shown),
@@ -184,6 +206,7 @@ function relayTable(context, first) {
         { class: "hint screen-only" },
         "In the table: arrow keys, Page Up and Down, Home and End move, Enter opens a relay. The strip is the last 60 runs, the newest at the right: low is working, high is failing, a gap is not reached, a dot is without a result.",
       ),
+      source,
     ),
     update: (params) => {
       choice = choiceOf(params);
@@ -192,7 +215,7 @@ function relayTable(context, first) {
     show: (next) => {
       if (next === report) return;
       report = next;
-      form.offer(facets(report.relays));
+      offer();
       draw(true);
     },
   };

@@ -1,14 +1,21 @@
 // Why relays fail, and which: the newest and the longest.
 
 import { byCause } from "../model/causes.js";
-import { causeWords, FAILING } from "../words.js";
+import { isConfirmed } from "../model/mail.js";
+import { groups } from "../model/operators.js";
+import { everyWeek } from "../model/recurrence.js";
+import { causeWords, DEGRADED, FAILING } from "../words.js";
+import { perWeek } from "./context.js";
 import { foreign, h, svg } from "./dom.js";
-import { compact, plural, whole } from "./format.js";
+import { compact, plural, rateShort, whole } from "./format.js";
+import { groupHref, groupName } from "./groups.js";
 import { relayLink } from "./links.js";
 import { statusElement } from "./marks.js";
+import { recurrenceWords } from "./operators.js";
 import { notice } from "./part.js";
 
 /** @import { Relay, Report } from "../data/report.js" */
+/** @import { Group } from "../model/operators.js" */
 /** @import { Context } from "./context.js" */
 
 /** How many relays a list here names. */
@@ -38,24 +45,140 @@ export function more(context, report) {
   return h(
     "div",
     { class: "columns" },
+    operatorsCard(context, report),
     causesCard(context, report),
+    recurringCard(context, report),
+    degradedList(context, report),
     relayList(context, {
       title: "Newly failing",
       relays: fresh,
       none: "No exit began to fail in this run.",
       figure: (relay) => (relay.weight === null ? "" : `weight ${compact(relay.weight)}`),
-      sort: "failures",
+      mark: statusOf,
+      params: { status: "failing", sort: "failures" },
       all: "All that fail, newest first",
+      also: h(
+        "p",
+        { class: "more" },
+        h("a", { href: context.href("changes") }, "Who changed in this run, by operator or place"),
+      ),
     }),
     relayList(context, {
       title: "Failing longest",
       relays: longest,
       none: "No exit failed in two runs in a row.",
       figure: (relay) => plural(relay.failures, "run"),
-      sort: "-failures",
+      mark: statusOf,
+      params: { status: "failing", sort: "-failures" },
       all: "All that fail, longest first",
     }),
   );
+}
+
+/**
+ * Whom to write to: those of whom most relays fail, as a fact.
+ * @param {Context} context
+ * @param {Report} report
+ * @returns {HTMLElement}
+ */
+function operatorsCard(context, report) {
+  return groupCard(context, {
+    title: "Whom to write to",
+    groups: groups(report.relays, "operator", { fails: isConfirmed }),
+    none: "No failure of this run is confirmed: there is nothing to write about.",
+    words: (group) => `${whole(group.failing.length)} of ${plural(group.all.length, "relay")}`,
+    params: { confirmed: "yes" },
+    all: "All operators, with a text for a mail",
+  });
+}
+
+/**
+ * Is it the same ones every week?
+ * @param {Context} context
+ * @param {Report} report
+ * @returns {HTMLElement}
+ */
+function recurringCard(context, report) {
+  const week = perWeek(context.store, report);
+  return groupCard(context, {
+    title: "The same ones every week",
+    more: recurrenceWords(report, week),
+    groups: groups(report.relays, "operator", { fails: ({ recent }) => everyWeek(recent, week) }),
+    none: null,
+    words: (group) => plural(group.failing.length, "relay"),
+    params: { again: "weeks" },
+    all: "All that fail every week",
+  });
+}
+
+/**
+ * @param {Context} context
+ * @param {{title: string, more?: HTMLElement, groups: readonly Group[], none: string | null,
+ *   words: (group: Group) => string, params: Record<string, string>, all: string}} list
+ * @returns {HTMLElement}
+ */
+function groupCard(context, { title, more: text, groups: all, none, words, params, all: link }) {
+  return h(
+    "section",
+    { class: "card" },
+    h("h2", null, title, all.length > 0 ? h("span", { class: "badge" }, whole(all.length)) : null),
+    text ?? null,
+    all.length === 0
+      ? none === null
+        ? null
+        : h("p", null, none)
+      : h(
+          "ul",
+          { class: "relay-list relay-list-pairs" },
+          all
+            .slice(0, LISTED)
+            .map((group) =>
+              h(
+                "li",
+                null,
+                h(
+                  "span",
+                  { class: "relay-list-name" },
+                  h(
+                    "a",
+                    { href: groupHref(context, group) },
+                    foreign(groupName(group), { limit: 100 }),
+                  ),
+                ),
+                h("span", { class: "count" }, words(group)),
+              ),
+            ),
+        ),
+    all.length === 0
+      ? null
+      : h("p", { class: "more" }, h("a", { href: context.href("operators", { params }) }, link)),
+  );
+}
+
+/** @type {(relay: Relay) => HTMLElement} */
+const statusOf = ({ status, provisional }) => statusElement(status, provisional);
+
+/**
+ * Those whose runs pass though users meet failures.
+ * @param {Context} context
+ * @param {Report} report
+ * @returns {HTMLElement | null} null where the report knows nothing of first lookups
+ */
+function degradedList(context, report) {
+  if (report.metadata.lookups === null) return null;
+  const worst = (/** @type {Relay} */ { lookups30, lookups7 }) =>
+    lookups30?.low ?? lookups7?.low ?? 0;
+  return relayList(context, {
+    title: "Degraded",
+    relays: report.relays
+      .filter((relay) => relay.degraded)
+      .sort((a, b) => worst(b) - worst(a) || (b.weight ?? 0) - (a.weight ?? 0)),
+    none: "No exit fails so many lookups that its runs pass by a second attempt alone.",
+    mark: null,
+    figure: (relay) => rateShort(relay.lookups30 ?? relay.lookups7),
+    params: { state: DEGRADED, sort: "-lookups" },
+    all: "All that are degraded, worst first",
+  });
 }
 
 /**
@@ -121,10 +244,11 @@ function bar(share) {
 /**
  * @param {Context} context
  * @param {{title: string, relays: readonly Relay[], none: string,
- *   figure: (relay: Relay) => string, sort: string, all: string}} list
+ *   mark: ((relay: Relay) => HTMLElement) | null, figure: (relay: Relay) => string,
+ *   params: Record<string, string>, all: string, also?: HTMLElement}} list
  * @returns {HTMLElement}
  */
-function relayList(context, { title, relays, none, figure, sort, all }) {
+function relayList(context, { title, relays, none, mark, figure, params, all, also }) {
   return h(
     "section",
     { class: "card" },
@@ -146,17 +270,14 @@ function relayList(context, { title, relays, none, figure, sort, all }) {
                 "li",
                 null,
                 h("span", { class: "relay-list-name" }, relayLink(relay, context.reportName)),
-                statusElement(relay.status, relay.provisional),
+                mark === null ? null : mark(relay),
                 h("span", { class: "count" }, figure(relay)),
               ),
             ),
         ),
     relays.length > LISTED
-      ? h(
-          "p",
-          { class: "more" },
-          h("a", { href: context.href("relays", { params: { status: "failing", sort } }) }, all),
-        )
+      ? h("p", { class: "more" }, h("a", { href: context.href("relays", { params }) }, all))
       : null,
+    also ?? null,
   );
 }
