@@ -17,6 +17,8 @@ fn nothing_false_is_published_and_no_outage_comes_late() {
     let mut told = Vec::new();
     let tally = world::play(SEASON, dir.path(), |line| told.push(line.to_owned())).unwrap();
     assert!(tally.is_true(), "{tally}\n{}", told.join("\n"));
+    let [incidents, of_the_healthy] = tally.incidents;
+    assert!(incidents > 5 && of_the_healthy == 0, "{tally}");
     // It is a world in which things happen.
     let [made, missed, published] = tally.runs;
     assert!(missed > 0 && published < made && published * 2 > made, "{tally}");

@@ -59,6 +59,8 @@ pub fn content_type(key: &str) -> &'static str {
     let name = key.rsplit('/').next().unwrap_or(key);
     match name.rsplit_once('.').map_or("", |(_, end)| end) {
         "json" => "application/json",
+        // RFC 4287, section 7.
+        "atom" => "application/atom+xml",
         "html" => "text/html; charset=utf-8",
         "js" | "mjs" => "text/javascript; charset=utf-8",
         "css" => "text/css; charset=utf-8",

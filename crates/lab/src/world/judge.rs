@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 
-use record::{Fingerprint, Report, State};
+use record::{Fingerprint, IncidentSubject, Report, State};
+
+use notify::incident::{Happening, Watch};
+use notify::seen::RunSeen;
 
 use super::truth::{Ours, Truths, What};
 use crate::Fault;
@@ -18,6 +21,9 @@ const OUT: f64 = 0.7;
 
 /// A month of runs: as far back as the rates look.
 const MONTH: u32 = 120;
+
+/// A week of runs: as far apart as the two failures of an incident may be.
+const WEEK: u32 = 28;
 
 /// A relay that was published as confirmed failing and is well.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +72,8 @@ pub struct WorldTally {
     pub outages: Vec<Outage>,
     /// Runs in a row that were held back though nothing of ours had failed, at most.
     pub held_for_nothing: u32,
+    /// Incidents of operators that people were told of, and those of which no relay had anything wrong.
+    pub incidents: [u32; 2],
 }
 
 /// The judge, at work.
@@ -82,6 +90,7 @@ pub(super) struct Judgement<'a> {
     degraded: BTreeSet<usize>,
     exits: BTreeMap<Fingerprint, usize>,
     held: u32,
+    watch: Watch,
     last_ours: Option<(u32, Ours)>,
 }
 
@@ -96,12 +105,28 @@ impl<'a> Judgement<'a> {
             degraded: BTreeSet::new(),
             exits,
             held: 0,
+            watch: Watch::default(),
             last_ours: None,
         }
     }
 
     pub(super) const fn missed(&mut self) {
         self.tally.runs[1] += 1;
+    }
+
+    /// Whom people would be told of.
+    fn watch(&mut self, run: u32, report: &Report) {
+        for change in self.watch.take(&RunSeen::of(report)) {
+            let Some(incident) = self.watch.incident(&change.incident) else { continue };
+            let is_operators = matches!(incident.subject, IncidentSubject::Operator { .. });
+            if change.happening != Happening::Opened || !is_operators {
+                continue;
+            }
+            let mut exits = incident.relays.keys().filter_map(|relay| self.exits.get(relay));
+            let wrong = exits.any(|exit| self.is_wrong(*exit, run.saturating_sub(WEEK)..run + 1));
+            self.tally.incidents[0] += 1;
+            self.tally.incidents[1] += u32::from(!wrong);
+        }
     }
 
     /// Takes in a run's report.
@@ -112,6 +137,7 @@ impl<'a> Judgement<'a> {
         }
         let published = report.metadata.publish.allowed;
         self.begin_outages(run, ours);
+        self.watch(run, report);
         if !published {
             self.held = if ours.is_none() { self.held + 1 } else { 0 };
             self.tally.held_for_nothing = self.tally.held_for_nothing.max(self.held);
@@ -292,10 +318,15 @@ impl fmt::Display for WorldTally {
                 told_after.map_or("never told".to_owned(), |n| format!("told after {n} runs"));
             writeln!(f, "  {whose}, runs {} to {}: {told} of {chances}", runs.start, runs.end - 1)?;
         }
-        write!(
+        writeln!(
             f,
             "runs held back in a row though nothing of ours had failed, at most: {}",
             self.held_for_nothing
+        )?;
+        let [incidents, healthy] = self.incidents;
+        write!(
+            f,
+            "incidents that operators' exits had: {incidents}; of exits with which nothing was wrong: {healthy}"
         )
     }
 }

@@ -158,10 +158,34 @@ fn the_stages_of_a_good_day() {
         [
             &format!("scan --analysis-dir {SCAN}"),
             &format!("report --input {SCAN}"),
+            "incidents --no-send",
             "upload --dir /state/public",
             "retain",
         ]
     );
+}
+
+#[test]
+fn who_is_to_be_told_is_told_after_the_upload_also_where_there_is_no_new_report() {
+    let told = [("NOTIFY_MAIL_TO", "ops@example.org")];
+    let begun = |answers: Vec<(&'static str, Status, &'static str)>| {
+        let mut script = Script { answers: answers.into(), ..Script::default() };
+        let outcome = run(&mut script, None, &told);
+        let names = script.begun.iter().filter_map(|stage| stage.split(' ').next());
+        (names.collect::<Vec<_>>().join(" "), outcome.exit)
+    };
+    let all = "scan report incidents upload notify retain";
+    assert_eq!(begun(Vec::new()), (all.to_owned(), Exit::Done));
+    let no_tor = Status::Code(Exit::NoTor.code());
+    let short = ("scan notify retain".to_owned(), Exit::NoTor);
+    assert_eq!(begun(vec![("scan", no_tor, "")]), short);
+    let late = vec![("notify", Status::Code(Exit::Told.code()), "")];
+    assert_eq!(begun(late), (all.to_owned(), Exit::Told));
+    // Who scans for another host tells nobody: it has no report.
+    let mut script = Script::default();
+    let shard = [("SHARD", "1/3"), ("RUN_STORE", "r2"), told[0]];
+    run(&mut script, None, &shard);
+    assert!(!script.begun.iter().any(|stage| stage.starts_with("notify")), "{:?}", script.begun);
 }
 
 #[test]
@@ -272,7 +296,9 @@ fn what_leaves_a_good_report_behind_does_not_hide_what_comes_after_it() {
 
 #[test]
 fn a_signal_ends_the_run_in_any_stage() {
-    for (stage, begun) in [("scan", 1), ("report", 2), ("upload", 3), ("retain", 4)] {
+    for (stage, begun) in
+        [("scan", 1), ("report", 2), ("incidents", 3), ("upload", 4), ("retain", 5)]
+    {
         let mut script = Script { signal_in: Some(stage), ..Script::default() };
         let outcome = run(&mut script, None, &[]);
         assert_eq!(outcome.exit, Exit::Terminated);
