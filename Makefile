@@ -6,7 +6,7 @@ CARGO ?= cargo
 # code call cargo itself, which keeps it.
 export CARGO_INCREMENTAL ?= 0
 
-.PHONY: help demo test test-programs test-function test-dashboard test-deploy bare deny serve bench build schemas chutney need node ops chromium
+.PHONY: help demo test test-programs test-function test-dashboard test-deploy bare deny serve bench build schemas chutney need node ops promtool chromium
 
 # Its parts share what npm puts into place, and the machine.
 .NOTPARALLEL:
@@ -54,6 +54,10 @@ ops: node
 	@tools/need shellcheck=shellcheck systemd-analyze=systemd python3=python3 git=git unshare=util-linux nsenter=util-linux setpriv=util-linux pgrep=procps faketime=faketime /usr/share/tor/geoip=tor-geoipdb
 	@tools/unpack caddy=caddy
 
+# For the tests of the metrics, alerts and Grafana's dashboard.
+promtool:
+	@tools/unpack promtool=prometheus
+
 # For the dashboard's tests. Where the package only fetches a snap, the second line says what to do.
 chromium: node
 	@node dashboard/lib/chromium.js >/dev/null 2>&1 || tools/need chromium=chromium
@@ -66,7 +70,7 @@ test: test-programs test-function test-dashboard test-deploy
 # environment says.
 test-programs: export INSTA_UPDATE = auto
 test-programs: export INSTA_FORCE_PASS = 0
-test-programs: need ops
+test-programs: need ops promtool
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --features record/schema --locked -- -D warnings
 	$(CARGO) test --workspace --locked --no-fail-fast

@@ -551,6 +551,7 @@ export function report({ relays = 300, seed = 1, run = LAST_RUN, reasons = [] } 
       tor_versions: ["0.4.9.11"],
       scanner_versions: ["0.1.0"],
       aggregate_version: "0.1.0",
+      license: "CC0-1.0",
       inputs: [
         {
           name: runId(run),

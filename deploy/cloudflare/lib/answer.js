@@ -1,6 +1,7 @@
 // A request to its answer: the one way in.
 
 import { failures, relay, statusOf } from "./api.js";
+import { badge } from "./badge.js";
 import { data } from "./data.js";
 import { failure, MISSING_SECONDS, methodNotAllowed, options, withoutBody } from "./http.js";
 import { route } from "./names.js";
@@ -62,6 +63,8 @@ async function dynamic(path, request, env, now) {
       return statusOf(request, stores, settings, now);
     case "failures":
       return failures(request, stores, settings);
+    case "badge":
+      return badge(path.of, path.fingerprint, stores, settings, now);
     case "relay":
       return relay(request, path.fingerprint, stores, settings);
   }

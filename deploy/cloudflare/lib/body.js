@@ -32,7 +32,7 @@ export function storeError(error) {
   return new StoreError("failed", error instanceof Error ? error.message : String(error));
 }
 
-/** The largest JSON document that is read: bytes. A worker has 128 MB for all its requests. */
+/** The largest document that is read: bytes. A worker has 128 MB for all its requests. */
 export const JSON_LIMIT = 32 * 1024 * 1024;
 
 const SPACE = new Set([0x20, 0x09, 0x0a, 0x0d]);
@@ -60,6 +60,39 @@ export function endsAsJson(bytes) {
  * @throws {StoreError | TooSlow} and what the body fails with
  */
 export async function readJson(body, size, deadline) {
+  const bytes = await readWhole(body, size, deadline);
+  if (!endsAsJson(bytes)) {
+    throw new StoreError("not_json", "does not begin and end as a JSON object");
+  }
+  return bytes;
+}
+
+/** How metrics begin as ours are written. */
+const METRICS_HEAD = new TextEncoder().encode("# HELP ");
+
+/**
+ * Reads metrics in Prometheus' text format whole, which begin with a comment and end with a line.
+ * @param {ReadableStream<Uint8Array>} body
+ * @param {number | null} size how long they should be, where the store says so
+ * @param {Deadline} deadline
+ * @returns {Promise<Uint8Array>}
+ * @throws {StoreError | TooSlow} and what the body fails with
+ */
+export async function readMetrics(body, size, deadline) {
+  const bytes = await readWhole(body, size, deadline);
+  if (METRICS_HEAD.some((byte, at) => bytes[at] !== byte) || bytes.at(-1) !== 0x0a) {
+    throw new StoreError("not_the_file", "does not begin and end as metrics do");
+  }
+  return bytes;
+}
+
+/**
+ * @param {ReadableStream<Uint8Array>} body
+ * @param {number | null} size
+ * @param {Deadline} deadline
+ * @returns {Promise<Uint8Array>}
+ */
+async function readWhole(body, size, deadline) {
   const reader = body.getReader();
   /** @type {Uint8Array[]} */
   const chunks = [];
@@ -90,9 +123,6 @@ export async function readJson(body, size, deadline) {
   for (const chunk of chunks) {
     bytes.set(chunk, offset);
     offset += chunk.length;
-  }
-  if (!endsAsJson(bytes)) {
-    throw new StoreError("not_json", "does not begin and end as a JSON object");
   }
   return bytes;
 }

@@ -1,6 +1,6 @@
 // The answer to a request for a data file.
 
-import { passOn, readJson } from "./body.js";
+import { passOn, readJson, readMetrics } from "./body.js";
 import { fromFirst, notDelivered } from "./choose.js";
 import { baseHeaders, cacheControl, extent, failure, notModified } from "./http.js";
 import { cancel } from "./stores.js";
@@ -20,15 +20,15 @@ import { cancel } from "./stores.js";
  */
 export async function data(request, file, stores, settings) {
   const outcome = await fromFirst(stores, file, settings.deadlineMs, (opened, store, deadline) =>
-    file.json
-      ? document(request, file, opened, store, deadline)
-      : archive(request, file, opened, store, deadline, settings.deadlineMs),
+    file.form === "archive"
+      ? archive(request, file, opened, store, deadline, settings.deadlineMs)
+      : document(request, file, opened, store, deadline),
   );
   return outcome.found ? outcome.value : notDelivered(file, outcome);
 }
 
 /**
- * A JSON document. It is read whole before a byte of it is sent: one that is cut or breaks off is
+ * A JSON document, or metrics. It is read whole before a byte of it is sent: one that is cut or breaks off is
  * then found in time to ask the other store.
  * @param {Request} request
  * @param {DataFile} file
@@ -43,7 +43,8 @@ async function document(request, file, opened, store, deadline) {
     cancel(opened.body);
     return new Response(null, { status: 304, headers });
   }
-  const bytes = await readJson(opened.body, opened.size, deadline);
+  const read = file.form === "json" ? readJson : readMetrics;
+  const bytes = await read(opened.body, opened.size, deadline);
   const part = wanted(request, bytes.length, opened.etag);
   if (part.kind === "unsatisfiable") return unsatisfiable(bytes.length);
   if (part.kind === "whole") return sized(bytes, bytes.length, 200, headers);

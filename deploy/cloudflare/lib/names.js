@@ -1,12 +1,12 @@
 // The names that are data, and what each may be told to caches and readers: decided by the name
 // alone, so that nothing from a request ever reaches a store. Performs no IO.
-// The names are those of docs/formats/files.md and docs/formats/report.md.
+// The names are those of docs/formats/files.md, report.md and store.md.
 
 /**
  * A file of the published data.
  * @typedef {object} DataFile
  * @property {string} name the file's name, which is its key in a store
- * @property {boolean} json whether it is a JSON document; otherwise it is an archive
+ * @property {"json" | "metrics" | "archive"} form what its bytes are
  * @property {boolean} immutable whether its content never changes under its name
  * @property {string} contentType
  * @property {readonly number[]} magic the bytes that it begins with; empty where nothing is sure
@@ -14,7 +14,17 @@
 
 const JSON_TYPE = "application/json; charset=utf-8";
 
+// Prometheus' text format, as its servers have to call it.
+const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+
+/** What is replaced with each report. */
 const POINTERS = new Set(["latest.json", "files.json", "trends.json"]);
+
+/** What is made of the latest report for other programs. */
+const EXPORT = /^(?:onionoo-dns\.json|metrics\.prom|compat\/(?:latest\.json|metrics\.prom))$/;
+
+/** What the badges of relays say, by the first digit of the fingerprint. */
+const BADGES = /^badges\/[0-9A-F]\.json$/;
 
 // A report's time, and from the second report of the same second on its number.
 const REPORT =
@@ -44,8 +54,10 @@ const ARCHIVES = {
  * @returns {DataFile | null}
  */
 export function dataFile(name) {
-  if (POINTERS.has(name)) {
-    return { name, json: true, immutable: false, contentType: JSON_TYPE, magic: [] };
+  if (POINTERS.has(name) || EXPORT.test(name) || BADGES.test(name)) {
+    return name.endsWith(".prom")
+      ? { name, form: "metrics", immutable: false, contentType: METRICS_TYPE, magic: [] }
+      : { name, form: "json", immutable: false, contentType: JSON_TYPE, magic: [] };
   }
   const report = REPORT.exec(name);
   if (report !== null) {
@@ -58,12 +70,14 @@ export function dataFile(name) {
       time.getUTCHours() === hour &&
       time.getUTCMinutes() === minute &&
       time.getUTCSeconds() === second;
-    return exists ? { name, json: true, immutable: true, contentType: JSON_TYPE, magic: [] } : null;
+    return exists
+      ? { name, form: "json", immutable: true, contentType: JSON_TYPE, magic: [] }
+      : null;
   }
   const archive = ARCHIVE.exec(name);
   if (archive !== null) {
     const { type, magic } = ARCHIVES[archive[1]];
-    return { name, json: false, immutable: true, contentType: type, magic };
+    return { name, form: "archive", immutable: true, contentType: type, magic };
   }
   return null;
 }
@@ -74,6 +88,7 @@ export function dataFile(name) {
  *   | {to: "status"}
  *   | {to: "failures"}
  *   | {to: "relay", fingerprint: string}
+ *   | {to: "badge", of: "relay" | "operator", fingerprint: string}
  *   | {to: "bad_fingerprint"}
  *   | {to: "unknown"}
  *   | {to: "pages"}} Route
@@ -96,9 +111,17 @@ export function route(path) {
     if (path === "/api/failures") return { to: "failures" };
     return { to: "unknown" };
   }
+  const badge = /^\/badge\/(relay|operator)\/([^/]*)\.svg$/.exec(path);
+  if (badge !== null) {
+    const found = fingerprint(badge[2]);
+    if (found === null) return { to: "bad_fingerprint" };
+    return { to: "badge", of: badge[1] === "relay" ? "relay" : "operator", fingerprint: found };
+  }
   const file = dataFile(path.slice(1));
   if (file !== null) return { to: "data", file };
-  return path.startsWith("/dns_health_") ? { to: "unknown" } : { to: "pages" };
+  return path.startsWith("/dns_health_") || /^\/(?:badges?|compat)(?:\/|$)/.test(path)
+    ? { to: "unknown" }
+    : { to: "pages" };
 }
 
 /**

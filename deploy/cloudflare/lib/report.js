@@ -144,6 +144,24 @@ export function newestReport(bytes) {
 }
 
 /**
+ * What the badges of some relays are made of. Any field may be of another type in a damaged one.
+ * @param {Uint8Array} bytes of a file of badges/
+ * @returns {{timestamp: unknown, relays: Record<string, unknown>, operators: unknown[]}}
+ * @throws {NewerFormat | WrongDocument}
+ */
+export function badges(bytes) {
+  const { timestamp, relays, operators } = ofFormat(
+    parsed(new TextDecoder().decode(bytes), "the badges"),
+    "the badges",
+    "exit-validator/badges",
+  );
+  if (!isObject(relays) || !Array.isArray(operators)) {
+    throw new WrongDocument("the badges lack something that they have");
+  }
+  return { timestamp, relays, operators };
+}
+
+/**
  * What an answer says of the report that it was made from.
  * @param {Record<string, unknown>} metadata
  * @returns {Record<string, unknown>}

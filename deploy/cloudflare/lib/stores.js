@@ -141,7 +141,7 @@ function wrongHeaders(headers, file) {
   if (/^\s*(?:text\/html|application\/xhtml)/i.test(headers.get("Content-Type") ?? "")) {
     return new StoreError("not_the_file", "an HTML page");
   }
-  if (file.json) return null;
+  if (file.form !== "archive") return null;
   // The end of an archive is not looked at, so its length must be known.
   if (length(headers) === null) {
     return new StoreError("failed", "an archive without a length that can be checked");

@@ -14,8 +14,16 @@ import { example, exampleFiles, large } from "./support/reports.js";
 const bytes = (document) => new TextEncoder().encode(JSON.stringify(document));
 
 test("names of data", () => {
-  for (const name of ["latest.json", "files.json", "trends.json"]) {
-    assert.deepEqual([dataFile(name)?.json, dataFile(name)?.immutable], [true, false], name);
+  for (const name of [
+    "latest.json",
+    "files.json",
+    "trends.json",
+    "onionoo-dns.json",
+    "compat/latest.json",
+    "badges/0.json",
+    "badges/F.json",
+  ]) {
+    assert.deepEqual([dataFile(name)?.form, dataFile(name)?.immutable], ["json", false], name);
   }
   for (const name of [
     "dns_health_2026-11-23_03-15-30.json",
@@ -23,7 +31,7 @@ test("names of data", () => {
     "dns_health_2026-11-23_03-15-30-2.json",
     "dns_health_2026-11-23_03-15-30-12.json",
   ]) {
-    assert.deepEqual([dataFile(name)?.json, dataFile(name)?.immutable], [true, true], name);
+    assert.deepEqual([dataFile(name)?.form, dataFile(name)?.immutable], ["json", true], name);
   }
   for (const [end, type] of [
     ["tar", "application/x-tar"],
@@ -34,7 +42,11 @@ test("names of data", () => {
   ]) {
     for (const name of [`dns_health_2026-11.${end}`, `dns_health_2026-11-12.${end}`]) {
       const file = dataFile(name);
-      assert.deepEqual([file?.json, file?.immutable, file?.contentType], [false, true, type], name);
+      assert.deepEqual(
+        [file?.form, file?.immutable, file?.contentType],
+        ["archive", true, type],
+        name,
+      );
     }
   }
 });
@@ -64,6 +76,13 @@ test("names that are none", () => {
     "dns_health_2026-11-1.tar.gz",
     "dns_health_2026-11-02.tar.gz",
     "dns_health_2026-11-.tar.gz",
+    "badges/a.json",
+    "badges/00.json",
+    "badges/../latest.json",
+    "badges/",
+    "compat/files.json",
+    "metrics.prom\n",
+    "old/metrics.prom",
     "constructor",
     "__proto__",
   ]) {
@@ -79,6 +98,13 @@ test("routes", () => {
   assert.equal(route("/latest.json").to, "data");
   assert.equal(route("/dns_health_2026").to, "unknown");
   assert.equal(route("/api").to, "unknown");
+  assert.equal(route("/metrics.prom").to, "data");
+  assert.equal(route("/badges").to, "unknown");
+  assert.equal(route("/compat/x").to, "unknown");
+  assert.equal(route("/badge/relay/").to, "unknown");
+  assert.equal(route("/badge/relay/.svg").to, "bad_fingerprint");
+  assert.equal(route("/badge/family/x.svg").to, "unknown");
+  assert.equal(route("/compatible").to, "pages");
   assert.equal(route("/api/status/").to, "unknown");
   assert.equal(route("/api/relay").to, "unknown");
   assert.equal(route("/api/relay/").to, "bad_fingerprint");
@@ -86,6 +112,10 @@ test("routes", () => {
   const upper = "3C6EF3625A5A5A5A5A5A5A5A5A5A5A5A00000002";
   for (const given of [upper, upper.toLowerCase(), `$${upper}`, `%24${upper}`]) {
     assert.deepEqual(route(`/api/relay/${given}`), { to: "relay", fingerprint: upper });
+    for (const of of ["relay", "operator"]) {
+      const wanted = { to: "badge", of, fingerprint: upper };
+      assert.deepEqual(route(`/badge/${of}/${given}.svg`), wanted);
+    }
   }
   for (const given of ["", upper.slice(1), `${upper}0`, upper.replace("3", "G"), `${upper}\n`]) {
     assert.equal(fingerprint(given), null, given);

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { request as httpRequest } from "node:http";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { FAULTS, origin } from "./support/origin.js";
-import { example, exampleFiles, large } from "./support/reports.js";
+import { example, exampleBadges, exampleFiles, exampleMetrics, large } from "./support/reports.js";
 import { worker } from "./support/worker.js";
 
 const DATED = "dns_health_2026-11-23_03-15-30.json";
@@ -41,7 +41,11 @@ after(async () => {
   await spaces?.close();
 });
 
-const NAMES = ["latest.json", "files.json", "trends.json", DATED, ARCHIVE];
+const EXPORTS = ["onionoo-dns.json", "metrics.prom", "compat/latest.json", "compat/metrics.prom"];
+const NAMES = ["latest.json", "files.json", "trends.json", "badges/9.json", ...EXPORTS].concat(
+  DATED,
+  ARCHIVE,
+);
 
 beforeEach(async () => {
   spaces.files.clear();
@@ -595,5 +599,167 @@ describe("/api from the last report", () => {
         await response.arrayBuffer();
       }
     }
+  });
+});
+
+describe("what is made of a report for other programs", () => {
+  const METRICS = "text/plain; version=0.0.4; charset=utf-8";
+
+  test("has the types that its readers ask for", async () => {
+    for (const name of ["metrics.prom", "compat/metrics.prom"]) {
+      await both.put(name, exampleMetrics());
+      const response = await both.ask(`/${name}`);
+      assert.equal(response.status, 200);
+      assert.equal(await response.text(), exampleMetrics());
+      assert.equal(response.headers.get("Content-Type"), METRICS);
+      assert.equal(response.headers.get("Cache-Control"), SHORT);
+    }
+    for (const name of ["onionoo-dns.json", "compat/latest.json", "badges/9.json"]) {
+      await both.put(name, text(exampleBadges()));
+      const response = await both.ask(`/${name}`);
+      assert.equal(response.status, 200, name);
+      assert.equal(response.headers.get("Content-Type"), "application/json; charset=utf-8");
+      assert.equal(response.headers.get("Cache-Control"), SHORT);
+    }
+    assert.equal((await both.ask("/badges/0.json")).status, 404);
+    assert.equal((await both.ask("/compat/other")).status, 404);
+  });
+
+  test("half of the metrics are none: the other store is asked", async () => {
+    const metrics = exampleMetrics();
+    for (const half of [metrics.slice(0, 1000), "", "<html>", metrics.slice(10)]) {
+      await both.put("metrics.prom", half);
+      spaces.files.set("metrics.prom", { body: Buffer.from(metrics) });
+      const response = await both.ask("/metrics.prom");
+      assert.equal(response.headers.get("X-Served-From"), "spaces", half.slice(0, 20));
+      assert.equal(await response.text(), metrics);
+    }
+  });
+});
+
+describe("badges", () => {
+  const RELAY = "9E3779B15A5A5A5A5A5A5A5A5A5A5A5A00000001";
+  const relay = `/badge/relay/${RELAY}.svg`;
+  const operator = `/badge/operator/${RELAY}.svg`;
+
+  /** @type {(change?: (index: any) => void) => any} an index of now */
+  const index = (change = () => {}) => {
+    const made = { ...exampleBadges(), timestamp: new Date().toISOString() };
+    change(made);
+    return made;
+  };
+
+  /** @type {(path: string) => Promise<string>} what a badge says, which is in it three times */
+  const says = async (path) => {
+    const response = await both.ask(path);
+    assert.equal(response.headers.get("Content-Type"), "image/svg+xml; charset=utf-8");
+    assert.match(
+      response.headers.get("Content-Security-Policy") ?? "",
+      /default-src 'none'.*sandbox/,
+    );
+    const picture = await response.text();
+    const [, title] = /<title>exit DNS: ([^<]*)<\/title>/.exec(picture) ?? [];
+    assert.ok(
+      picture.includes(`aria-label="exit DNS: ${title}"`) && picture.includes(`>${title}</text>`),
+    );
+    return `${response.status} ${title}`;
+  };
+
+  test("of a relay and of who runs it", async () => {
+    await both.put("badges/9.json", text(index()));
+    assert.equal(await says(relay), "200 works");
+    assert.equal(await says(relay.toLowerCase()), "200 works");
+    const { operators } = exampleBadges();
+    assert.equal(
+      await says(operator),
+      `200 ${operators[0].fail} of ${operators[0].relays} failing`,
+    );
+    const response = await both.ask(relay);
+    assert.equal(response.headers.get("Cache-Control"), "public, max-age=300");
+    const unknown = `/badge/relay/9${"0".repeat(39)}.svg`;
+    assert.equal(await says(unknown), "404 unknown relay");
+    assert.equal((await both.ask("/badge/relay/9.svg")).status, 400);
+    assert.equal((await both.ask("/badge/relay/x.svg")).status, 400);
+    // Of a digit that there is no index for.
+    assert.equal((await both.ask(`/badge/relay/${"A".repeat(40)}.svg`)).status, 404);
+  });
+
+  test("each word of the index", async () => {
+    for (const [word, failures, wanted] of [
+      ["works", 0, "works"],
+      ["degraded", 0, "works on retry"],
+      ["flapping", 1, "flapping"],
+      ["unconfirmed", 3, "failed once"],
+      ["failing", 1, "failing"],
+      ["failing", 7, "failing, 7 runs"],
+      ["not_reached", 7, "not reached"],
+      ["not_tested", 0, "not tested"],
+    ]) {
+      const made = index((made) => Object.assign(made.relays[RELAY], { word, failures }));
+      await both.put("badges/9.json", text(made));
+      assert.equal(await says(relay), `200 ${wanted}`);
+    }
+    for (const [numbers, wanted] of /** @type {const} */ ([
+      [{ relays: 60, work: 58, fail: 2 }, "2 of 60 failing"],
+      [{ relays: 60, work: 59, fail: 0 }, "59 of 60 work"],
+      [{ relays: 3, work: 0, fail: 0 }, "not reached"],
+    ])) {
+      const made = index((made) => {
+        made.operators = [numbers];
+        made.relays[RELAY].operator = 0;
+      });
+      await both.put("badges/9.json", text(made));
+      assert.equal(await says(operator), `200 ${wanted}`);
+    }
+  });
+
+  test("an old report says nothing of today", async () => {
+    const old = new Date(Date.now() - 61 * 60 * 1000).toISOString();
+    for (const timestamp of [old, "never", null]) {
+      await both.put("badges/9.json", text(index((made) => Object.assign(made, { timestamp }))));
+      assert.equal(await says(relay), "200 no recent report");
+      assert.equal(await says(operator), "200 no recent report");
+    }
+  });
+
+  test("nothing of an index that somebody else wrote gets into a picture", async () => {
+    const evil = '"/><script>alert(1)</script><x a="';
+    for (const change of /** @type {((made: any) => void)[]} */ ([
+      (made) => Object.assign(made.relays[RELAY], { word: evil, failures: evil }),
+      (made) => Object.assign(made.relays[RELAY], { word: "failing", failures: evil }),
+      (made) => Object.assign(made.relays[RELAY], { word: "failing", failures: 1e99 }),
+      (made) => Object.assign(made.relays[RELAY], { word: ["works"], operator: evil }),
+      (made) => Object.assign(made.relays[RELAY], { operator: -1 }),
+      (made) => Object.assign(made.relays[RELAY], { operator: "__proto__" }),
+      (made) => Object.assign(made, { operators: [{ relays: evil, work: evil, fail: 2 }] }),
+      (made) => Object.assign(made, { operators: [evil, null] }),
+      (made) => Object.assign(made.relays, { [RELAY]: evil }),
+      (made) => Object.assign(made.relays, { [RELAY]: null }),
+      (made) => Object.assign(made, { nickname: evil, timestamp: evil }),
+    ])) {
+      await both.put("badges/9.json", text(index(change)));
+      for (const path of [relay, operator]) {
+        const picture = await (await both.ask(path)).text();
+        assert.doesNotMatch(picture, /script|alert|undefined|NaN|null|e\+/, picture);
+        assert.equal(picture.match(/</g)?.length, 17, picture);
+      }
+    }
+  });
+
+  test("a damaged index is not one: the other store is asked, and a newer one is named", async () => {
+    inSpaces("badges/9.json", index());
+    for (const wrong of [
+      "{}",
+      '{"format":{"name":"exit-validator/badges","version":1}}',
+      "<html>",
+    ]) {
+      await both.put("badges/9.json", wrong);
+      assert.equal(await says(relay), "200 works");
+    }
+    const newer = index((made) => Object.assign(made.format, { version: 2 }));
+    await both.put("badges/9.json", text(newer));
+    const response = await both.ask(relay);
+    assert.equal(response.status, 502);
+    assert.equal((await response.json()).error, "newer_format");
   });
 });

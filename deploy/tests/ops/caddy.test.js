@@ -7,7 +7,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { gunzipSync } from "node:zlib";
-import { example, exampleFiles } from "../../cloudflare/tests/support/reports.js";
+import {
+  example,
+  exampleBadges,
+  exampleFiles,
+  exampleMetrics,
+} from "../../cloudflare/tests/support/reports.js";
 import { worker } from "../../cloudflare/tests/support/worker.js";
 import { ask, CADDY, caddy } from "./support/caddy.js";
 import { put, REPOSITORY, run } from "./support/checkout.js";
@@ -37,6 +42,11 @@ const DATA = {
   "latest.json": JSON.stringify(example("everything")),
   "files.json": JSON.stringify(exampleFiles()),
   "trends.json": JSON.stringify({ trends: [] }),
+  "onionoo-dns.json": JSON.stringify({ relays: [] }),
+  "metrics.prom": exampleMetrics(),
+  "badges/9.json": JSON.stringify(exampleBadges()),
+  "compat/latest.json": JSON.stringify({ results: [] }),
+  "compat/metrics.prom": exampleMetrics(),
   [DATED]: JSON.stringify(example("everything")),
   [NUMBERED]: JSON.stringify(example("a_good_first_run")),
   "dns_health_2026-10.tar.gz": Buffer.from("1f8b08000000000000030300", "hex"),
@@ -50,7 +60,7 @@ before(async () => {
   directory = mkdtempSync(join(tmpdir(), "public "));
   pages = await worker({});
   for (const [name, body] of Object.entries(DATA)) {
-    writeFileSync(join(directory, name), body);
+    put(join(directory, name), body);
     await pages.put(name, body);
   }
   put(join(directory, "index.html"), `<!doctype html><title>overview</title>${" ".repeat(1000)}`);

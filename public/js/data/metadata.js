@@ -211,5 +211,7 @@ export function readMetadata(value, flaws) {
     torVersions: m.texts("tor_versions"),
     scannerVersions: m.texts("scanner_versions"),
     aggregateVersion: m.get("aggregate_version", text),
+    license: m.get("license", text),
+    attribution: m.within("locations").get("attribution", text),
   };
 }

@@ -108,6 +108,10 @@ export interface Metadata {
   torVersions: string[];
   scannerVersions: string[];
   aggregateVersion: string | null;
+  /** An SPDX identifier. */
+  license: string | null;
+  /** Whose locations there are in it, and under which licence. */
+  attribution: string | null;
 }
 
 /** A relay of a report. Texts are strangers' unless said otherwise; times are milliseconds. */

@@ -297,6 +297,8 @@ function run(m) {
             ],
     ],
     ["Seen differently from several places", m.disagreements === 0 ? null : whole(m.disagreements)],
+    ["Licence of the data", m.license === null ? null : foreign(m.license, { limit: 64 })],
+    ["Locations by", m.attribution === null ? null : foreign(m.attribution, { limit: 200 })],
     ["Files not used", m.rejected === 0 ? null : whole(m.rejected)],
     ["tor", m.torVersions.length === 0 ? null : foreign(m.torVersions.join(", "), { limit: 200 })],
     [

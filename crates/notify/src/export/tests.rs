@@ -80,6 +80,13 @@ fn the_former_report_and_its_metrics() {
 }
 
 #[test]
+fn the_index_of_the_badges() {
+    let found: Badges = document(&example(), "badges/9.json", Kind::Badges);
+    // The function's tests read it too.
+    insta::assert_snapshot!(serde_json::to_string_pretty(&found).unwrap());
+}
+
+#[test]
 fn what_badges_say() {
     let mut report = example();
     let relay = report.results.iter().find(|one| one.status == Status::Success).unwrap().clone();

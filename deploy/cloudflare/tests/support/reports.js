@@ -18,6 +18,27 @@ export function example(name) {
 }
 
 /**
+ * The index of badges that is made of "everything", for the fingerprints that begin with 9.
+ * @returns {any}
+ */
+export function exampleBadges() {
+  const snapshot =
+    "crates/notify/src/export/snapshots/notify__export__tests__the_index_of_the_badges.snap";
+  const [, , index] = readFileSync(new URL(snapshot, ROOT), "utf8").split(/^---$/m);
+  return JSON.parse(index);
+}
+
+/**
+ * The metrics that are made of it.
+ * @returns {string}
+ */
+export function exampleMetrics() {
+  const snapshot = "crates/notify/src/export/snapshots/notify__export__tests__the_metrics.snap";
+  const [, , text] = readFileSync(new URL(snapshot, ROOT), "utf8").split(/^---\n/m);
+  return text;
+}
+
+/**
  * The list of files that the lab's runs left.
  * @returns {any}
  */

@@ -35,7 +35,7 @@ export const isRoot = process.getuid?.() === 0;
 /**
  * Writes a file and the directories above it.
  * @param {string} path
- * @param {string} text
+ * @param {string | Buffer} text
  * @param {number} [mode]
  */
 export function put(path, text, mode = 0o644) {
@@ -104,6 +104,10 @@ export function checkout() {
     "latest.json",
     "files.json",
     "trends.json",
+    "metrics.prom",
+    "onionoo-dns.json",
+    "badges/0.json",
+    "compat/latest.json",
     "dns_health_2026-11-23_03-15-30.json",
     "dns_health_2026-10.tar.gz",
     ".latest.json.tmp",
