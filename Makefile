@@ -6,7 +6,7 @@ CARGO ?= cargo
 # code call cargo itself, which keeps it.
 export CARGO_INCREMENTAL ?= 0
 
-.PHONY: help demo test test-programs test-function test-dashboard test-deploy bare deny serve bench build schemas chutney need node ops promtool chromium
+.PHONY: help demo test test-programs test-function test-dashboard test-deploy bare deny serve pages bench build schemas chutney need node ops promtool chromium
 
 # Its parts share what npm puts into place, and the machine.
 .NOTPARALLEL:
@@ -16,7 +16,8 @@ help:
 	@echo 'make test   formatting, lints, and every test: what CI runs'
 	@echo 'make bare   demo and test on a bare machine: a minimal Debian root (SUITE=trixie: the next Debian)'
 	@echo 'make deny   licences, sources and advisories of everything that is linked in (needs cargo-deny)'
-	@echo 'make serve  the dashboard on this machine, over the reports of DATA, public/ or the demo'
+	@echo 'make serve  the dashboard on this machine, over the reports of DATA, public/, the demo, or six simulated weeks'
+	@echo 'make pages  the dashboard in few files that browsers keep, in dashboard/build'
 	@echo 'make bench  the benchmarks, each beside its reference'
 	@echo 'make chutney  the whole job on a network of the chutney in CHUTNEY_PATH'
 	@echo 'make schemas  writes the JSON Schemas of docs/formats again, from the types of record'
@@ -43,11 +44,26 @@ demo: need
 	$(CARGO) build --locked --no-default-features -p exit-validator -p lab
 	target/debug/lab demo
 
-# The first of these that has a report.
-DATA ?= $(firstword $(patsubst %/latest.json,%,$(wildcard public/latest.json .demo/public/latest.json)) public)
-serve:
+# The first of these that has a report; without any, six weeks of the simulated world, so that there is
+# something to look at.
+WORLD := .demo/world/public
+DATA ?= $(firstword $(patsubst %/latest.json,%,$(wildcard public/latest.json .demo/public/latest.json)) $(WORLD))
+serve: $(if $(filter $(WORLD),$(DATA)),$(WORLD)/latest.json)
 	@tools/need node=nodejs
 	node dashboard/serve.js --data '$(DATA)'
+
+# Whole or not at all: the name appears when it is done. The pages say what it is by the file SIMULATED.
+$(WORLD)/latest.json:
+	@rm -rf .demo/world .demo/world.new
+	$(CARGO) build --locked -p lab
+	@mkdir -p .demo
+	target/debug/lab world --relays 110 --runs 150 --quiet .demo/world.new
+	@touch .demo/world.new/public/SIMULATED
+	@mv .demo/world.new .demo/world
+
+# The dashboard in few files that browsers keep, for whoever serves it far away: dashboard/build.
+pages: node
+	cd dashboard && npm ci --no-progress --no-audit --no-fund && node build.js build
 
 # For the tests of what installs, schedules and serves.
 ops: node

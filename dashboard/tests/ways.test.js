@@ -87,6 +87,95 @@ describe("a point of a chart", () => {
   });
 });
 
+describe("the charts", () => {
+  /** Where the line of each chart stands, from its left edge; null where there is none. */
+  const lines = (/** @type {Page} */ page) =>
+    page.evaluate(() =>
+      [...document.querySelectorAll(".u-cursor-x")].map((one) => {
+        const at = /translate\(([\d.]+)px/.exec(one.getAttribute("style") ?? "")?.[1];
+        const width = one.closest(".u-over")?.getBoundingClientRect().width ?? 1;
+        return at === undefined ? null : Math.round((Number(at) / width) * 50);
+      }),
+    );
+
+  test("point at one run together, by mouse and by keyboard", async (t) => {
+    const { page } = await open(t, { files, hash: "#/trends?range=month" });
+    const whens = page.locator(".chart-when");
+    await page.locator(".charts canvas").nth(6).waitFor();
+    const told = async () => [
+      ...new Set((await whens.allInnerTexts()).map((one) => one.slice(0, 16))),
+    ];
+    const over = page.locator(".u-over").nth(3);
+    await over.scrollIntoViewIfNeeded();
+    const box = await over.boundingBox();
+    assert.ok(box);
+    await page.mouse.move(box.x + box.width * 0.3, box.y + box.height / 2);
+    await page.waitForFunction(
+      (last) => !document.querySelector(".chart-when")?.textContent?.startsWith(last),
+      shownTime(latest),
+    );
+    assert.equal((await told()).length, 1, String(await told()));
+    const places = await lines(page);
+    assert.equal(places.length, 7);
+    assert.ok(
+      places.every((one) => one !== null && Math.abs(one - 15) <= 1),
+      String(places),
+    );
+    await page.locator(".plot").nth(5).focus();
+    await page.keyboard.press("End");
+    await page.keyboard.press("ArrowLeft");
+    assert.deepEqual(await told(), [shownTime(reports[2])]);
+  });
+
+  test("of many more runs than there are pixels still show the one that stands out", async (t) => {
+    const list = JSON.parse(files.get("/trends.json") ?? "").runs;
+    const last = Date.parse(list.at(-1).timestamp);
+    const [like] = list.filter((/** @type {{published: boolean}} */ one) => one.published);
+    const runs = Array.from({ length: 9000 }, (_, at) => ({
+      ...like,
+      run_id: `run ${at}`,
+      timestamp: new Date(last - (9000 - at) * 3600_000).toISOString(),
+      resolve_ms: {
+        ...like.resolve_ms,
+        p50: 100,
+        p90: 110,
+        p95: 120,
+        p99: at === 4500 ? 9000 : 130,
+      },
+    }));
+    const many = new Map(files).set(
+      "/trends.json",
+      JSON.stringify({ format: { name: "exit-validator/trends", version: 1 }, runs }),
+    );
+    const { page } = await open(t, {
+      files: many,
+      hash: "#/trends?range=all",
+      width: 700,
+      context: { colorScheme: "light" },
+      expected: /willReadFrequently/,
+    });
+    const chart = page.locator(".chart", { hasText: "Resolve time" });
+    await chart.locator("canvas").waitFor();
+    // Of the middle of the chart, the upper half has nothing but that run.
+    const drawn = await chart.locator("canvas").evaluate((one) => {
+      if (!(one instanceof HTMLCanvasElement)) throw new Error("no canvas");
+      const { data, width, height } = /** @type {CanvasRenderingContext2D} */ (
+        one.getContext("2d")
+      ).getImageData(0, 0, one.width, one.height);
+      let found = 0;
+      for (let y = Math.round(height * 0.2); y < height * 0.5; y += 1) {
+        for (let x = Math.round(width * 0.3); x < width * 0.8; x += 1) {
+          const at = (y * width + x) * 4;
+          // --c4 of css/tokens.css, and what is nearly so at its edges.
+          if (data[at + 3] > 100 && data[at] > 150 && data[at + 1] < 120) found += 1;
+        }
+      }
+      return found;
+    });
+    assert.ok(drawn > 10, `${drawn} pixels`);
+  });
+});
+
 describe("a mark of a relay's runs", () => {
   const relay = latest.failures.find((one) => one.consecutive_failures > 4);
   const print = relay?.exit_fingerprint ?? "";

@@ -58,6 +58,7 @@ export function theBrowser() {
 /**
  * @typedef {object} Opening
  * @property {ReadonlyMap<string, string>} [files] what is published, by path
+ * @property {string} [pages] a directory of pages in the place of the sources
  * @property {Record<string, Fault>} [faults] what is wrong with which path
  * @property {string} [hash] where to begin, from `#` on
  * @property {number} [now] milliseconds
@@ -93,6 +94,7 @@ export async function open(t, opening = {}) {
   const { files = new Map(), faults = {}, hash = "", now = NOW, expected } = opening;
   const { width = 1280, height = 800 } = opening;
   const server = await serve({
+    ...(opening.pages === undefined ? {} : { pages: opening.pages }),
     files: new Map(files),
     faults: new Map(Object.entries(faults)),
     // Without data of its own: what a test does not publish is not there.

@@ -47,12 +47,32 @@ function swatch(i) {
 }
 
 /**
- * @param {{chart: Chart, runs: readonly Run[], signal: AbortSignal,
+ * The run that is pointed at, in all charts of a page at once.
+ */
+export class Pointer {
+  /** @type {Set<(i: number) => void>} */
+  #followers = new Set();
+
+  /**
+   * @param {(i: number) => void} follower called with the run's index
+   */
+  follow(follower) {
+    this.#followers.add(follower);
+  }
+
+  /** @param {number} i */
+  move(i) {
+    for (const follower of this.#followers) follower(i);
+  }
+}
+
+/**
+ * @param {{chart: Chart, runs: readonly Run[], signal: AbortSignal, pointer: Pointer,
  *   href: (run: Run) => string | null, files: Resource<unknown>}} options href: where a run's report
  *   is looked at, by what is known of the files; null where it is no longer there by itself
  * @returns {HTMLElement}
  */
-export function chartFigure({ chart, runs, signal, href, files }) {
+export function chartFigure({ chart, runs, signal, pointer, href, files }) {
   const titleId = freshId("chart");
   const time = h("span", null);
   const link = h("a", null, "look at this run");
@@ -98,10 +118,11 @@ export function chartFigure({ chart, runs, signal, href, files }) {
     );
   };
   show(at);
+  pointer.follow(show);
   files.watch(() => show(at), signal);
   keeps(plot, {
     save: () => (at < runs.length - 1 ? runs[at]?.timestamp : undefined),
-    load: (time) => show(runs.findLastIndex((run) => run.timestamp <= time)),
+    load: (time) => pointer.move(runs.findLastIndex((run) => run.timestamp <= time)),
   });
   const anyHeld = runs.some((run) => !run.published);
   const figure = h(
@@ -138,7 +159,7 @@ export function chartFigure({ chart, runs, signal, href, files }) {
     const to = runs[at] === undefined ? null : href(runs[at]);
     if (to !== null) location.hash = to;
   };
-  void drawn({ chart, runs, signal, plot, show, open, current: () => at });
+  void drawn({ chart, runs, signal, plot, pointer, open, current: () => at });
   return figure;
 }
 

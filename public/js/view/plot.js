@@ -6,6 +6,7 @@ import { DASHES } from "./chart.js";
 import { h } from "./dom.js";
 import { whole } from "./format.js";
 
+/** @import { Pointer } from "./chart.js" */
 /** @import { Run } from "../data/trends.js" */
 /** @import { Chart, Line } from "../model/trends.js" */
 
@@ -44,9 +45,9 @@ function atScale(unit, value) {
 
 /**
  * @param {{chart: Chart, runs: readonly Run[], signal: AbortSignal, plot: HTMLElement,
- *   show: (i: number) => void, open: () => void, current: () => number}} options
+ *   pointer: Pointer, open: () => void, current: () => number}} options
  */
-export function draw({ chart, runs, signal, plot, show, open, current }) {
+export function draw({ chart, runs, signal, plot, pointer, open, current }) {
   const { times, source } = places(runs);
   const reach = scaleRange(chart, runs);
   const placeOf = new Map(source.map((run, place) => [run, place]));
@@ -109,7 +110,7 @@ export function draw({ chart, runs, signal, plot, show, open, current }) {
             const place = u.cursor.idx;
             if (place === null || place === undefined) return;
             const run = source[place];
-            if (run >= 0 && run !== current()) show(run);
+            if (run >= 0 && run !== current()) pointer.move(run);
           },
         ],
       },
@@ -117,11 +118,14 @@ export function draw({ chart, runs, signal, plot, show, open, current }) {
     [times, ...chart.lines.map(spread)],
     plot,
   );
-  const point = (/** @type {number} */ run) => {
-    show(run);
-    const place = placeOf.get(current());
-    if (place === undefined) return;
+  // Whichever chart is pointed at, the line stands at the same run in all of them.
+  pointer.follow((run) => {
+    const place = placeOf.get(run);
+    if (place === undefined || made.cursor.idx === place) return;
     made.setCursor({ left: made.valToPos(times[place], "x"), top: 10 }, false);
+  });
+  const point = (/** @type {number} */ run) => {
+    pointer.move(Math.max(0, Math.min(run, runs.length - 1)));
   };
   // A finger first reads; the link above leads on.
   plot.addEventListener("click", (event) => {

@@ -4,7 +4,7 @@ import { formatRoute } from "../model/route.js";
 import { reportOf, untilNow } from "../model/runs.js";
 import { charts, RANGES, rangeOf, within } from "../model/trends.js";
 import { causeWords } from "../words.js";
-import { chartFigure } from "./chart.js";
+import { chartFigure, Pointer } from "./chart.js";
 import { fill, h } from "./dom.js";
 import { plural, utc } from "./format.js";
 import { notice, part, problemNotice } from "./part.js";
@@ -58,6 +58,7 @@ export function trendsView(context) {
     drawn = new AbortController();
     const { signal } = drawn;
     const chosen = within(runs, range);
+    const pointer = new Pointer();
     const held = chosen.filter((run) => !run.published).length;
     summary.textContent =
       chosen.length === 0
@@ -75,7 +76,14 @@ export function trendsView(context) {
             "div",
             { class: "charts" },
             charts(chosen, (code) => causeWords(code).label).map((chart) =>
-              chartFigure({ chart, runs: chosen, signal, href, files: context.store.files }),
+              chartFigure({
+                chart,
+                runs: chosen,
+                signal,
+                pointer,
+                href,
+                files: context.store.files,
+              }),
             ),
           ),
     );
