@@ -86,6 +86,28 @@ export async function readMetrics(body, size, deadline) {
   return bytes;
 }
 
+/** How a feed begins and ends as ours are written. */
+const FEED = { head: "<?xml ", tail: "</feed>\n" };
+
+/**
+ * Reads a feed whole.
+ * @param {ReadableStream<Uint8Array>} body
+ * @param {number | null} size how long it should be, where the store says so
+ * @param {Deadline} deadline
+ * @returns {Promise<Uint8Array>}
+ * @throws {StoreError | TooSlow} and what the body fails with
+ */
+export async function readFeed(body, size, deadline) {
+  const bytes = await readWhole(body, size, deadline);
+  const text = new TextDecoder();
+  const head = text.decode(bytes.subarray(0, FEED.head.length));
+  const tail = text.decode(bytes.subarray(-FEED.tail.length));
+  if (head !== FEED.head || tail !== FEED.tail) {
+    throw new StoreError("not_the_file", "does not begin and end as a feed does");
+  }
+  return bytes;
+}
+
 /**
  * @param {ReadableStream<Uint8Array>} body
  * @param {number | null} size

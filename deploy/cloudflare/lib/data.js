@@ -1,6 +1,6 @@
 // The answer to a request for a data file.
 
-import { passOn, readJson, readMetrics } from "./body.js";
+import { passOn, readFeed, readJson, readMetrics } from "./body.js";
 import { fromFirst, notDelivered } from "./choose.js";
 import { baseHeaders, cacheControl, extent, failure, notModified } from "./http.js";
 import { cancel } from "./stores.js";
@@ -19,19 +19,20 @@ import { cancel } from "./stores.js";
  * @returns {Promise<Response>}
  */
 export async function data(request, file, stores, settings) {
+  const { form } = file;
   const outcome = await fromFirst(stores, file, settings.deadlineMs, (opened, store, deadline) =>
-    file.form === "archive"
+    form === "archive"
       ? archive(request, file, opened, store, deadline, settings.deadlineMs)
-      : document(request, file, opened, store, deadline),
+      : document(request, { ...file, form }, opened, store, deadline),
   );
   return outcome.found ? outcome.value : notDelivered(file, outcome);
 }
 
 /**
- * A JSON document, or metrics. It is read whole before a byte of it is sent: one that is cut or breaks off is
+ * A JSON document, metrics or a feed. It is read whole before a byte of it is sent: one that is cut or breaks off is
  * then found in time to ask the other store.
  * @param {Request} request
- * @param {DataFile} file
+ * @param {DataFile & {form: "json" | "metrics" | "feed"}} file
  * @param {Opened} opened
  * @param {Store} store
  * @param {Deadline} deadline
@@ -43,8 +44,7 @@ async function document(request, file, opened, store, deadline) {
     cancel(opened.body);
     return new Response(null, { status: 304, headers });
   }
-  const read = file.form === "json" ? readJson : readMetrics;
-  const bytes = await read(opened.body, opened.size, deadline);
+  const bytes = await READ[file.form](opened.body, opened.size, deadline);
   const part = wanted(request, bytes.length, opened.etag);
   if (part.kind === "unsatisfiable") return unsatisfiable(bytes.length);
   if (part.kind === "whole") return sized(bytes, bytes.length, 200, headers);
@@ -81,6 +81,9 @@ async function archive(request, file, opened, store, deadline, stallMs) {
   setRange(headers, part, size);
   return sized(await passOn(some, part.length, [], deadline, stallMs), part.length, 206, headers);
 }
+
+/** How a document of each form is read. */
+const READ = { json: readJson, metrics: readMetrics, feed: readFeed };
 
 /** @type {import("./http.js").Extent} */
 const WHOLE = { kind: "whole" };

@@ -6,7 +6,7 @@
  * A file of the published data.
  * @typedef {object} DataFile
  * @property {string} name the file's name, which is its key in a store
- * @property {"json" | "metrics" | "archive"} form what its bytes are
+ * @property {"json" | "metrics" | "feed" | "archive"} form what its bytes are
  * @property {boolean} immutable whether its content never changes under its name
  * @property {string} contentType
  * @property {readonly number[]} magic the bytes that it begins with; empty where nothing is sure
@@ -17,11 +17,18 @@ const JSON_TYPE = "application/json; charset=utf-8";
 // Prometheus' text format, as its servers have to call it.
 const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
+// RFC 4287, section 7.
+const FEED_TYPE = "application/atom+xml; charset=utf-8";
+
 /** What is replaced with each report. */
 const POINTERS = new Set(["latest.json", "files.json", "trends.json"]);
 
-/** What is made of the latest report for other programs. */
-const EXPORT = /^(?:onionoo-dns\.json|metrics\.prom|compat\/(?:latest\.json|metrics\.prom))$/;
+/** What is made of reports for other programs. */
+const EXPORT =
+  /^(?:onionoo-dns\.json|incidents\.json|metrics\.prom|compat\/(?:latest\.json|metrics\.prom))$/;
+
+/** The incidents as feeds, of all and of single operators. */
+const FEED = /^(?:feed|feeds\/[0-9a-f]{16})\.atom$/;
 
 /** What the badges of relays say, by the first digit of the fingerprint. */
 const BADGES = /^badges\/[0-9A-F]\.json$/;
@@ -58,6 +65,9 @@ export function dataFile(name) {
     return name.endsWith(".prom")
       ? { name, form: "metrics", immutable: false, contentType: METRICS_TYPE, magic: [] }
       : { name, form: "json", immutable: false, contentType: JSON_TYPE, magic: [] };
+  }
+  if (FEED.test(name)) {
+    return { name, form: "feed", immutable: false, contentType: FEED_TYPE, magic: [] };
   }
   const report = REPORT.exec(name);
   if (report !== null) {

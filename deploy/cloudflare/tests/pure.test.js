@@ -19,6 +19,7 @@ test("names of data", () => {
     "files.json",
     "trends.json",
     "onionoo-dns.json",
+    "incidents.json",
     "compat/latest.json",
     "badges/0.json",
     "badges/F.json",
@@ -32,6 +33,9 @@ test("names of data", () => {
     "dns_health_2026-11-23_03-15-30-12.json",
   ]) {
     assert.deepEqual([dataFile(name)?.form, dataFile(name)?.immutable], ["json", true], name);
+  }
+  for (const name of ["feed.atom", "feeds/0123456789abcdef.atom"]) {
+    assert.deepEqual([dataFile(name)?.form, dataFile(name)?.immutable], ["feed", false], name);
   }
   for (const [end, type] of [
     ["tar", "application/x-tar"],

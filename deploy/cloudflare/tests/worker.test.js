@@ -5,7 +5,14 @@ import assert from "node:assert/strict";
 import { request as httpRequest } from "node:http";
 import { after, before, beforeEach, describe, test } from "node:test";
 import { FAULTS, origin } from "./support/origin.js";
-import { example, exampleBadges, exampleFiles, exampleMetrics, large } from "./support/reports.js";
+import {
+  example,
+  exampleBadges,
+  exampleFeed,
+  exampleFiles,
+  exampleMetrics,
+  large,
+} from "./support/reports.js";
 import { worker } from "./support/worker.js";
 
 const DATED = "dns_health_2026-11-23_03-15-30.json";
@@ -41,7 +48,13 @@ after(async () => {
   await spaces?.close();
 });
 
-const EXPORTS = ["onionoo-dns.json", "metrics.prom", "compat/latest.json", "compat/metrics.prom"];
+const EXPORTS = [
+  "feed.atom",
+  "onionoo-dns.json",
+  "metrics.prom",
+  "compat/latest.json",
+  "compat/metrics.prom",
+];
 const NAMES = ["latest.json", "files.json", "trends.json", "badges/9.json", ...EXPORTS].concat(
   DATED,
   ARCHIVE,
@@ -623,6 +636,23 @@ describe("what is made of a report for other programs", () => {
     }
     assert.equal((await both.ask("/badges/0.json")).status, 404);
     assert.equal((await both.ask("/compat/other")).status, 404);
+  });
+
+  test("a feed has its type, and half of one is none", async () => {
+    const feed = exampleFeed();
+    spaces.files.set("feed.atom", { body: Buffer.from(feed) });
+    for (const half of [feed.slice(0, 500), "", "<html></html>"]) {
+      await both.put("feed.atom", half);
+      const response = await both.ask("/feed.atom");
+      assert.equal(response.headers.get("X-Served-From"), "spaces", half.slice(0, 20));
+      assert.equal(await response.text(), feed);
+    }
+    await both.put("feed.atom", feed);
+    const response = await both.ask("/feed.atom");
+    assert.equal(response.headers.get("X-Served-From"), "r2");
+    assert.equal(response.headers.get("Content-Type"), "application/atom+xml; charset=utf-8");
+    const again = { headers: { "If-None-Match": response.headers.get("ETag") ?? "" } };
+    assert.equal((await both.ask("/feed.atom", again)).status, 304);
   });
 
   test("half of the metrics are none: the other store is asked", async () => {

@@ -39,6 +39,17 @@ export function exampleMetrics() {
 }
 
 /**
+ * A feed of incidents.
+ * @returns {string}
+ */
+export function exampleFeed() {
+  const snapshot =
+    "crates/notify/src/notices/snapshots/notify__notices__tests__feeds_and_incidents_are_well_formed_whatever_strangers_write.snap";
+  const [, , text] = readFileSync(new URL(snapshot, ROOT), "utf8").split(/^---\n/m);
+  return text;
+}
+
+/**
  * The list of files that the lab's runs left.
  * @returns {any}
  */
