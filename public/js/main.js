@@ -11,6 +11,7 @@ import { fill, h } from "./view/dom.js";
 import { ago, utc } from "./view/format.js";
 import { keepFresh } from "./view/fresh.js";
 import { historyView } from "./view/history.js";
+import { incidentsView, incidentView } from "./view/incidents.js";
 import { operatorView } from "./view/operator.js";
 import { operatorsView } from "./view/operators.js";
 import { overviewView } from "./view/overview.js";
@@ -30,15 +31,22 @@ const VIEWS = {
   causes: causesView,
   relays: relaysView,
   operators: operatorsView,
+  incidents: incidentsView,
   history: historyView,
   about: aboutView,
   relay: relayView,
   operator: operatorView,
   changes: changesView,
+  incident: incidentView,
 };
 
 /** Views that are not in the menu: under which that is they are. @type {Partial<Record<ViewName, ViewName>>} */
-const WITHIN = { relay: "relays", operator: "operators", changes: "overview" };
+const WITHIN = {
+  relay: "relays",
+  operator: "operators",
+  changes: "overview",
+  incident: "incidents",
+};
 
 const TITLE = document.title;
 

@@ -4,7 +4,16 @@ import { DataError } from "./errors.js";
 import { fetchFile } from "./fetch.js";
 import { readFiles } from "./files.js";
 import { readHead } from "./head.js";
-import { FILES, isReportName, LATEST, REPORT_LIMITS, SIDE_LIMITS, TRENDS } from "./names.js";
+import { readIncidents } from "./incidents.js";
+import {
+  FILES,
+  INCIDENTS,
+  isReportName,
+  LATEST,
+  REPORT_LIMITS,
+  SIDE_LIMITS,
+  TRENDS,
+} from "./names.js";
 import { readReport } from "./report.js";
 import { Resource } from "./resource.js";
 import { readTrends } from "./trends.js";
@@ -14,12 +23,14 @@ import { readTrends } from "./trends.js";
 /** @import { Report } from "./report.js" */
 /** @import { Run, Trends } from "./trends.js" */
 /** @import { FileList, ListedFile } from "./files.js" */
+/** @import { IncidentList } from "./incidents.js" */
 
 /** What it means that a file is not there, by its name. @type {Readonly<Record<string, string>>} */
 const NOT_THERE = Object.freeze({
   [LATEST]:
     "There is no such file yet: nothing has been published here. The first report appears after the first run that the publish gate lets through.",
   [TRENDS]: "There is no such file yet: it comes with the first run that is kept in a history.",
+  [INCIDENTS]: "There is no such file: it comes with the first run after which notices are made.",
   [FILES]: "There is no such file yet: it comes with the first report.",
 });
 
@@ -127,6 +138,9 @@ export class Store {
     const files = new Source(FILES, base, SIDE_LIMITS);
     /** @type {Resource<FileList>} */
     this.files = new Resource((ifNew) => files.load(ifNew, readFiles));
+    const incidents = new Source(INCIDENTS, base, SIDE_LIMITS);
+    /** Only where somebody looks at them. @type {Resource<IncidentList>} */
+    this.incidents = new Resource((ifNew) => incidents.load(ifNew, readIncidents));
     /** @type {Map<string, ReportResource>} */
     this.earlier = new Map();
   }
@@ -167,7 +181,8 @@ export class Store {
    */
   async refresh() {
     const lost = [...this.earlier.values()].filter((report) => report.state === "failed");
-    const all = [this.latest, this.trends, this.files, ...lost];
+    const seen = this.incidents.state === "idle" ? [] : [this.incidents];
+    const all = [this.latest, this.trends, this.files, ...seen, ...lost];
     await Promise.all(all.map((resource) => resource.refresh()));
   }
 
@@ -176,6 +191,8 @@ export class Store {
    * @returns {Promise<void>}
    */
   async reload() {
-    await Promise.all([this.latest.reload(), this.trends.reload(), this.files.reload()]);
+    const seen = this.incidents.state === "idle" ? [] : [this.incidents];
+    const all = [this.latest, this.trends, this.files, ...seen];
+    await Promise.all(all.map((resource) => resource.reload()));
   }
 }

@@ -1,7 +1,7 @@
 // What the address says is to be shown, and back: `#/VIEW/ARGUMENT?PARAMETERS`. Everything that a
 // reader chose is in it, so that any view can be linked to. Performs no IO.
 
-/** The views, in the order of the menu; the last three are reached by links only. */
+/** The views, in the order of the menu; the last four are reached by links only. */
 export const VIEWS = Object.freeze(
   /** @type {const} */ ([
     "overview",
@@ -9,11 +9,13 @@ export const VIEWS = Object.freeze(
     "causes",
     "relays",
     "operators",
+    "incidents",
     "history",
     "about",
     "relay",
     "operator",
     "changes",
+    "incident",
   ]),
 );
 
