@@ -1,7 +1,10 @@
 //! Runs on good and on bad days: what is published, with which exit code, and what the log says.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
+use std::sync::mpsc;
+use std::thread;
 
 use rustix::process::Signal;
 
@@ -11,18 +14,40 @@ use crate::reader::look;
 /// The store holds what the output directory does.
 #[track_caller]
 fn published(host: &Host, stores: &Stores, bucket: &str) {
-    for name in ["latest.json", "files.json", "trends.json"] {
+    let exports = ["metrics.prom", "onionoo-dns.json", "badges/0.json", "compat/latest.json"];
+    for name in ["latest.json", "files.json", "trends.json"].iter().chain(&exports) {
         let (here, there) = (host.public().join(name), stores.bucket(bucket).join(name));
         assert!(fs::read(here).unwrap() == fs::read(&there).unwrap(), "{there:?} differs");
     }
     look(&stores.bucket(bucket));
 }
 
+/// A service that notices when it is not asked any more: its address, and what it was asked.
+fn monitor() -> (String, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/{SECRET}", listener.local_addr().unwrap());
+    let (told, beats) = mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.unwrap());
+            let head = stream.by_ref().lines().map(Result::unwrap);
+            let head: Vec<_> = head.take_while(|line| !line.is_empty()).collect();
+            let _ = told.send(head[0].clone());
+            let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            stream.get_mut().write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    (address, beats)
+}
+
 pub fn a_good_day() {
     let stores = Stores::start();
-    let host = Host::publishing_to(&stores);
+    let mut host = Host::publishing_to(&stores);
+    let (address, beats) = monitor();
+    host.set("HEARTBEAT_URL", &address);
     let ended = host.run(&[]).with(0);
     assert_eq!(ended.said, "", "cron would mail this");
+    assert_eq!(beats.try_iter().collect::<Vec<_>>(), [format!("GET /{SECRET} HTTP/1.1")]);
     let report = host.latest().unwrap();
     let checked = lab::check(&host.scans()[0], &host.lab.manifest).unwrap();
     assert!(checked.is_true(), "{}", checked.table());

@@ -77,14 +77,6 @@ pub(crate) fn make(arguments: ReportArgs) -> Ended {
         };
         Failure::new(exit, error)
     })?;
-    // Whatever the gate said: those of an earlier report may be missing.
-    let exports = match &options.target {
-        ReportTarget::Directory(directory) => notify::export::refresh(directory).map(|_| ()),
-        ReportTarget::Print | ReportTarget::File(_) => Ok(()),
-    };
-    if let Err(error) = &exports {
-        tracing::error!("{error}. The report is written; the next one makes the rest again");
-    }
     if options.target == ReportTarget::Print {
         let bytes = publish::json("the report", &report)
             .map_err(|error| Failure::new(Exit::Report, error))?;
@@ -95,7 +87,17 @@ pub(crate) fn make(arguments: ReportArgs) -> Ended {
             print(format!("{}\n", record::printable(&path.to_string_lossy())).as_bytes())?;
         }
     }
-    let metadata = &report.metadata;
+    // Its relays go before the latest report is read again.
+    let metadata = report.metadata;
+    drop((report.results, report.absent));
+    // Whatever the gate said: those of an earlier report may be missing.
+    let exports = match &options.target {
+        ReportTarget::Directory(directory) => notify::export::refresh(directory).map(|_| ()),
+        ReportTarget::Print | ReportTarget::File(_) => Ok(()),
+    };
+    if let Err(error) = &exports {
+        tracing::error!("{error}. The report is written; the next one makes the rest again");
+    }
     for reason in &metadata.publish.reasons {
         tracing::warn!("gate: {}: {}", reason.code, record::printable(&reason.message));
     }

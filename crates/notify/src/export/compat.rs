@@ -101,8 +101,8 @@ fn vantages(relay: &ReportedRelay) -> Option<CompatVantages> {
 
 /// The former metrics, of schema version 2.
 pub(crate) fn metrics(report: &Report, former: &CompatReport) -> Result<String> {
-    let sheet = Sheet::default();
-    run(&sheet, &former.metadata)?;
+    let mut sheet = Sheet::default();
+    run(&mut sheet, &former.metadata)?;
     let relays: Vec<(String, &ReportedRelay)> =
         report.results.iter().map(|relay| (relay.exit_fingerprint.to_string(), relay)).collect();
     let by = ["fingerprint", "familyid"];
@@ -141,7 +141,7 @@ pub(crate) fn metrics(report: &Report, former: &CompatReport) -> Result<String> 
             ([fingerprint.as_str(), NO_FAMILY, nickname.as_str(), NO_DOMAIN], 1.0)
         }),
     )?;
-    sheet.text()
+    Ok(sheet.text())
 }
 
 /// A report holds no keys of families.
@@ -162,7 +162,7 @@ const fn status(status: Status) -> &'static str {
 }
 
 /// The figures of the run as a whole.
-fn run(sheet: &Sheet, metadata: &CompatMetadata) -> Result<()> {
+fn run(sheet: &mut Sheet, metadata: &CompatMetadata) -> Result<()> {
     const SOURCE: [&str; 1] = ["source"];
     let ended = whole(metadata.timestamp.timestamp());
     sheet.by(
@@ -220,7 +220,7 @@ fn run(sheet: &Sheet, metadata: &CompatMetadata) -> Result<()> {
 }
 
 /// How many relays, and which shares of them.
-fn counts(sheet: &Sheet, metadata: &CompatMetadata) -> Result<()> {
+fn counts(sheet: &mut Sheet, metadata: &CompatMetadata) -> Result<()> {
     let part = |part: u32, all: u32| {
         let ratio = if all == 0 { 0.0 } else { f64::from(part) / f64::from(all) };
         (ratio * 10_000.0).round() / 10_000.0

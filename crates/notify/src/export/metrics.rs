@@ -12,18 +12,18 @@ use super::sheet::{Sheet, whole};
 
 /// The metrics of a report, as text.
 pub(crate) fn of_report(report: &Report) -> Result<String> {
-    let sheet = Sheet::default();
+    let mut sheet = Sheet::default();
     let metadata = &report.metadata;
-    run(&sheet, metadata)?;
-    relays(&sheet, report)?;
-    rates(&sheet, metadata)?;
-    times(&sheet, metadata)?;
-    gate(&sheet, metadata)?;
-    sheet.text()
+    run(&mut sheet, metadata)?;
+    relays(&mut sheet, report)?;
+    rates(&mut sheet, metadata)?;
+    times(&mut sheet, metadata)?;
+    gate(&mut sheet, metadata)?;
+    Ok(sheet.text())
 }
 
 /// When, how long, by whom.
-fn run(sheet: &Sheet, metadata: &Metadata) -> Result<()> {
+fn run(sheet: &mut Sheet, metadata: &Metadata) -> Result<()> {
     let Metadata { timestamp, duration_seconds, aggregate_version, mode, .. } = metadata;
     sheet.gauge(
         "exit_validator_report_timestamp_seconds",
@@ -49,7 +49,7 @@ fn run(sheet: &Sheet, metadata: &Metadata) -> Result<()> {
 }
 
 /// How many relays, and what became of them.
-fn relays(sheet: &Sheet, report: &Report) -> Result<()> {
+fn relays(sheet: &mut Sheet, report: &Report) -> Result<()> {
     let metadata = &report.metadata;
     sheet.by(
         "exit_validator_relays",
@@ -110,7 +110,7 @@ fn relays(sheet: &Sheet, report: &Report) -> Result<()> {
 }
 
 /// The shares, from 0 to 1. What is of nothing is left out.
-fn rates(sheet: &Sheet, metadata: &Metadata) -> Result<()> {
+fn rates(sheet: &mut Sheet, metadata: &Metadata) -> Result<()> {
     let ratio = |percent: Option<f64>| percent.map(|percent| percent / 100.0);
     let lookup = metadata.lookup_failure;
     for (name, help, percent) in [
@@ -156,7 +156,7 @@ fn rates(sheet: &Sheet, metadata: &Metadata) -> Result<()> {
 }
 
 /// Times of lookups and circuits.
-fn times(sheet: &Sheet, metadata: &Metadata) -> Result<()> {
+fn times(sheet: &mut Sheet, metadata: &Metadata) -> Result<()> {
     for (name, help, times) in [
         ("resolve_seconds", "Resolve times of the successes.", metadata.resolve_ms),
         ("circuit_seconds", "Build times of the circuits.", metadata.circuit_ms),
@@ -178,7 +178,7 @@ fn times(sheet: &Sheet, metadata: &Metadata) -> Result<()> {
 }
 
 /// What the gate said of the report, which it let through or was forced to.
-fn gate(sheet: &Sheet, metadata: &Metadata) -> Result<()> {
+fn gate(sheet: &mut Sheet, metadata: &Metadata) -> Result<()> {
     let publish = &metadata.publish;
     let mut found: BTreeMap<GateCode, u32> = BTreeMap::new();
     for finding in publish.reasons.iter().chain(&publish.notes) {

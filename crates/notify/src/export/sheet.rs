@@ -1,28 +1,32 @@
 //! Gauges in Prometheus' text format 0.0.4. Metrics and their series come out sorted, so that the same
 //! report gives the same bytes.
 
+use std::collections::BTreeMap;
+
+use prometheus::core::Collector;
 use prometheus::{Gauge, GaugeVec, Opts, Registry, Result, TextEncoder};
 
-/// What is to be written.
+/// What is to be written, by the metrics' names. As text from the beginning: the library's own form of a
+/// network's relays takes more memory than the report.
 #[derive(Default)]
-pub(crate) struct Sheet(Registry);
+pub(crate) struct Sheet(BTreeMap<String, String>);
 
 impl Sheet {
     /// A gauge without labels.
-    pub(crate) fn gauge(&self, name: &str, help: &str, value: f64) -> Result<()> {
+    pub(crate) fn gauge(&mut self, name: &str, help: &str, value: f64) -> Result<()> {
         let gauge = Gauge::new(name, help)?;
         gauge.set(value);
-        self.0.register(Box::new(gauge))
+        self.add(name, gauge)
     }
 
     /// The same where there is a value.
-    pub(crate) fn known(&self, name: &str, help: &str, value: Option<f64>) -> Result<()> {
+    pub(crate) fn known(&mut self, name: &str, help: &str, value: Option<f64>) -> Result<()> {
         value.map_or(Ok(()), |value| self.gauge(name, help, value))
     }
 
     /// A gauge with these labels, and a value for each of their values.
     pub(crate) fn by<'a, const N: usize>(
-        &self,
+        &mut self,
         name: &str,
         help: &str,
         labels: [&str; N],
@@ -32,11 +36,20 @@ impl Sheet {
         for (values, value) in rows {
             gauges.get_metric_with_label_values(&values)?.set(value);
         }
-        self.0.register(Box::new(gauges))
+        self.add(name, gauges)
     }
 
-    pub(crate) fn text(&self) -> Result<String> {
-        TextEncoder::new().encode_to_string(&self.0.gather())
+    fn add(&mut self, name: &str, metric: impl Collector + 'static) -> Result<()> {
+        // It sorts the series.
+        let registry = Registry::new();
+        registry.register(Box::new(metric))?;
+        let text = TextEncoder::new().encode_to_string(&registry.gather())?;
+        self.0.insert(name.to_owned(), text);
+        Ok(())
+    }
+
+    pub(crate) fn text(self) -> String {
+        self.0.into_values().collect()
     }
 }
 

@@ -21,6 +21,23 @@ fn touch(path: &std::path::Path, ahead: Duration) {
     file.set_modified(SystemTime::now() + ahead).unwrap();
 }
 
+/// What is replaced with each report has its type, and is kept for a minute.
+#[track_caller]
+fn assert_typed(server: &Server) {
+    let metrics = "text/plain; version=0.0.4; charset=utf-8";
+    for (key, content_type) in [
+        ("latest.json", "application/json"),
+        ("files.json", "application/json"),
+        ("trends.json", "application/json"),
+        ("badges/A.json", "application/json"),
+        ("metrics.prom", metrics),
+    ] {
+        let attributes = server.attributes(key);
+        assert_eq!(attributes["cache_control"], "public, max-age=60", "{key}");
+        assert_eq!(attributes["content_type"], content_type, "{key}");
+    }
+}
+
 #[test]
 fn an_empty_bucket_gets_all_in_order_and_then_only_what_is_new() {
     let server = Server::start();
@@ -47,18 +64,7 @@ fn an_empty_bucket_gets_all_in_order_and_then_only_what_is_new() {
     assert_consistent(&server.bucket(), "at first");
     assert_eq!(fs::read(server.bucket().join("assets/app.js")).unwrap(), b"1");
     assert!(!server.bucket().join(".unfinished-x").exists());
-    let metrics = "text/plain; version=0.0.4; charset=utf-8";
-    for (key, content_type) in [
-        ("latest.json", "application/json"),
-        ("files.json", "application/json"),
-        ("trends.json", "application/json"),
-        ("badges/A.json", "application/json"),
-        ("metrics.prom", metrics),
-    ] {
-        let attributes = server.attributes(key);
-        assert_eq!(attributes["cache_control"], "public, max-age=60", "{key}");
-        assert_eq!(attributes["content_type"], content_type, "{key}");
-    }
+    assert_typed(&server);
     let attributes = server.attributes(&name(0));
     assert_eq!(attributes["cache_control"], "public, max-age=31536000, immutable");
 
