@@ -137,7 +137,7 @@ const SIMULATED = "SIMULATED";
 export function marked(html) {
   return html.replace(
     '<div id="banner"',
-    `<p class="simulated"><strong>Simulated.</strong> No relay, operator or address here exists: this is a world that the lab plays, in a time of its own.</p>
+    `<p class="simulated"><strong>Simulated.</strong> No relay, operator or address here exists: this is a world that the lab plays. Its time is its own, so its figures may be called old.</p>
     <div id="banner"`,
   );
 }

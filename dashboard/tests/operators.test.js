@@ -219,6 +219,20 @@ describe("is it the same ones each week?", () => {
   });
 });
 
+describe("how long a week is", () => {
+  test("is told by the trends, also where the run before was missed", async (t) => {
+    const missed = structuredClone(latest);
+    const before = Date.parse(latest.metadata.timestamp) - 12 * 3600 * 1000;
+    missed.metadata.previous.report.timestamp = new Date(before).toISOString();
+    const own = new Map(files).set("/latest.json", JSON.stringify(missed));
+    const { page } = await open(t, { files: own });
+    const now = latest.results.filter((one) => /[wdt]/.test(one.recent.slice(-28)));
+    await page
+      .locator("section.card", { hasText: `${now.length} exits failed within the last 7 days` })
+      .waitFor();
+  });
+});
+
 describe("what happened in a run?", () => {
   const expected = difference(reports[1], latest);
 

@@ -3,6 +3,7 @@
 import { failing, failingStates, level, UNCONFIRMED } from "../model/health.js";
 import { DEGRADED, STATUSES, statusWords } from "../words.js";
 import { cards } from "./cards.js";
+import { perWeek } from "./context.js";
 import { h, svg } from "./dom.js";
 import { percent, plural, timeElement, whole } from "./format.js";
 import { redraw } from "./keep.js";
@@ -30,13 +31,19 @@ export function overviewView(context) {
   const lists = h("div", null);
   /** @type {Report | null} */
   let listed = null;
+  let week = 0;
   const update = () => {
     const { value } = report;
-    if (value === null || value === listed) return;
+    if (value === null) return;
+    // How many runs a week has is known better when the trends are here.
+    const now = perWeek(context.store, value);
+    if (value === listed && now === week) return;
     listed = value;
+    week = now;
     redraw(lists, () => guarded(() => more(context, value), "the list of failing relays"));
   };
   report.watch(update, signal);
+  context.store.trends.watch(update, signal);
   update();
   return {
     title: "Overview",

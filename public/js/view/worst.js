@@ -262,7 +262,7 @@ function relayList(context, { title, relays, none, mark, figure, params, all, al
       ? h("p", null, none)
       : h(
           "ul",
-          { class: "relay-list" },
+          { class: mark === null ? "relay-list relay-list-pairs" : "relay-list" },
           relays
             .slice(0, LISTED)
             .map((relay) =>
