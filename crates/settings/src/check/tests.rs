@@ -117,6 +117,8 @@ fn of_each_settings_first_word_it_is_decided_whether_it_is_ours_alone() {
         "LOG",
         "MAX",
         "MIN",
+        // NOTIFY_SOCKET is systemd's.
+        "NOTIFY",
         "OUTPUT",
         "OVERDUE",
         "PROGRAM",
@@ -124,6 +126,7 @@ fn of_each_settings_first_word_it_is_decided_whether_it_is_ours_alone() {
         "RETRY",
         "RUN",
         "RUST",
+        "SITE",
         "STATE",
         "STORE",
     ];

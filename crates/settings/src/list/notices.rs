@@ -17,7 +17,7 @@ pub const NOTICES: &[Key] = &[
     notice(
         "SITE_URL",
         None,
-        "The address of the dashboard, for links in notices and feeds: https://dns.example.org",
+        "The address of the dashboard, such as https://dns.example.org, for links in notices and feeds.",
     ),
     notice(
         "NOTIFY_MAIL_TO",
