@@ -685,6 +685,7 @@ pub fn conclude(attempts: &[Attempt]) -> Option<Conclusion> {
         let status = match attempt.status {
             Status::WrongIp => 7,
             Status::Success => 6,
+            Status::DnsFail if is_refusal(attempt, attempts) => 2,
             Status::DnsFail => 5,
             Status::Timeout if silence_may_be_ours(&attempts[index + 1..]) => 1,
             Status::Timeout => 4,
@@ -712,6 +713,15 @@ pub fn conclude(attempts: &[Attempt]) -> Option<Conclusion> {
         blame => blame,
     };
     Some(Conclusion { attempt: index, blame })
+}
+
+/// Whether the attempt alone could not tell a failure from a relay that takes no streams, which refuses
+/// lookups too, and another attempt has shown the relay to be one.
+pub(crate) fn is_refusal(attempt: &Attempt, attempts: &[Attempt]) -> bool {
+    let takes_none = |code| matches!(code, Some(ErrorCode::NotAnExit | ErrorCode::Hibernating));
+    attempt.status == Status::DnsFail
+        && attempt.blame == Some(Blame::Unknown)
+        && attempts.iter().any(|other| takes_none(other.error_code))
 }
 
 /// Whether what came after a query without an answer says that the silence may have been this

@@ -5,7 +5,7 @@
 
 use record::{Attempt, ErrorCode, Fingerprint, FirstAnswer, Query, Status, Via};
 
-use crate::classify::{Judge, classify, silence_may_be_ours};
+use crate::classify::{Judge, classify, is_refusal, silence_may_be_ours};
 
 /// The first answer of `exit`; none where no attempt has put its DNS to the test.
 ///
@@ -17,8 +17,8 @@ pub(crate) fn answer(
     judge: &Judge,
 ) -> Option<FirstAnswer> {
     attempts.iter().enumerate().find_map(|(index, attempt)| {
-        // A relay that exits nowhere answers lookups too: its whole attempt tells.
-        if !attempt.status.tested() {
+        // A relay that exits nowhere answers lookups too: its whole attempt tells, or another.
+        if !attempt.status.tested() || is_refusal(attempt, attempts) {
             return None;
         }
         let silent = attempt.status == Status::Timeout;
@@ -201,6 +201,13 @@ mod tests {
         let queries = vec![lookup(Via::Socks, None), second, door];
         let attempt = attempt(1, CircuitState::Built, queries, &judge);
         assert_eq!(attempt.error_code, Some(ErrorCode::NotAnExit));
-        assert_eq!(first(&[attempt], None), None);
+        assert_eq!(first(std::slice::from_ref(&attempt), None), None);
+        // Nor has it one where the connection came to nothing in the attempt before.
+        let mut cut = attempt.clone();
+        cut.queries.pop();
+        (cut.status, cut.error_code) = (Status::DnsFail, Some(ErrorCode::ResolveFailed));
+        cut.blame = Some(Blame::Unknown);
+        assert!(first(std::slice::from_ref(&cut), None).is_some());
+        assert_eq!(first(&[cut, attempt], None), None);
     }
 }

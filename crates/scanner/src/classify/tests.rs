@@ -435,6 +435,14 @@ fn attempts_are_weighed() {
     let unclear = || attempt(1, Status::DnsFail, Some((ErrorCode::ResolveFailed, Resolver)));
     assert_eq!(concluded(&[nxdomain(), unclear()]), (0, Some(Resolver)), "it tells more");
     assert_eq!(concluded(&[unclear(), unclear()]), (1, Some(Resolver)));
+    // What could not be told from a relay that takes no streams is one where another attempt has told.
+    let untold = || attempt(1, Status::DnsFail, Some((ErrorCode::ResolveFailed, Unknown)));
+    let shut = || attempt(2, Status::Error, Some((ErrorCode::NotAnExit, Exit)));
+    let hibernates = || attempt(2, Status::CircuitFail, Some((ErrorCode::Hibernating, Exit)));
+    assert_eq!(concluded(&[untold(), shut(), unreachable(3)]), (1, Some(Exit)));
+    assert_eq!(concluded(&[hibernates(), untold()]), (0, Some(Exit)));
+    assert_eq!(concluded(&[untold(), unreachable(2)]), (0, Some(Unknown)));
+    assert_eq!(concluded(&[nxdomain(), shut()]), (0, Some(Resolver)), "its resolver answered");
     assert_eq!(concluded(&[unreachable(1), lost()]), (0, Some(Unknown)));
     assert_eq!(concluded(&[unreachable(1), hop_down(2)]), (0, Some(Unknown)));
     // Two first hops acquit each other; the same one twice does not.
