@@ -18,10 +18,10 @@ pub const EXIT_GIVES_UP_AFTER: Duration = Duration::from_secs(2);
 pub const FREEZE_IN_QUERY: Duration = Duration::from_secs(15);
 
 /// A resolver whose answers change with the number of the question begins anew after this long
-/// without one, so that scans an hour apart see the same. It is longer than a scan pauses between its
-/// rounds, also on a machine under load; [`Network::begin_anew`](crate::Network::begin_anew) is for
+/// without one, so that scans an hour apart see the same. It is far longer than a round of a scan, also on
+/// a machine under load, as a sequence goes on in the next round; [`Network::begin_anew`](crate::Network::begin_anew) is for
 /// scans that follow each other sooner.
-pub(crate) const SEQUENCE_RESTARTS_AFTER: Duration = Duration::from_secs(60);
+pub(crate) const SEQUENCE_RESTARTS_AFTER: Duration = Duration::from_secs(600);
 
 /// How long a round trip takes to an exit with [`Fault::SlowPath`], beside what the network needs. A
 /// new link takes three of them, which must fit in a scanner's time for a circuit.
