@@ -7,7 +7,7 @@ import { createRequire } from "node:module";
 import { describe, test } from "node:test";
 import { open, ready, tour, VIEWS, visit, withBrowser } from "./support/browser.js";
 import { ANY_FONTS } from "./support/fonts.js";
-import { site } from "./support/site.js";
+import { incidents, site } from "./support/site.js";
 
 /** @import { Page } from "playwright-core" */
 
@@ -25,6 +25,7 @@ const PAGES = [
   `#/operator/${encodeURIComponent(latest.failures[0].operator)}`,
   "#/operators?by=network&again=weeks",
   "#/changes",
+  `#/incident/${incidents(latest).incidents[0].id}`,
   "#/nothing",
 ];
 

@@ -386,6 +386,7 @@ export const VIEWS = Object.freeze([
   "#/causes",
   "#/relays",
   "#/operators",
+  "#/incidents",
   "#/history",
   "#/about",
 ]);

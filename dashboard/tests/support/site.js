@@ -237,6 +237,48 @@ export function files({ documents, others = 200 }) {
 }
 
 /**
+ * What fails in a report as incidents: one an operator, of which the last is over.
+ * @param {Report} latest
+ */
+export function incidents({ metadata, failures, results }) {
+  const operators = [...new Set(failures.map((one) => one.operator))];
+  const at = metadata.timestamp;
+  return {
+    format: { name: "exit-validator/incidents", version: 1 },
+    incidents: operators.map((operator, i) => ({
+      id: `${at.slice(0, 10)}-${i.toString(16).padStart(8, "0")}`,
+      subject: { kind: "operator", operator },
+      since: at,
+      opened: at,
+      closed: i === operators.length - 1 ? at : null,
+      reopened: i % 2,
+      relays: Object.fromEntries(
+        results
+          .filter((one) => one.operator === operator && one.error_code !== null)
+          .map((one) => [
+            one.exit_fingerprint,
+            {
+              nickname: one.exit_nickname,
+              address: one.exit_address,
+              since: one.failing_since ?? at,
+              failed: one.consecutive_failures,
+              causes: { [one.error_code ?? ""]: one.consecutive_failures },
+              weight_ppm: 300,
+              network: null,
+              tested: at,
+              worked: 0,
+              working_since: null,
+              left: i === operators.length - 1 ? at : null,
+            },
+          ]),
+      ),
+      detail: null,
+      gone: false,
+    })),
+  };
+}
+
+/**
  * Everything a site publishes, by path.
  * @param {object} [of]
  * @param {number} [of.relays]
@@ -261,6 +303,7 @@ export function site({ relays = 300, seed = 1, dated = 3, runs = 1460, others = 
       ["/latest.json", JSON.stringify(latest)],
       ["/trends.json", JSON.stringify(trends({ reports, runs, seed }))],
       ["/files.json", JSON.stringify(files({ documents, others }))],
+      ["/incidents.json", JSON.stringify(incidents(latest))],
       ...[...documents].map(([name, text]) => /** @type {[string, string]} */ ([`/${name}`, text])),
     ]),
   };

@@ -4,6 +4,7 @@
 
 import { gateWords } from "../words.js";
 import { fill, foreign, freshId, h, svg } from "./dom.js";
+import { folded } from "./folded.js";
 import { ms, percent, utc, whole } from "./format.js";
 import { keeps } from "./keep.js";
 import { table } from "./table.js";
@@ -171,20 +172,11 @@ export function chartFigure({ chart, runs, signal, pointer, href, files }) {
  * @returns {HTMLElement}
  */
 function figuresTable(chart, runs, href) {
-  const box = h("div", null);
-  const details = h(
-    "details",
-    { class: "figures" },
-    h(
-      "summary",
-      null,
-      "The figures as a table",
-      h("span", { class: "visually-hidden" }, ` (${chart.title})`),
-    ),
-    box,
-  );
-  details.addEventListener("toggle", () => {
-    if (!details.open || box.childElementCount > 0) return;
+  const summary = [
+    "The figures as a table",
+    h("span", { class: "visually-hidden" }, ` (${chart.title})`),
+  ];
+  return folded(summary, () => {
     const rows = runs
       .map((run, i) => [
         runLink(run, href(run)),
@@ -192,21 +184,17 @@ function figuresTable(chart, runs, href) {
         run.published ? "published" : foreign(heldWords(run)),
       ])
       .reverse();
-    fill(
-      box,
-      table({
-        caption: `${chart.title}, newest first`,
-        hideCaption: true,
-        columns: [
-          { label: "Run", header: true },
-          ...chart.lines.map((line) => ({ label: line.label, number: true })),
-          { label: "Gate" },
-        ],
-        rows,
-      }),
-    );
+    return table({
+      caption: `${chart.title}, newest first`,
+      hideCaption: true,
+      columns: [
+        { label: "Run", header: true },
+        ...chart.lines.map((line) => ({ label: line.label, number: true })),
+        { label: "Gate" },
+      ],
+      rows,
+    });
   });
-  return details;
 }
 
 /**

@@ -5,7 +5,8 @@ import { against, isConfirmed, leftOutWords, mail } from "../model/mail.js";
 import { formatRoute } from "../model/route.js";
 import { reportOf } from "../model/runs.js";
 import { copyButton } from "./buttons.js";
-import { fill, foreign, freshId, h } from "./dom.js";
+import { foreign, freshId, h } from "./dom.js";
+import { folded } from "./folded.js";
 import { groupParams } from "./groups.js";
 import { guarded, notice } from "./part.js";
 
@@ -42,16 +43,13 @@ function groupLink(context, report, group) {
  * @returns {HTMLElement}
  */
 export function mailBox(context, report, group) {
-  const box = h("div", { class: "mail" });
-  const details = h("details", { class: "figures" }, h("summary", null, "A text for a mail"), box);
-  details.addEventListener("toggle", () => {
-    if (!details.open || box.childElementCount > 0) return;
-    fill(
-      box,
+  return folded("A text for a mail", () =>
+    h(
+      "div",
+      { class: "mail" },
       guarded(() => mailParts(context, report, group), "the text for a mail"),
-    );
-  });
-  return details;
+    ),
+  );
 }
 
 /**

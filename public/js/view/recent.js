@@ -2,7 +2,8 @@
 
 import { recentRuns, reportOf } from "../model/runs.js";
 import { statusWords } from "../words.js";
-import { fill, h, svg } from "./dom.js";
+import { h, svg } from "./dom.js";
+import { folded } from "./folded.js";
 import { utc } from "./format.js";
 import { relayHref } from "./links.js";
 import { ofMark, statusElement, strip, stripWords } from "./marks.js";
@@ -35,16 +36,6 @@ export function history(context, shown) {
   made.element.classList.add("strip-large");
   made.set(recent);
   leads(context, shown, made.element);
-  const box = h("div", null);
-  const details = h(
-    "details",
-    { class: "figures" },
-    h("summary", null, "The runs as a table"),
-    box,
-  );
-  details.addEventListener("toggle", () => {
-    if (details.open && box.childElementCount === 0) fill(box, runTable(context, shown));
-  });
   return h(
     "div",
     { class: "history" },
@@ -54,7 +45,7 @@ export function history(context, shown) {
       { class: "hint" },
       `${stripWords(recent)}. The newest is at the right; low is working, high is failing, a gap is not reached, a dot is without a result. A mark, or a line of the table, leads to what that run found.`,
     ),
-    details,
+    folded("The runs as a table", () => runTable(context, shown)),
   );
 }
 

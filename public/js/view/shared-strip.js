@@ -2,7 +2,8 @@
 
 import { sharedRuns } from "../model/recurrence.js";
 import { recentRuns, reportOf } from "../model/runs.js";
-import { fill, h, svg } from "./dom.js";
+import { h, svg } from "./dom.js";
+import { folded } from "./folded.js";
 import { utc, whole } from "./format.js";
 import { table } from "./table.js";
 
@@ -115,15 +116,7 @@ function bars(shared) {
  * @returns {HTMLElement}
  */
 function runTable(shared, of) {
-  const box = h("div", null);
-  const details = h(
-    "details",
-    { class: "figures" },
-    h("summary", null, "The runs as a table"),
-    box,
-  );
-  details.addEventListener("toggle", () => {
-    if (!details.open || box.childElementCount > 0) return;
+  return folded("The runs as a table", () => {
     const rows = shared
       .map((run, i) => {
         const { time, href } = of(i);
@@ -131,15 +124,11 @@ function runTable(shared, of) {
         return [href === null ? words : h("a", { href }, words), runWords(run)];
       })
       .reverse();
-    fill(
-      box,
-      table({
-        caption: "The last runs, newest first",
-        hideCaption: true,
-        columns: [{ label: "Run", header: true }, { label: "Result" }],
-        rows,
-      }),
-    );
+    return table({
+      caption: "The last runs, newest first",
+      hideCaption: true,
+      columns: [{ label: "Run", header: true }, { label: "Result" }],
+      rows,
+    });
   });
-  return details;
 }
