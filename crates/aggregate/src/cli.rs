@@ -200,8 +200,8 @@ pub struct ReportArgs {
     pub output: Option<PathBuf>,
 
     /// Publish here: the dated report, trends.json, files.json, and where the gate is open latest.json
-    /// and what is made of it for other programs [env: OUTPUT_DIR] [default: the directory of --previous where that is given, or else
-    /// public].
+    /// and what is made of it for other programs [env: OUTPUT_DIR] [default: the directory of
+    /// --previous where that is given, or else public].
     // The environment is read by hand: it must yield to the directory of --previous, which is
     // more particular than a configuration.
     #[arg(id = "output_dir_flag", long = "output-dir", value_name = "DIR")]

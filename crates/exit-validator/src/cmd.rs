@@ -167,6 +167,25 @@ pub(crate) fn start(arguments: &[OsString]) -> ExitCode {
     chosen.unwrap_or_else(|| Exit::Usage.into())
 }
 
+/// The command of a verb that this program was built without: it takes anything.
+#[cfg(not(all(feature = "notices", feature = "upload")))]
+fn left_out(command: Command, what: &str) -> Command {
+    command.about(format!("(this program was built without {what})")).arg(
+        clap::Arg::new("rest")
+            .num_args(0..)
+            .trailing_var_arg(true)
+            .allow_hyphen_values(true)
+            .hide(true),
+    )
+}
+
+/// What such a verb says.
+#[cfg(not(all(feature = "notices", feature = "upload")))]
+fn refuse(what: &str) -> Ended {
+    let why = format!("this program was built without {what}. Build it with: make build");
+    Err(Failure::saying(Exit::Usage, &why))
+}
+
 #[expect(clippy::disallowed_methods, reason = "the program's edge: the libraries take the time")]
 pub(crate) fn now() -> DateTime<Utc> {
     Utc::now()

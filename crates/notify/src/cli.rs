@@ -7,14 +7,11 @@ use chrono::TimeDelta;
 use clap::{Args, Subcommand};
 use record::Fingerprint;
 
+use crate::SECRETS;
 use crate::http::{Reach, Target};
 use crate::mail::{self, MailRoute};
 use crate::notices::{Channels, MailChannel, WebhookChannel};
 use crate::webhook::{SigningKey, WebhookFormat};
-
-/// The variables that are secret.
-pub const SECRETS: [&str; 4] =
-    ["NOTIFY_WEBHOOK_URL", "NOTIFY_WEBHOOK_KEY", "NOTIFY_ALERTMANAGER_URL", "NOTIFY_SMTP_URL"];
 
 /// Tell people and programs what fails, and what works again.
 ///

@@ -12,6 +12,7 @@ mod sheet;
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use record::{FormatError, Kind, Report};
@@ -115,7 +116,7 @@ pub fn of_report(report: &Report) -> Result<Vec<ExportFile>, ExportError> {
     Ok(files)
 }
 
-fn json<T: Serialize>(path: String, document: &T) -> Result<ExportFile, ExportError> {
+pub(crate) fn json<T: Serialize>(path: String, document: &T) -> Result<ExportFile, ExportError> {
     match serde_json::to_vec(document) {
         Ok(mut bytes) => {
             bytes.push(b'\n');
@@ -133,9 +134,7 @@ fn json<T: Serialize>(path: String, document: &T) -> Result<ExportFile, ExportEr
 ///
 /// [`ExportError`]. What was written until then is whole, and the next call goes on from there.
 pub fn refresh(directory: &Path) -> Result<usize, ExportError> {
-    let failed = |reason| ExportError::Directory { directory: directory.to_owned(), reason };
-    let lock = output::lock(directory).map_err(failed)?;
-    let lock = lock.ok_or_else(|| ExportError::Busy { directory: directory.to_owned() })?;
+    let lock = take(directory)?;
     let path = directory.join(LATEST_FILE);
     let bytes = match read::file_in(&lock, OsStr::new(LATEST_FILE), REPORT_LIMIT) {
         Ok(bytes) => bytes,
@@ -145,11 +144,28 @@ pub fn refresh(directory: &Path) -> Result<usize, ExportError> {
     let report: Report =
         Kind::Report.parse(&bytes).map_err(|reason| ExportError::Report { path, reason })?;
     drop(bytes);
-    for name in [BADGES_DIRECTORY, COMPAT_DIRECTORY] {
+    write(directory, &[BADGES_DIRECTORY, COMPAT_DIRECTORY], &of_report(&report)?)
+}
+
+/// The lock of the output directory.
+pub(crate) fn take(directory: &Path) -> Result<OwnedFd, ExportError> {
+    let failed = |reason| ExportError::Directory { directory: directory.to_owned(), reason };
+    let lock = output::lock(directory).map_err(failed)?;
+    lock.ok_or_else(|| ExportError::Busy { directory: directory.to_owned() })
+}
+
+/// Writes these files, and makes these directories of theirs, in the output directory, whose lock the
+/// caller has. A file that holds the right bytes is left as it is. Gives how many were written.
+pub(crate) fn write(
+    directory: &Path,
+    directories: &[&str],
+    files: &[ExportFile],
+) -> Result<usize, ExportError> {
+    for name in directories {
         prepare(&directory.join(name))?;
     }
     let mut written = 0;
-    for file in of_report(&report)? {
+    for file in files {
         let path = directory.join(&file.path);
         if read::file(&path, REPORT_LIMIT).is_ok_and(|there| there == file.bytes) {
             continue;

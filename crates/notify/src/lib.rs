@@ -1,19 +1,35 @@
 //! Who is to be told what: what other programs read of a report, and what is sent to people and programs
 //! where something fails, or works again.
 //!
-//! Reads published reports. Decides nothing about relays, and changes no report.
+//! Reads published reports. Decides nothing about relays, and changes no report. What needs the network is
+//! there with the feature `send`.
 
+#[cfg(feature = "send")]
 pub mod cli;
+#[cfg(feature = "send")]
 pub mod evidence;
 pub mod export;
-pub mod feed;
+#[cfg(feature = "send")]
+mod feed;
+#[cfg(feature = "send")]
 pub mod heartbeat;
+#[cfg(feature = "send")]
 pub mod http;
 pub mod incident;
-pub mod mail;
+#[cfg(feature = "send")]
+mod mail;
+#[cfg(feature = "send")]
 pub mod memory;
+#[cfg(feature = "send")]
 pub mod notices;
-pub mod parcel;
+#[cfg(feature = "send")]
+mod parcel;
 pub mod seen;
-pub mod webhook;
+#[cfg(feature = "send")]
+mod webhook;
+#[cfg(feature = "send")]
 pub mod words;
+
+/// The settings of notices that are secret.
+pub const SECRETS: [&str; 4] =
+    ["NOTIFY_WEBHOOK_URL", "NOTIFY_WEBHOOK_KEY", "NOTIFY_ALERTMANAGER_URL", "NOTIFY_SMTP_URL"];

@@ -11,7 +11,7 @@ use std::ffi::OsStr;
 use std::fs::DirBuilder;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -95,6 +95,14 @@ pub enum MemoryError {
         /// Why.
         reason: io::Error,
     },
+    /// Others than its owner may look into it.
+    #[error(
+        "the directory of the notices {path:?} is open to others: chmod 700 it, or see NOTIFY_DIR"
+    )]
+    Open {
+        /// The directory.
+        path: PathBuf,
+    },
     /// Another program of ours uses it.
     #[error("another program sends notices from {path:?}; try again when it is done")]
     Busy {
@@ -175,11 +183,15 @@ impl Keeper {
     ///
     /// # Errors
     ///
-    /// [`MemoryError::Directory`] and [`MemoryError::Busy`].
+    /// [`MemoryError::Directory`], [`MemoryError::Open`] and [`MemoryError::Busy`].
     pub fn open(path: &Path) -> Result<Self, MemoryError> {
         let failed = |reason| MemoryError::Directory { path: path.to_owned(), reason };
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
         let directory = read::open_directory(path).map_err(failed)?;
+        let mode = path.metadata().map_err(failed)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            return Err(MemoryError::Open { path: path.to_owned() });
+        }
         if !lock::take(&directory).map_err(failed)? {
             return Err(MemoryError::Busy { path: path.to_owned() });
         }
@@ -218,8 +230,6 @@ impl Keeper {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]
@@ -240,5 +250,8 @@ mod tests {
             std::fs::write(path.join(FILE), damaged).unwrap();
             assert!(matches!(keeper.load(), Err(MemoryError::Unusable { .. })), "{damaged}");
         }
+        drop(keeper);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o750)).unwrap();
+        assert!(matches!(Keeper::open(&path), Err(MemoryError::Open { .. })));
     }
 }

@@ -1,7 +1,7 @@
 //! Notices as a whole: takes in the reports that are new, writes what is public of the incidents, and
 //! sends what there is to be told.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -12,9 +12,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use lettre::message::Mailbox;
 use record::{FileEntry, FileKind, Files, IncidentSubject, Incidents, Kind, Report};
 use sha2::{Digest as _, Sha256};
-use shelf::output::{self, FEEDS_DIRECTORY, FILES_FILE, FILES_LIMIT, INCIDENTS_FILE, REPORT_LIMIT};
-use shelf::{atomic, read};
+use shelf::output::{FEEDS_DIRECTORY, FILES_FILE, FILES_LIMIT, INCIDENTS_FILE, REPORT_LIMIT};
+use shelf::read;
 
+use crate::export::{self, ExportError, ExportFile};
 use crate::feed::{self, FeedPlace};
 use crate::http::{Body, HttpError, Target};
 use crate::incident::{Change, Happening, Watch};
@@ -90,20 +91,9 @@ pub enum NoticesError {
         /// Why.
         reason: String,
     },
-    /// Another program of ours publishes.
-    #[error("another program is publishing into {directory:?}; try again when it is done")]
-    Busy {
-        /// The directory.
-        directory: PathBuf,
-    },
-    /// A file cannot be written.
-    #[error("cannot write {path:?}: {reason}; check disk space and rights")]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        reason: io::Error,
-    },
+    /// What is public of the incidents cannot be written.
+    #[error(transparent)]
+    Public(#[from] ExportError),
 }
 
 /// What was done.
@@ -119,6 +109,8 @@ pub struct NoticesDone {
     pub sent: u32,
     /// How many wait.
     pub waiting: usize,
+    /// Reports that could not be used, and why.
+    pub left_out: Vec<String>,
     /// What went wrong with the channels.
     pub troubles: Vec<String>,
 }
@@ -141,7 +133,7 @@ pub fn prepare(
     let mut changes = Vec::new();
     let mut zone = None;
     for entry in new_reports(directory, &memory.watch)? {
-        let Some(report) = read_report(directory, &entry, &mut done.troubles) else { continue };
+        let Some(report) = read_report(directory, &entry, &mut done.left_out) else { continue };
         zone = Some(report.metadata.domain.clone());
         changes.append(&mut memory.watch.take(&RunSeen::of(&report)));
         done.reports += 1;
@@ -188,12 +180,12 @@ fn new_reports(directory: &Path, watch: &Watch) -> Result<Vec<FileEntry>, Notice
 }
 
 /// A report; `None`, with a word about it, where it cannot be used.
-fn read_report(directory: &Path, entry: &FileEntry, troubles: &mut Vec<String>) -> Option<Report> {
+fn read_report(directory: &Path, entry: &FileEntry, left_out: &mut Vec<String>) -> Option<Report> {
     let path = directory.join(&entry.name);
     let read = read::file(&path, REPORT_LIMIT).map_err(|error| error.to_string());
     let parsed = read
         .and_then(|bytes| Kind::Report.parse::<Report>(&bytes).map_err(|error| error.to_string()));
-    parsed.map_err(|error| troubles.push(format!("{} is left out: {error}", entry.name))).ok()
+    parsed.map_err(|error| left_out.push(format!("{}: {error}", entry.name))).ok()
 }
 
 /// Puts what is to be told into the outbox. Pure.
@@ -261,52 +253,30 @@ fn write_public(
     channels: &Channels,
 ) -> Result<(), NoticesError> {
     let Some(zone) = memory.zone.as_deref() else { return Ok(()) };
-    let read = |reason: io::Error| NoticesError::Read {
-        path: directory.to_owned(),
-        reason: reason.to_string(),
-    };
-    let lock = output::lock(directory).map_err(read)?;
-    let lock = lock.ok_or_else(|| NoticesError::Busy { directory: directory.to_owned() })?;
+    let lock = export::take(directory)?;
     let incidents = memory.watch.incidents();
     let since = memory.watch.last().map(|(ended, _)| ended).unwrap_or_default();
     let place = FeedPlace { zone, site: channels.site.as_deref(), since };
-    let mut files = feed::all(&incidents, place);
-    let format = Kind::Incidents.format();
-    let mut text = serde_json::to_string(&Incidents {
-        format,
-        incidents: incidents.into_iter().cloned().collect(),
-    })
-    .map_err(|error| NoticesError::Write { path: INCIDENTS_FILE.into(), reason: error.into() })?;
-    text.push('\n');
-    files.insert(INCIDENTS_FILE.to_owned(), text);
+    let mut files: Vec<ExportFile> = feed::all(&incidents, place)
+        .into_iter()
+        .map(|(path, text)| ExportFile { path, bytes: text.into_bytes() })
+        .collect();
+    let incidents = incidents.into_iter().cloned().collect();
+    let document = Incidents { format: Kind::Incidents.format(), incidents };
+    files.push(export::json(INCIDENTS_FILE.to_owned(), &document)?);
+    export::write(directory, &[FEEDS_DIRECTORY], &files)?;
     let feeds = directory.join(FEEDS_DIRECTORY);
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |reason| NoticesError::Write { path, reason }
-    };
-    if let Err(error) = fs::create_dir(&feeds)
-        && error.kind() != io::ErrorKind::AlreadyExists
-    {
-        return Err(failed(&feeds)(error));
-    }
-    for (name, text) in &files {
-        let path = directory.join(name);
-        let limit = text.len() as u64 + 1;
-        if read::file(&path, limit).is_ok_and(|bytes| bytes == text.as_bytes()) {
-            continue;
-        }
-        atomic::replace(&path, text.as_bytes()).map_err(failed(&path))?;
-    }
-    remove_old(&feeds, &files).map_err(failed(&feeds))?;
+    let known: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    remove_old(&feeds, &known).map_err(|reason| ExportError::Write { path: feeds, reason })?;
     drop(lock);
     Ok(())
 }
 
 /// Removes the feeds of operators of whom nothing is known any more.
-fn remove_old(feeds: &Path, files: &BTreeMap<String, String>) -> io::Result<()> {
+fn remove_old(feeds: &Path, known: &BTreeSet<&str>) -> io::Result<()> {
     for name in read::names_in(read::open_directory(feeds)?)? {
         let is_feed = Path::new(&name).extension() == Some(OsStr::new("atom"));
-        if is_feed && !files.contains_key(&format!("{FEEDS_DIRECTORY}/{name}")) {
+        if is_feed && !known.contains(format!("{FEEDS_DIRECTORY}/{name}").as_str()) {
             fs::remove_file(feeds.join(&name))?;
         }
     }

@@ -155,29 +155,16 @@ mod with {
 
 #[cfg(not(feature = "upload"))]
 mod without {
-    use clap::Arg;
+    use crate::cmd::{Verb, left_out, refuse};
 
-    use crate::cmd::Verb;
-    use crate::exit::Exit;
-    use crate::terminal::Failure;
+    /// What this program was built without.
+    const CLIENT: &str = "the client for object stores";
 
     pub(crate) const VERB: Verb = Verb {
         name: super::NAME,
         link: Some(super::NAME),
-        arguments: |command| {
-            command.about("(this program was built without the client for object stores)").arg(
-                Arg::new("rest")
-                    .num_args(0..)
-                    .trailing_var_arg(true)
-                    .allow_hyphen_values(true)
-                    .hide(true),
-            )
-        },
-        run: |_| {
-            let why = "this program was built without the client for object stores. Build it with: \
-                       make build";
-            Err(Failure::saying(Exit::Usage, why))
-        },
+        arguments: |command| left_out(command, CLIENT),
+        run: |_| refuse(CLIENT),
         exits: &[],
     };
 }

@@ -13,6 +13,7 @@ use shelf::run::{HANDED_OVER_FILE, PLAN_FILE};
 use tokio::time::Instant;
 
 use crate::exit::Exit;
+use crate::run::heartbeat;
 use crate::run::job::{Complete, Host, Level, Program, Reported, Stage, StageEnd, Status};
 use crate::run::log::Log;
 use crate::run::machine::{self, RunLock};
@@ -176,7 +177,7 @@ impl Host for Machine {
 
     async fn beat(&mut self, address: &str) -> Result<(), String> {
         tokio::select! {
-            done = notify::heartbeat::beat(address) => done.map_err(|error| error.to_string()),
+            done = heartbeat::beat(address) => done,
             (exit, name) = self.signals.next() => {
                 self.stop(exit, name);
                 Err("a signal came".to_owned())

@@ -13,6 +13,7 @@ use settings::file::Setting;
 use settings::{Key, LogArgs, LogFormat, Reader, check, keys, read};
 
 use crate::exit::Exit;
+use crate::run::heartbeat;
 use crate::terminal::Failure;
 
 /// The settings that name somebody who is told.
@@ -276,7 +277,7 @@ impl JobSettings {
 
     /// Says nothing of the value.
     fn check_heartbeat(&self) -> Result<(), Failure> {
-        let checked = self.heartbeat.as_deref().map(notify::http::check_address);
+        let checked = self.heartbeat.as_deref().map(heartbeat::check);
         checked.transpose().map(|_| ()).map_err(|error| {
             Failure::saying(Exit::Settings, &format!("HEARTBEAT_URL cannot be asked: {error}"))
         })

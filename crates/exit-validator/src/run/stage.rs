@@ -55,7 +55,7 @@ pub(crate) fn command(
     command.envs(environment.iter().filter(|(name, _)| {
         let name = name.to_string_lossy();
         let is_key = KEYS.iter().any(|end| name.ends_with(end));
-        let is_channel = notify::cli::SECRETS.contains(&&*name);
+        let is_channel = notify::SECRETS.contains(&&*name);
         (program == Program::Upload || !is_key) && (program == Program::Notify || !is_channel)
     }));
     (command, path)

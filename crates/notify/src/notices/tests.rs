@@ -1,6 +1,9 @@
 //! Notices of reports in a directory, to receivers on loopback.
 
+use std::fs;
+
 use record::{FileReport, GateCode, GateFinding, Status};
+use shelf::output;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::*;
