@@ -98,11 +98,11 @@ export function incidentsView(context) {
             h("h2", null, "Open", h("span", { class: "badge" }, whole(open.length))),
             ...(open.length === 0
               ? [h("p", null, "None: nothing fails.")]
-              : incidentList(context, open)),
+              : incidentList(context, "Open incidents, newest first", open)),
             h("h2", null, "Over", h("span", { class: "badge" }, whole(over.length))),
             ...(over.length === 0
               ? [h("p", null, "None in the last 90 days.")]
-              : incidentList(context, over)),
+              : incidentList(context, "Incidents that are over, newest first", over)),
           ];
         },
       }),
@@ -112,10 +112,11 @@ export function incidentsView(context) {
 
 /**
  * @param {Context} context
+ * @param {string} caption
  * @param {readonly Incident[]} incidents
  * @returns {Child[]}
  */
-function incidentList(context, incidents) {
+function incidentList(context, caption, incidents) {
   const rows = incidents
     .slice(0, LISTED)
     .map((incident) => [
@@ -127,7 +128,7 @@ function incidentList(context, incidents) {
     ]);
   return [
     table({
-      caption: "Incidents, newest first",
+      caption,
       hideCaption: true,
       columns: [
         { label: "What", header: true },
