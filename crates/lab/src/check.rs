@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use record::{ErrorCode, Fingerprint, Ipv6Outcome, Kind, Mode, RelayResult, Run, printable};
+use record::{
+    Attempt, ErrorCode, Fingerprint, Ipv6Outcome, Kind, Mode, RelayResult, Run, printable,
+};
 use shelf::run::{RUN_FILE, result_name, seems_result};
 
 use crate::{LabError, Manifest, Truth};
@@ -36,6 +38,8 @@ pub struct ComparedExit {
     pub found: Option<Truth>,
     /// The resolve time, in milliseconds.
     pub resolve_ms: Option<f64>,
+    /// How the verdict came about.
+    pub attempts: Vec<Attempt>,
 }
 
 impl ComparedExit {
@@ -92,6 +96,11 @@ impl Comparison {
             ]);
         }
         let mut text = columns(&lines);
+        for row in self.rows.iter().filter(|row| !row.is_true()) {
+            for attempt in &row.attempts {
+                let _ = writeln!(text, "{}: {}", printable(&row.nickname), story(attempt));
+            }
+        }
         for fault in &self.faults {
             let _ = writeln!(text, "{}", printable(fault));
         }
@@ -117,6 +126,32 @@ impl ComparedExit {
         }
         text
     }
+}
+
+/// An attempt in a line, for whoever wants to know why a verdict is not the true one.
+fn story(attempt: &Attempt) -> String {
+    let Attempt { number, round, started, ended, first_hop, circuit, .. } = attempt;
+    let mut text = format!(
+        "attempt {number}, round {round}, {} for {} ms, by {}: {}",
+        started.format("%H:%M:%S%.3f"),
+        (*ended - *started).num_milliseconds(),
+        first_hop.short(),
+        attempt.status
+    );
+    let known =
+        [attempt.error_code.map(|code| code.to_string()), attempt.blame.map(|it| it.to_string())];
+    for word in known.iter().flatten() {
+        let _ = write!(text, " {word}");
+    }
+    let _ = write!(text, "; circuit {:?}, {} hops", circuit.state, circuit.hops);
+    for reason in [&circuit.reason, &circuit.remote_reason].into_iter().flatten() {
+        let _ = write!(text, " {}", printable(reason));
+    }
+    for query in &attempt.queries {
+        let reason = query.stream_reason.as_deref().unwrap_or("no end");
+        let _ = write!(text, "; {:?} {}", query.via, printable(reason));
+    }
+    text
 }
 
 fn words(truth: &Truth) -> (String, String, String) {
@@ -206,6 +241,7 @@ pub fn check(analysis: &Path, manifest: &Manifest) -> Result<Comparison, LabErro
                 .and_then(|result| result.timing.resolve_ms)
                 .map(record::Millis::get),
             found: result.as_ref().map(Truth::found),
+            attempts: result.map(|result| result.attempts).unwrap_or_default(),
         }
     };
     let rows = manifest.exits.iter().map(row).collect();

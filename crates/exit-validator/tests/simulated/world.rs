@@ -243,6 +243,7 @@ fn found(relay: Fingerprint, fault: Fault, truth: Truth, result: &RelayResult) -
         truth,
         found: Some(Truth::found(result)),
         resolve_ms: None,
+        attempts: result.attempts.clone(),
     }
 }
 
