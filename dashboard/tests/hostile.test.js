@@ -86,11 +86,14 @@ describe("hostile reports", () => {
 describe("hostile trends and lists", () => {
   test("each", async (t) => {
     const opened = await open(t, { files });
-    for (const [name, { trends, files: list }] of hostileLists()) {
+    for (const [name, { trends, files: list, incidents }] of hostileLists()) {
       await t.test(name, async () => {
         const { page, requests } = opened;
         await opened.again({
-          files: new Map(files).set("/trends.json", trends).set("/files.json", list),
+          files: new Map(files)
+            .set("/trends.json", trends)
+            .set("/files.json", list)
+            .set("/incidents.json", incidents),
         });
         const ranges = ["day", "week", "month", "year", "all"];
         const hashes = ranges.map((one) => `#/trends?range=${one}`);
@@ -99,7 +102,7 @@ describe("hostile trends and lists", () => {
         }
         await lookAround(page, [], []);
         for (const one of requests.filter((path) => /json/.test(path))) {
-          assert.match(one, /^\/(?:latest|trends|files|dns_health_[\d_-]+)\.json$/);
+          assert.match(one, /^\/(?:latest|trends|files|incidents|dns_health_[\d_-]+)\.json$/);
         }
         assert.deepEqual(opened.problems, []);
       });

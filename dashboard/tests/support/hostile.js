@@ -336,7 +336,7 @@ export function hostileReports() {
 
 /**
  * Lists and trends that a reader must survive.
- * @returns {Map<string, {trends: string, files: string}>}
+ * @returns {Map<string, {trends: string, files: string, incidents: string}>}
  */
 export function hostileLists() {
   const { files } = site({ relays: 30, runs: 60, others: 30, dated: 2 });
@@ -383,19 +383,53 @@ export function hostileLists() {
     texts.files.files.push({ ...texts.files.files[0], name });
   }
 
-  /** @type {(value: unknown) => {trends: string, files: string}} */
+  // So few relays have none that fails.
+  const incidents = JSON.parse(site().files.get("/incidents.json") ?? "");
+  const [one] = incidents.incidents;
+  const spots = leaves(one);
+  /** @type {(change: (holder: Loose, key: string | number, index: number) => void, count: number) => string} */
+  const damaged = (change, count) =>
+    text({
+      ...incidents,
+      incidents: Array.from({ length: count }, (_, index) => {
+        const copy = structuredClone(one);
+        at(copy, spots[index % spots.length], (holder, key) => change(holder, key, index));
+        return copy;
+      }).concat(VALUES),
+    });
+
+  /** @type {(value: unknown) => {trends: string, files: string, incidents: string}} */
   const all = (value) => ({
     trends: text({ ...read("/trends.json"), runs: value }),
     files: text({ ...read("/files.json"), files: value }),
+    incidents: text({ ...incidents, incidents: value }),
   });
   return new Map([
-    ["types", { trends: text(typed.trends), files: text(typed.files) }],
-    ["texts", { trends: text(texts.trends), files: text(texts.files) }],
+    [
+      "types",
+      {
+        trends: text(typed.trends),
+        files: text(typed.files),
+        incidents: damaged((holder, key, index) => {
+          holder[key] = VALUES[hash(index) % VALUES.length];
+        }, spots.length * VALUES.length),
+      },
+    ],
+    [
+      "texts",
+      {
+        trends: text(texts.trends),
+        files: text(texts.files),
+        incidents: damaged((holder, key, index) => {
+          holder[key] = TEXTS[index % TEXTS.length];
+        }, spots.length * TEXTS.length),
+      },
+    ],
     ["null", all(null)],
     ["an object", all({ length: 3, 0: {} })],
     ["a text", all("x")],
     ["empty", all([])],
-    ["no documents", { trends: "[]", files: '"x"' }],
+    ["no documents", { trends: "[]", files: '"x"', incidents: "1" }],
   ]);
 }
 
