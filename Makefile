@@ -65,10 +65,11 @@ $(WORLD)/latest.json:
 pages: node
 	cd dashboard && npm ci --no-progress --no-audit --no-fund && node build.js build
 
-# For the tests of what installs, schedules and serves.
+# For the tests of what installs, schedules, serves and sends.
 ops: node
 	@tools/need shellcheck=shellcheck systemd-analyze=systemd python3=python3 git=git unshare=util-linux nsenter=util-linux setpriv=util-linux pgrep=procps faketime=faketime /usr/share/tor/geoip=tor-geoipdb
-	@tools/unpack caddy=caddy
+	@tools/unpack caddy=caddy alertmanager=prometheus-alertmanager \
+		python=python3-aiosmtpd,python3-attr,python3-public,python3-dnspython,python3-feedparser,python3-sgmllib3k
 
 # For the tests of the metrics, alerts and Grafana's dashboard.
 promtool:

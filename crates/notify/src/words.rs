@@ -87,8 +87,8 @@ pub fn story(incident: &Incident) -> String {
         line(&mut text, format_args!("until {}, after {lasted}", time(closed)));
     }
     if incident.reopened > 0 {
-        let times = incident.reopened;
-        line(&mut text, format_args!("it had ended before, {times} times, and came back"));
+        let times = times(incident.reopened);
+        line(&mut text, format_args!("it had ended before, {times}, and came back"));
     }
     if let Some(detail) = &incident.detail {
         line(&mut text, format_args!("{detail}"));
@@ -100,7 +100,7 @@ pub fn story(incident: &Incident) -> String {
     for (cause, count) in causes(incident) {
         let meaning = cause.meaning().replace('`', "");
         let meaning = meaning.split_once(". ").map_or(meaning.as_str(), |(first, _)| first);
-        let runs = if count == 1 { "once".to_owned() } else { format!("{count} times") };
+        let runs = times(count);
         line(&mut text, format_args!("{cause}, {runs}: {}", meaning.trim_end_matches('.')));
     }
     let down: Vec<_> = incident.down().collect();
@@ -196,6 +196,11 @@ pub fn digest(
         }
     }
     Some((subject, text))
+}
+
+/// A count in words.
+fn times(count: u32) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
 }
 
 /// Where the dashboard shows an incident.

@@ -17,6 +17,8 @@ pub enum Reader {
     Upload,
     /// The verb `notify`.
     Notify,
+    /// The name server, `zone serve`.
+    Zone,
     /// The program that deploys the dashboard and its function.
     Cloudflare,
 }
@@ -30,6 +32,7 @@ impl fmt::Display for Reader {
             Self::Retain => "aggregate retain",
             Self::Upload => "upload",
             Self::Notify => "exit-validator notify",
+            Self::Zone => "exit-validator zone serve",
             Self::Cloudflare => "deploy/cloudflare/deploy",
         })
     }
@@ -95,6 +98,8 @@ pub enum Group {
     Hosts,
     /// Who is told, and how.
     Notices,
+    /// The zone's own name server.
+    Zone,
     /// Places, time limits, logs.
     Limits,
     /// What is kept, and how long.
@@ -105,7 +110,7 @@ pub enum Group {
 
 impl Group {
     /// Every group, in the order of the example.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Asked,
         Self::Exits,
         Self::Pace,
@@ -114,6 +119,7 @@ impl Group {
         Self::Stores,
         Self::Hosts,
         Self::Notices,
+        Self::Zone,
         Self::Limits,
         Self::Retention,
         Self::Cloudflare,
@@ -131,6 +137,7 @@ impl Group {
             Self::Stores => "Stores",
             Self::Hosts => "Several hosts",
             Self::Notices => "Notices",
+            Self::Zone => "Name server of the zone",
             Self::Limits => "Places, limits and logs",
             Self::Retention => "Retention",
             Self::Cloudflare => "Cloudflare Pages",

@@ -5,6 +5,7 @@ mod job;
 mod notices;
 mod scan;
 mod stores;
+mod zone;
 
 use crate::key::{DefaultValue, Group, Key, Reader, ValueKind};
 
@@ -24,6 +25,7 @@ fn of(group: Group) -> &'static [Key] {
         Group::Stores => stores::STORES,
         Group::Hosts => job::HOSTS,
         Group::Notices => notices::NOTICES,
+        Group::Zone => zone::ZONE,
         Group::Limits => job::LIMITS,
         Group::Retention => job::RETENTION,
         Group::Cloudflare => stores::CLOUDFLARE,

@@ -5,8 +5,13 @@
 
 mod config;
 mod door;
+#[cfg(feature = "notices")]
+mod notify;
+#[path = "../support/others.rs"]
+mod others;
 mod report;
 #[path = "../support/program.rs"]
 mod support;
 #[cfg(feature = "upload")]
 mod upload;
+mod zone;

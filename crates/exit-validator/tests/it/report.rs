@@ -4,7 +4,7 @@
 pub mod fixture;
 mod kill;
 mod memory;
-mod program;
+pub mod program;
 #[path = "../../../aggregate/tests/it/reported.rs"]
 mod reported;
 mod retain;

@@ -2,7 +2,7 @@
 
 use super::key;
 use crate::key::DefaultValue::{None, Value, Words};
-use crate::key::Reader::{Aggregate, Notify, Scanner, Upload, Wrapper};
+use crate::key::Reader::{Aggregate, Notify, Scanner, Upload, Wrapper, Zone};
 use crate::key::{DefaultValue, Group, Key, ValueKind};
 
 pub const ASKED: &[Key] = &[
@@ -21,14 +21,14 @@ pub const ASKED: &[Key] = &[
     key(
         "DNS_EXPECTED_IPV6",
         Group::Asked,
-        &[Scanner],
+        &[Scanner, Zone],
         None,
         "The IPv6 address that names in the zone have too, if any; no verdict hangs on it.",
     ),
 ];
 
 const fn asked(name: &'static str, default: DefaultValue, about: &'static str) -> Key {
-    key(name, Group::Asked, &[Scanner, Aggregate], default, about)
+    key(name, Group::Asked, &[Scanner, Aggregate, Zone], default, about)
 }
 
 pub const EXITS: &[Key] = &[

@@ -1,0 +1,346 @@
+//! What is answered, by table and by property.
+
+use hickory_proto::rr::rdata::opt::ClientSubnet;
+use proptest::prelude::*;
+
+use super::*;
+use crate::layout::tests::{example, wire};
+
+const V4: &str = "192.0.2.99";
+const V6: &str = "2001:db8:9::99";
+
+fn asker(address: &str, transport: Transport) -> Asker {
+    Asker { address: address.parse().unwrap(), transport }
+}
+
+fn question(name: &str, record_type: RecordType) -> Message {
+    let mut message = Message::new(4711, MessageType::Query, OpCode::Query);
+    message.add_query(Query::query(wire(name), record_type));
+    message
+}
+
+fn asked(question: &Message, from: Asker) -> (Message, Seen) {
+    let response = respond(&example(), &question.to_vec().unwrap(), from).unwrap();
+    (Message::from_vec(&response.bytes).unwrap(), response.seen)
+}
+
+/// An answer in one line: the code, AA and TC, then the sections.
+fn line(message: &Message) -> String {
+    let section = |records: &[Record]| {
+        let shown = records.iter().map(|record| {
+            let name = record.name.to_ascii();
+            format!("{name} {} {} {}", record.ttl, record.record_type(), record.data)
+        });
+        shown.collect::<Vec<_>>().join(", ")
+    };
+    let mut text = mnemonic(message.metadata.response_code);
+    for (flag, set) in
+        [(" aa", message.metadata.authoritative), (" tc", message.metadata.truncation)]
+    {
+        text.push_str(if set { flag } else { "" });
+    }
+    for records in [&message.answers, &message.authorities, &message.additionals] {
+        text = format!("{text} | {}", section(records)).trim_end().to_owned();
+    }
+    text
+}
+
+/// A row of the table: a name, a type, how it is asked, and the answer.
+type Row = (&'static str, RecordType, &'static str, &'static str);
+
+const TABLE: &[Row] = &[
+    // The wildcard, in whatever case and however deep.
+    (
+        "A.Bc.z.example.org",
+        RecordType::A,
+        "4",
+        "NOERROR aa | A.Bc.z.example.org. 60 A 64.65.4.1 | |",
+    ),
+    (
+        "a.z.example.org",
+        RecordType::AAAA,
+        "6",
+        "NOERROR aa | a.z.example.org. 60 AAAA 2001:db8::1 | |",
+    ),
+    ("a.z.example.org", RecordType::TXT, "4", "NOERROR aa | | SOA |"),
+    (
+        "a.z.example.org",
+        RecordType::ANY,
+        "4",
+        "NOERROR aa | a.z.example.org. 3600 HINFO RFC8482  | |",
+    ),
+    // Who asks.
+    (
+        "a.who.z.example.org",
+        RecordType::A,
+        "4",
+        "NOERROR aa | a.who.z.example.org. 0 A 192.0.2.99 | |",
+    ),
+    ("a.who.z.example.org", RecordType::AAAA, "4", "NOERROR aa | | who SOA |"),
+    (
+        "a.who.z.example.org",
+        RecordType::A,
+        "6",
+        "NOERROR | | who.z.example.org. 3600 NS ns4.z.example.org. | GLUE4",
+    ),
+    (
+        "a.who6.z.example.org",
+        RecordType::AAAA,
+        "6",
+        "NOERROR aa | a.who6.z.example.org. 0 AAAA 2001:db8:9::99 | |",
+    ),
+    (
+        "a.who6.z.example.org",
+        RecordType::AAAA,
+        "4",
+        "NOERROR | | who6.z.example.org. 3600 NS ns6.z.example.org. | GLUE6",
+    ),
+    // The part's own name: NS and SOA are its own, DS is its parent's.
+    (
+        "who.z.example.org",
+        RecordType::NS,
+        "4",
+        "NOERROR aa | who.z.example.org. 3600 NS ns4.z.example.org. | |",
+    ),
+    ("who.z.example.org", RecordType::A, "4", "NOERROR aa | | who SOA |"),
+    ("who.z.example.org", RecordType::DS, "4", "NOERROR aa | | SOA |"),
+    ("who.z.example.org", RecordType::DS, "6", "NOERROR aa | | SOA |"),
+    // By IPv6 alone.
+    (
+        "a.v6.z.example.org",
+        RecordType::A,
+        "6",
+        "NOERROR aa | a.v6.z.example.org. 60 A 64.65.4.1 | |",
+    ),
+    (
+        "a.v6.z.example.org",
+        RecordType::A,
+        "4",
+        "NOERROR | | v6.z.example.org. 3600 NS ns6.z.example.org. | GLUE6",
+    ),
+    // By TCP alone.
+    ("a.tcp.z.example.org", RecordType::A, "4", "NOERROR aa tc | | |"),
+    (
+        "a.tcp.z.example.org",
+        RecordType::A,
+        "4t",
+        "NOERROR aa | a.tcp.z.example.org. 60 A 64.65.4.1 | |",
+    ),
+    ("tcp.z.example.org", RecordType::A, "4", "NOERROR aa | | SOA |"),
+    // What does not exist, and what exists for what is under it.
+    ("a.nx.z.example.org", RecordType::A, "4", "NXDOMAIN aa | | SOA |"),
+    ("nx.z.example.org", RecordType::A, "4", "NOERROR aa | | SOA |"),
+    ("a.ns4.z.example.org", RecordType::A, "4", "NXDOMAIN aa | | SOA |"),
+    // The zone's own name, and its servers.
+    ("z.example.org", RecordType::A, "4", "NOERROR aa | | SOA |"),
+    (
+        "ns.z.example.org",
+        RecordType::A,
+        "4",
+        "NOERROR aa | ns.z.example.org. 3600 A 198.51.100.53 | |",
+    ),
+    (
+        "ns6.z.example.org",
+        RecordType::AAAA,
+        "4",
+        "NOERROR aa | ns6.z.example.org. 3600 AAAA 2001:db8::53 | |",
+    ),
+    // Nobody else's business.
+    ("example.org", RecordType::A, "4", "REFUSED | | |"),
+    ("z.example.org", RecordType::AXFR, "4t", "REFUSED | | |"),
+];
+
+#[test]
+fn the_name_decides_the_answer() {
+    // The SOA is the same everywhere but for its owner.
+    let soa = |owner: &str| {
+        format!("{owner} 60 SOA ns1.example.org. hostmaster.z.example.org. 1 7200 3600 1209600 60")
+    };
+    for (name, record_type, how, wanted) in TABLE {
+        let transport = if how.ends_with('t') { Transport::Tcp } else { Transport::Udp };
+        let from = asker(if how.starts_with('4') { V4 } else { V6 }, transport);
+        let (answer, _) = asked(&question(name, *record_type), from);
+        let wanted = wanted
+            .replace("| who SOA", &format!("| {}", soa("who.z.example.org.")))
+            .replace("| SOA", &format!("| {}", soa("z.example.org.")))
+            .replace(
+                "| GLUE4",
+                "| ns4.z.example.org. 3600 A 192.0.2.53, ns4.z.example.org. 3600 A 198.51.100.53",
+            )
+            .replace("| GLUE6", "| ns6.z.example.org. 3600 AAAA 2001:db8::53");
+        let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(squeezed(&line(&answer)), squeezed(&wanted), "{name} {record_type} {how}");
+        assert_eq!(answer.id, 4711);
+        assert_eq!(answer.queries[0].name().to_ascii(), wire(name).to_ascii(), "as it was asked");
+    }
+}
+
+#[test]
+fn the_zone_s_own_name_has_its_servers_and_its_beginning() {
+    let from = asker(V4, Transport::Udp);
+    let (servers, _) = asked(&question("z.example.org", RecordType::NS), from);
+    assert_eq!(
+        line(&servers),
+        "NOERROR aa | z.example.org. 3600 NS ns1.example.org., z.example.org. 3600 NS ns.z.example.org. | |"
+    );
+    let (soa, _) = asked(&question("z.example.org", RecordType::SOA), from);
+    assert_eq!(soa.answers.len(), 1);
+    let mut chaos = question("z.example.org", RecordType::SOA);
+    chaos.queries[0].set_query_class(DNSClass::CH);
+    assert_eq!(asked(&chaos, from).0.metadata.response_code, ResponseCode::Refused);
+}
+
+#[test]
+fn without_an_address_of_a_family_nothing_is_delegated_to_it() {
+    let expected = vec!["64.65.4.1".parse().unwrap()];
+    let zone = Zone::new("z.example.org", "ns.example.org 192.0.2.1", None, expected).unwrap();
+    let bytes = question("a.v6.z.example.org", RecordType::A).to_vec().unwrap();
+    let response = respond(&zone, &bytes, asker(V4, Transport::Udp)).unwrap();
+    assert_eq!(response.seen.answer, "NXDOMAIN");
+    let bytes = question("a.z.example.org", RecordType::AAAA).to_vec().unwrap();
+    let response = respond(&zone, &bytes, asker(V4, Transport::Udp)).unwrap();
+    assert_eq!((response.seen.answer.as_str(), response.seen.data), ("NOERROR", false));
+}
+
+#[test]
+fn edns_is_answered_with_edns_and_a_newer_one_with_badvers() {
+    let from = asker(V4, Transport::Udp);
+    let mut asks = question("a.z.example.org", RecordType::A);
+    assert_eq!(asked(&asks, from).0.edns, None);
+    let mut edns = Edns::new();
+    edns.set_max_payload(4096).set_dnssec_ok(true);
+    let subnet = ClientSubnet::new("198.51.100.0".parse().unwrap(), 24, 0);
+    edns.options_mut().insert(EdnsOption::Subnet(subnet));
+    edns.options_mut().insert(EdnsOption::Unknown(10, vec![1; 8]));
+    asks.set_edns(edns);
+    asks.metadata.recursion_desired = true;
+    let (answer, seen) = asked(&asks, from);
+    let ours = answer.edns.as_ref().unwrap();
+    assert_eq!((ours.max_payload(), ours.version(), ours.flags().dnssec_ok), (MAX_UDP, 0, true));
+    assert!(ours.options().as_ref().is_empty(), "nothing that we do not know is sent back");
+    assert_eq!(seen.flags, ["rd", "do"]);
+    assert_eq!((seen.edns, seen.cookie), (Some(4096), true));
+    assert_eq!(seen.client_subnet.as_deref(), Some("198.51.100.0/24"));
+    asks.edns.as_mut().unwrap().set_version(1);
+    let (answer, seen) = asked(&asks, from);
+    assert_eq!(u16::from(answer.metadata.response_code), 16, "BADVERS");
+    assert_eq!((seen.answer.as_str(), answer.answers.len()), ("BADVERS", 0));
+}
+
+#[test]
+fn what_is_no_query_gets_no_answer_and_what_cannot_be_read_a_short_one() {
+    let zone = example();
+    let from = asker(V4, Transport::Udp);
+    let bytes = question("a.z.example.org", RecordType::A).to_vec().unwrap();
+    let code = |bytes: &[u8]| respond(&zone, bytes, from).map(|response| response.seen.answer);
+    assert_eq!(code(&[]), None);
+    assert_eq!(code(&bytes[..11]), None);
+    let mut answer = bytes.clone();
+    answer[2] |= 0x80;
+    assert_eq!(code(&answer), None, "two servers are not made to talk to each other");
+    assert_eq!(code(&bytes[..12]).as_deref(), Some("FORMERR"));
+    assert_eq!(code(&bytes[..bytes.len() - 1]).as_deref(), Some("FORMERR"));
+    let mut two = question("a.z.example.org", RecordType::A);
+    two.add_query(two.queries[0].clone());
+    assert_eq!(code(&two.to_vec().unwrap()).as_deref(), Some("FORMERR"));
+    let mut update = bytes;
+    update[2] = 5 << 3;
+    assert_eq!(code(&update).as_deref(), Some("NOTIMP"));
+}
+
+#[test]
+fn who_asks_too_much_is_sent_to_tcp_by_an_answer_that_is_no_longer_than_the_query() {
+    let mut asks = question("a.z.example.org", RecordType::A);
+    for edns in [None, Some(Edns::new())] {
+        asks.edns = edns;
+        let bytes = asks.to_vec().unwrap();
+        let response = respond(&example(), &bytes, asker(V4, Transport::Udp)).unwrap();
+        let short = sent_to_tcp(&response);
+        let message = Message::from_vec(&short).unwrap();
+        assert!(message.metadata.truncation && message.answers.is_empty());
+        assert!(short.len() <= bytes.len(), "{} {}", short.len(), bytes.len());
+    }
+}
+
+fn from() -> impl Strategy<Value = Asker> {
+    (any::<IpAddr>(), any::<bool>()).prop_map(|(address, udp)| Asker {
+        address: address.to_canonical(),
+        transport: if udp { Transport::Udp } else { Transport::Tcp },
+    })
+}
+
+/// A name in the zone or near it.
+fn a_name() -> impl Strategy<Value = String> {
+    let label = prop_oneof![
+        "[a-zA-Z0-9_][a-zA-Z0-9_-]{0,19}",
+        Just("who".to_owned()),
+        Just("v6".to_owned())
+    ];
+    let under = prop_oneof![
+        Just("z.example.org"),
+        Just("who.z.example.org"),
+        Just("nx.z.example.org"),
+        Just("tcp.z.example.org"),
+        Just("who6.Z.example.org"),
+        Just("example.org"),
+    ];
+    (proptest::collection::vec(label, 0..3), under).prop_map(|(mut labels, under)| {
+        labels.push(under.to_owned());
+        labels.join(".")
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_answered_or_not_and_never_by_much_more(
+        bytes in proptest::collection::vec(any::<u8>(), 0..600),
+        from in from(),
+    ) {
+        if let Some(response) = respond(&example(), &bytes, from) {
+            prop_assert!(Message::from_vec(&response.bytes).is_ok());
+            prop_assert!(response.bytes.len() <= bytes.len() + 200);
+        }
+    }
+
+    #[test]
+    fn a_damaged_query_is_answered_or_not(
+        name in a_name(),
+        at in 0_usize..80,
+        byte in any::<u8>(),
+        from in from(),
+    ) {
+        let mut bytes = question(&name, RecordType::A).to_vec().unwrap();
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        let _ = respond(&example(), &bytes, from);
+    }
+
+    #[test]
+    fn every_query_has_an_answer_that_fits_and_is_at_most_four_times_as_long(
+        name in a_name(),
+        record_type in any::<u16>(),
+        room in proptest::option::of(any::<u16>()),
+        from in from(),
+    ) {
+        let mut asks = question(&name, RecordType::from(record_type));
+        asks.edns = room.map(|room| {
+            let mut edns = Edns::new();
+            edns.set_max_payload(room);
+            edns
+        });
+        let bytes = asks.to_vec().unwrap();
+        let response = respond(&example(), &bytes, from);
+        // Types that are no questions are none that can be read.
+        let response = response.unwrap();
+        prop_assert!(response.bytes.len() <= 4 * bytes.len());
+        if from.transport == Transport::Udp {
+            prop_assert!(response.bytes.len() <= usize::from(MAX_UDP));
+        }
+        let answer = Message::from_vec(&response.bytes).unwrap();
+        prop_assert_eq!(answer.id, 4711);
+        prop_assert!(!answer.metadata.recursion_available);
+        for record in answer.all_sections() {
+            prop_assert!(example().origin.zone_of(&record.name));
+        }
+    }
+}

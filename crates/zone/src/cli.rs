@@ -1,0 +1,116 @@
+//! The arguments of `zone serve`.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::Args;
+use record::{DEFAULT_DOMAIN, DEFAULT_EXPECTED};
+
+use crate::layout::{LayoutError, Zone};
+use crate::log::Keep;
+
+/// Answer for the zone and nothing else, by UDP and TCP, and remember each query.
+///
+/// Every name in the zone has the expected address. Beside them: NAME.who.ZONE answers with the
+/// address of who asks, NAME.nx.ZONE does not exist, NAME.tcp.ZONE is answered by TCP alone, and NAME.v6.ZONE
+/// by IPv6 alone. It goes on until SIGTERM or SIGINT.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct ServeArgs {
+    /// The zone.
+    #[arg(long, env = "DNS_WILDCARD_DOMAIN", default_value = DEFAULT_DOMAIN, value_name = "NAME")]
+    domain: String,
+    /// What its names resolve to.
+    #[arg(long, env = "DNS_EXPECTED_IP", default_value_t = DEFAULT_EXPECTED, value_name = "ADDRESS")]
+    expected_ip: IpAddr,
+    /// Their IPv6 address, if they have one.
+    #[arg(long, env = "DNS_EXPECTED_IPV6", value_name = "ADDRESS")]
+    expected_ipv6: Option<Ipv6Addr>,
+    /// Who answers for the zone: NAME ADDRESS..., with commas between several. The zone above
+    /// names the same.
+    #[arg(long, env = "ZONE_NAME_SERVERS", default_value = "", value_name = "SERVERS")]
+    name_servers: String,
+    /// The mail address of who looks after the zone [default: hostmaster in the zone].
+    #[arg(long, env = "ZONE_HOSTMASTER", value_name = "ADDRESS")]
+    hostmaster: Option<String>,
+    /// Where to listen, ADDRESS:PORT, with commas between several; sockets of systemd go before.
+    #[arg(
+        long,
+        env = "ZONE_LISTEN",
+        value_delimiter = ',',
+        default_value = "127.0.0.1:53",
+        value_name = "ADDRESSES"
+    )]
+    listen: Vec<SocketAddr>,
+    /// Most answers a second by UDP for each network, /24 or /56; 0: without limit.
+    #[arg(
+        long,
+        env = "ZONE_RATE",
+        default_value_t = 200,
+        value_parser = clap::value_parser!(u16).range(0..=50_000),
+        value_name = "NUMBER"
+    )]
+    rate: u16,
+    /// The directory of the log of queries; none: no log.
+    #[arg(long, env = "ZONE_LOG_DIR", value_name = "DIR")]
+    log_dir: Option<PathBuf>,
+    /// For how many days the log is kept.
+    #[arg(
+        long,
+        env = "ZONE_LOG_DAYS",
+        default_value_t = 35,
+        value_parser = clap::value_parser!(u16).range(1..=3660),
+        value_name = "DAYS"
+    )]
+    log_days: u16,
+    /// Most megabytes (10^6 bytes) of the log in all; the oldest goes first.
+    #[arg(
+        long,
+        env = "ZONE_LOG_MB",
+        default_value_t = 2000,
+        value_parser = clap::value_parser!(u32).range(16..=1_000_000),
+        value_name = "MB"
+    )]
+    log_mb: u32,
+}
+
+const AFTER_HELP: &str = "\
+Example:
+  exit-validator zone serve --domain t.example.org --name-servers 'ns1.example.org 192.0.2.53' \\
+      --listen 192.0.2.53:53 --log-dir /var/lib/tor-exit-validator/zone
+
+Where to register it, and how to run it unattended: docs/zone.md";
+
+impl ServeArgs {
+    /// The zone.
+    ///
+    /// # Errors
+    ///
+    /// [`LayoutError`].
+    pub fn zone(&self) -> Result<Zone, LayoutError> {
+        let hostmaster = self.hostmaster.as_deref();
+        let mut expected = vec![self.expected_ip];
+        expected.extend(self.expected_ipv6.map(IpAddr::V6));
+        expected.dedup();
+        Zone::new(&self.domain, &self.name_servers, hostmaster, expected)
+    }
+
+    /// Where to listen.
+    #[must_use]
+    pub fn listen(&self) -> &[SocketAddr] {
+        &self.listen
+    }
+
+    /// Answers a second for each network; 0: without limit.
+    #[must_use]
+    pub const fn rate(&self) -> u16 {
+        self.rate
+    }
+
+    /// The log's directory and what is kept there, if there is to be one.
+    #[must_use]
+    pub fn log(&self) -> Option<(PathBuf, Keep)> {
+        let keep = Keep { days: self.log_days, bytes: u64::from(self.log_mb) * 1_000_000 };
+        self.log_dir.clone().map(|directory| (directory, keep))
+    }
+}

@@ -1,0 +1,12 @@
+//! The name server of the zone in which every exit is asked for a name of its own.
+//!
+//! What is asked for decides the answer, so it needs no zone file: [`layout`] says which names there are,
+//! [`answer`] what is answered to the bytes of a query, [`limit`] how much a network may have. All three
+//! are pure. [`serve`] owns the sockets, and [`log`] what is remembered of each query.
+
+pub mod answer;
+pub mod cli;
+pub mod layout;
+pub mod limit;
+pub mod log;
+pub mod serve;
