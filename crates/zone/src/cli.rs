@@ -1,4 +1,4 @@
-//! The arguments of `zone serve`.
+//! The arguments of `zone serve` and `zone correlate`.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -72,6 +72,22 @@ pub struct ServeArgs {
         value_name = "MB"
     )]
     log_mb: u32,
+}
+
+/// Hold a run beside the zone's log: who asked for each exit, and where lost lookups got lost.
+///
+/// The names of a run are asked for once, so they match without any clock.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:\n  exit-validator zone correlate analysis/RUN --log zone")]
+pub struct CorrelateArgs {
+    /// The run: an analysis directory that the scanner wrote.
+    pub run: PathBuf,
+    /// The log's directory, or a file of it; several, where the zone has several name servers.
+    #[arg(long, env = "ZONE_LOG_DIR", required = true, value_name = "DIR")]
+    pub log: Vec<PathBuf>,
+    /// Print everything as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 const AFTER_HELP: &str = "\

@@ -21,10 +21,10 @@ use serde::{Deserialize, Serialize};
 use crate::answer::{Asker, Seen, Transport};
 
 /// The file that is written.
-const CURRENT: &str = "queries.jsonl";
+pub(crate) const CURRENT: &str = "queries.jsonl";
 
 /// What the names of the others begin with; a time and `.jsonl` follow.
-const PREFIX: &str = "queries-";
+pub(crate) const PREFIX: &str = "queries-";
 
 /// Lines that wait to be written: some seconds of a busy scan.
 const WAITING: usize = 1 << 14;
@@ -169,6 +169,11 @@ fn tidy(files: &mut Files, unlogged: &AtomicU64, now: DateTime<Utc>) {
     }
 }
 
+/// A time as the names of files have it, so that they are in its order.
+pub(crate) fn stamp(time: DateTime<Utc>) -> String {
+    time.format("%Y%m%dT%H%M%S%.6fZ").to_string()
+}
+
 /// The files.
 #[derive(Debug)]
 struct Files {
@@ -238,8 +243,7 @@ impl Files {
     /// Puts the file aside under the time at which it ends, and begins another.
     fn begin_anew(&mut self, now: DateTime<Utc>) -> io::Result<()> {
         self.file.flush()?;
-        let stamp = now.format("%Y%m%dT%H%M%S%.6fZ");
-        let aside = self.directory.join(format!("{PREFIX}{stamp}.jsonl"));
+        let aside = self.directory.join(format!("{PREFIX}{}.jsonl", stamp(now)));
         let current = self.directory.join(CURRENT);
         fs::rename(&current, aside)?;
         let file =
@@ -264,7 +268,7 @@ impl Files {
         aside.sort();
         let mut bytes: u64 = aside.iter().map(|(_, size)| size).sum();
         let oldest = now - TimeDelta::days(self.keep.days.into());
-        let oldest = format!("{PREFIX}{}", oldest.format("%Y%m%dT%H%M%S"));
+        let oldest = format!("{PREFIX}{}", stamp(oldest));
         for (name, size) in aside {
             // One file's room is for what is being written.
             if name >= oldest && bytes + self.keep.file() <= self.keep.bytes {

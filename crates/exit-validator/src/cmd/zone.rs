@@ -1,14 +1,21 @@
 //! `exit-validator zone`: our own zone.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{Display, Write as _};
 use std::io;
+use std::net::IpAddr;
 use std::time::Instant;
 
 use aggregate::cli::ZoneArgs;
 use aggregate::job;
 use aggregate::zone::Expectation;
+use chrono::TimeDelta;
 use clap::Subcommand;
+use record::{Status, printable};
 use tokio::signal::unix::{SignalKind, signal};
-use zone::cli::ServeArgs;
+use zone::cli::{CorrelateArgs, ServeArgs};
+use zone::correlate::{ClockOffset, Correlation, Correlator, resolvers};
 use zone::log::Log;
 use zone::serve::{Serving, Sockets, serve};
 
@@ -30,18 +37,20 @@ pub(crate) const VERB: Verb = Verb {
         match call.arguments() {
             Zone::Check(arguments) => check(&arguments),
             Zone::Serve(arguments) => answer(&arguments),
+            Zone::Correlate(arguments) => correlate(&arguments),
         }
     },
     exits: EXITS,
 };
 
-const EXITS: &[Exit] = &[Exit::Output, Exit::Zone, Exit::Listen];
+const EXITS: &[Exit] = &[Exit::Output, Exit::Input, Exit::Zone, Exit::Listen];
 
 #[derive(Debug, Subcommand)]
 enum Zone {
     /// Resolve a fresh name in our zone directly, and say whether the answer is right
     Check(ZoneArgs),
     Serve(ServeArgs),
+    Correlate(CorrelateArgs),
 }
 
 pub(crate) fn check(arguments: &ZoneArgs) -> Ended {
@@ -59,7 +68,7 @@ pub(crate) fn check(arguments: &ZoneArgs) -> Ended {
 /// Answers for the zone until it is told to end.
 fn answer(arguments: &ServeArgs) -> Ended {
     let zone = arguments.zone().map_err(|error| Failure::new(Exit::Usage, error))?;
-    let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Listen, error);
+    let failed = |error: &dyn Display| Failure::new(Exit::Listen, error);
     let passed = Sockets::passed().map_err(|error| failed(&error))?;
     let sockets = match passed {
         Some(sockets) => sockets,
@@ -96,6 +105,98 @@ fn answer(arguments: &ServeArgs) -> Ended {
         let _ = writer.join();
     }
     Ok(Exit::Done)
+}
+
+/// How many resolvers are shown.
+const SHOWN: usize = 20;
+
+/// Holds a run beside the log.
+fn correlate(arguments: &CorrelateArgs) -> Ended {
+    let failed = |error: &dyn Display| Failure::new(Exit::Input, error);
+    let mut correlator = Correlator::default();
+    let left_out = zone::read::run(&arguments.run, |result| correlator.result(result));
+    let left_out = left_out.map_err(|error| {
+        failed(&format_args!("cannot read the analysis directory {:?}: {error}", arguments.run))
+    })?;
+    for file in left_out {
+        tracing::warn!("left out: {}", printable(&file));
+    }
+    let Some(began) = correlator.began() else {
+        let none = format_args!(
+            "{:?} has no results with names that were asked for; name a directory that the scanner wrote",
+            arguments.run
+        );
+        return Err(failed(&none));
+    };
+    for log in &arguments.log {
+        // A day for clocks that differ: the names say what belongs together.
+        let since = began - TimeDelta::days(1);
+        zone::read::log(log, since, |line| correlator.line(line)).map_err(|error| {
+            failed(&format_args!("cannot read the log of queries {log:?}: {error}"))
+        })?;
+    }
+    let correlation = correlator.finish();
+    let text = if arguments.json {
+        let json = serde_json::to_string_pretty(&correlation);
+        json.map_err(|error| Failure::new(Exit::Internal, error))? + "\n"
+    } else {
+        told(&correlation)
+    };
+    print(text.as_bytes())?;
+    Ok(Exit::Done)
+}
+
+/// A run beside the log, for people.
+fn told(correlation: &Correlation) -> String {
+    let Correlation { clock_offset, names, names_seen, nicknames, relays, asked_again } =
+        correlation;
+    let mut text = format!("the zone was asked for {names_seen} of the run's {names} names\n");
+    // Writing into a string does not fail.
+    let _ = match clock_offset {
+        Some(ClockOffset { least_ms, most_ms }) => {
+            writeln!(text, "its clock is ahead of the scanner's by {least_ms} to {most_ms} ms")
+        }
+        None => {
+            writeln!(text, "its clock cannot be told from the scanner's: no times are compared")
+        }
+    };
+    let mut behind: BTreeMap<IpAddr, u32> = BTreeMap::new();
+    for names in relays.values() {
+        resolvers(names).into_iter().for_each(|address| *behind.entry(address).or_default() += 1);
+    }
+    let mut behind: Vec<(IpAddr, u32)> = behind.into_iter().collect();
+    behind.sort_by_key(|(address, count)| (Reverse(*count), *address));
+    let _ = writeln!(text, "\naddresses that asked: {}; those behind most exits:", behind.len());
+    for (address, count) in behind.iter().take(SHOWN) {
+        let _ = writeln!(text, "{count:>6}  {address}");
+    }
+    text.push_str("\nlookups that failed:\n");
+    for (relay, names) in relays {
+        let nickname = nicknames.get(relay).map_or("", String::as_str);
+        for name in names.iter().filter(|name| name.status != Status::Success) {
+            let by: Vec<String> =
+                name.queries.iter().map(|query| query.address.to_string()).collect();
+            let by: BTreeSet<String> = by.into_iter().collect();
+            let by = by.into_iter().collect::<Vec<_>>().join(", ");
+            let by = if by.is_empty() { by } else { format!(" (by {by})") };
+            let _ = writeln!(
+                text,
+                "{relay} {}: attempt {}, {}: {}{by}",
+                printable(nickname),
+                name.attempt,
+                name.status,
+                name.fate.words()
+            );
+        }
+    }
+    if !asked_again.is_empty() {
+        text.push_str("\nnames that were asked for again more than an hour later:\n");
+    }
+    for (name, by) in asked_again {
+        let by: Vec<String> = by.iter().map(ToString::to_string).collect();
+        let _ = writeln!(text, "{}: by {}", printable(name), by.join(", "));
+    }
+    text
 }
 
 #[expect(clippy::disallowed_methods, reason = "the program's edge: the libraries take the time")]

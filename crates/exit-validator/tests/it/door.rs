@@ -39,7 +39,7 @@ const VERBS: &[(&str, &[&str])] = &[
     ("check", &[]),
     ("history", &["export", "relay", "prune"]),
     ("notify", &["status", "contacted", "evidence"]),
-    ("zone", &["check", "serve"]),
+    ("zone", &["check", "correlate", "serve"]),
     ("config", &["check", "list", "example"]),
 ];
 

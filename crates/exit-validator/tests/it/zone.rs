@@ -9,11 +9,13 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use hickory_proto::op::{Message, Query};
 use hickory_proto::rr::{Name, RecordType};
 use serde_json::{Value, json};
 
 use crate::others::{Ended, python};
+use crate::report::fixture::scan;
 use crate::support::program;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -383,4 +385,60 @@ fn what_cannot_be_served_is_refused_before_anything_starts() {
         assert_eq!(output.status.code(), Some(code), "{said}");
         assert!(said.contains(wanted), "{said}");
     }
+}
+
+/// The line that the server writes of a query for this name.
+fn logged(name: &str, time: DateTime<Utc>, address: &str) -> String {
+    let line = json!({
+        "time": time, "address": address, "port": 4711, "transport": "udp", "name": format!("{name}."),
+        "type": "A", "flags": [], "answer": "NOERROR", "data": true,
+    });
+    format!("{line}\n")
+}
+
+#[test]
+fn a_run_beside_the_log_says_who_asked_and_where_lookups_got_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let (run, log) = (dir.path().join("run"), dir.path().join("zone"));
+    let scan = scan(0, [(1, 's'), (2, 's'), (3, 't'), (4, 'd'), (5, 'd'), (6, 'c')]);
+    scan.write(&run);
+    fs::create_dir(&log).unwrap();
+    let (mut text, ahead) = (String::new(), TimeDelta::seconds(7));
+    for result in &scan.results {
+        let number = result.exit_fingerprint.as_bytes()[19];
+        let attempt = &result.attempts[0];
+        let Some(query) = attempt.queries.first() else { continue };
+        let time = match number {
+            1 | 2 => attempt.started + ahead + TimeDelta::seconds(1),
+            4 => attempt.ended + ahead - TimeDelta::milliseconds(1500),
+            5 => attempt.ended + ahead + TimeDelta::seconds(30),
+            _ => continue,
+        };
+        text += &logged(&query.name, time, &format!("192.0.2.{}", number / 3));
+    }
+    text += "{\"time\":\"2026-01-01T00:00:00Z\",\"unlogged\":7}\nhalf a li";
+    fs::write(log.join("queries.jsonl"), text).unwrap();
+    let correlate = |arguments: &[&str]| {
+        let output = Command::new(program("exit-validator"))
+            .env_clear()
+            .current_dir(dir.path())
+            .args(["zone", "correlate"])
+            .args(arguments)
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    let (code, said) = correlate(&["run", "--log", "zone"]);
+    assert_eq!(code, Some(0), "{said}");
+    insta::assert_snapshot!("correlated", said);
+    let (_, json) = correlate(&["run", "--log", "zone/queries.jsonl", "--json"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["names_seen"], 4, "{json}");
+    let (code, said) = correlate(&["run", "--log", "elsewhere"]);
+    assert_eq!(code, Some(21), "{said}");
+    let (code, said) = correlate(&["zone", "--log", "zone"]);
+    assert_eq!(code, Some(21), "{said}");
+    assert!(said.contains("has no results"), "{said}");
+    let (code, said) = correlate(&["run"]);
+    assert_eq!(code, Some(2), "{said}");
 }
