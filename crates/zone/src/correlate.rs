@@ -2,7 +2,7 @@
 //! and when. Names are unique, so they match without any clock; times are told only as far as the run's own
 //! successes bound the difference of the two clocks.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -121,6 +121,8 @@ pub struct Correlation {
 pub struct Correlator {
     /// Where each name is, in lower case and without its last dot.
     places: HashMap<String, (Fingerprint, usize)>,
+    /// How these names begin.
+    beginnings: HashSet<u64>,
     nicknames: BTreeMap<Fingerprint, String>,
     relays: BTreeMap<Fingerprint, Vec<NameAtZone>>,
 }
@@ -144,6 +146,7 @@ impl Correlator {
                 if self.places.contains_key(&name) || name.parse::<std::net::SocketAddr>().is_ok() {
                     continue;
                 }
+                self.beginnings.insert(beginning(name.as_bytes()));
                 self.places.insert(name.clone(), (relay, names.len()));
                 names.push(NameAtZone {
                     name,
@@ -185,15 +188,12 @@ impl Correlator {
         }
     }
 
-    /// Whether the name in a line, as it stands there, is one of the run's. Names of a scan have nothing that
-    /// JSON writes otherwise.
+    /// Whether the name in a line, as it stands there, begins as one of the run's does. Names of a scan have
+    /// nothing that JSON writes otherwise.
     fn may_be_ours(&self, line: &[u8]) -> bool {
         const KEY: &[u8] = b"\"name\":\"";
-        let Some(at) = memchr::memmem::find(line, KEY) else { return false };
-        let rest = &line[at + KEY.len()..];
-        let Some(end) = memchr::memchr(b'"', rest) else { return false };
-        let Ok(name) = std::str::from_utf8(&rest[..end]) else { return false };
-        self.places.contains_key(&name.trim_end_matches('.').to_ascii_lowercase())
+        memchr::memmem::find(line, KEY)
+            .is_some_and(|at| self.beginnings.contains(&beginning(&line[at + KEY.len()..])))
     }
 
     /// What comes of it.
@@ -222,6 +222,15 @@ impl Correlator {
             asked_again,
         }
     }
+}
+
+/// The first eight characters of a name, in lower case: of a scan's names, 32 random bits.
+fn beginning(name: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    for (byte, of_name) in bytes.iter_mut().zip(name) {
+        *byte = of_name.to_ascii_lowercase();
+    }
+    u64::from_le_bytes(bytes)
 }
 
 /// What the successes say of the clocks: each was asked while its attempt was under way.
@@ -294,6 +303,7 @@ mod tests {
     fn correlator(names: Vec<(Fingerprint, NameAtZone)>) -> Correlator {
         let mut correlator = Correlator::default();
         for (relay, name) in names {
+            correlator.beginnings.insert(beginning(name.name.as_bytes()));
             correlator.places.insert(name.name.clone(), (relay, 0));
             correlator.relays.insert(relay, vec![name]);
         }
