@@ -101,7 +101,7 @@ impl PlaceArgs {
 /// Something about an operator.
 #[derive(Debug, Args)]
 pub struct LedgerArgs {
-    /// The operator's key, as `notify status` and the report have it: contact:..., family:... or
+    /// The operator's key, as `notify status` and the report have it: domain:..., contact:..., family:... or
     /// relay:...
     pub operator: String,
     /// More about it.

@@ -32,6 +32,7 @@ const KINDS = /** @type {const} */ ([
  * @property {string} address
  * @property {string | null} contact
  * @property {string} operator the report's key
+ * @property {{name: string, method: string, proved: boolean, proved_at?: string, checked_at?: string, problem?: string} | null} domain
  * @property {string[]} familyIds the keys of its families
  * @property {string[]} flags
  * @property {string | null} platform
@@ -79,7 +80,10 @@ function operatorOf(seed, index, own) {
     `email:abuse[]${name}.example.org url:https://${name}.example.org proof:uri-rsa ciissversion:2`,
     address,
   ];
-  return { contact: forms[who % 3], operator: `contact:${address}`, name };
+  const contact = forms[who % 3];
+  // Most who name a domain have put their relays on its list.
+  const proved = who % 3 === 1 && unit(seed, "listed", index) < 0.8;
+  return { contact, operator: proved ? `domain:${name}.example.org` : `contact:${address}`, name };
 }
 
 /**
@@ -117,6 +121,7 @@ export function identity(seed, index) {
     address: `198.${18 + (block % 2)}.${(index >> 7) % 256}.${(index >> 1) % 256}`,
     contact,
     operator,
+    domain: domainOf(contact, operator),
     familyIds: familyIdsOf(seed, operator),
     flags: flags.sort(),
     platform:
@@ -130,6 +135,21 @@ export function identity(seed, index) {
     location: locationOf(seed, index),
     kind,
   };
+}
+
+/**
+ * The domain that a contact names: some are proved, and one relay of some operators is not on its list.
+ * @param {string | null} contact
+ * @param {string} operator
+ * @returns {Identity["domain"]}
+ */
+function domainOf(contact, operator) {
+  const name = /url:https:\/\/(\S+)/.exec(contact ?? "")?.[1];
+  if (name === undefined) return null;
+  const at = "2026-10-01T03:20:00Z";
+  return operator.startsWith("domain:")
+    ? { name, method: "uri-rsa", proved: true, proved_at: at, checked_at: at }
+    : { name, method: "uri-rsa", proved: false, checked_at: at, problem: "not_listed" };
 }
 
 /**

@@ -372,6 +372,7 @@ function result(seed, index, run) {
     ...(degraded ? { degraded } : {}),
     ...(answer === "." ? {} : { first: firstOf(answer, who, dice) }),
     operator: who.operator,
+    ...(who.domain === null ? {} : { domain: who.domain }),
     ...(who.location === null ? {} : { location: who.location }),
     relay: {
       flags: who.flags,

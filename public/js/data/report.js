@@ -19,6 +19,7 @@ import {
 } from "./read.js";
 
 /** @import { Fields, Flaws } from "./read.js" */
+/** @import { RelayDomain } from "./types.js" */
 
 /** @typedef {import("./types.js").Relay} Relay */
 /** @typedef {import("./types.js").Absent} Absent */
@@ -115,6 +116,22 @@ function asNumber(value) {
 }
 
 /**
+ * @param {Reading} domain
+ * @returns {RelayDomain | null} null where there is none, or one without a name
+ */
+function relayDomain(domain) {
+  const name = domain.get("name", text);
+  if (name === null) return null;
+  return {
+    name,
+    proved: domain.get("proved", flag) === true,
+    provedAt: domain.get("proved_at", time),
+    checkedAt: domain.get("checked_at", time),
+    problem: domain.get("problem", text),
+  };
+}
+
+/**
  * @param {Reading} info
  * @returns {readonly string[]} the keys of a relay's families that are some
  */
@@ -163,6 +180,7 @@ function readRelay(entry, flaws) {
     degraded: relay.get("degraded", flag) === true,
     firstFailed: first === null ? null : first !== "success",
     operator: relay.get("operator", text) ?? "",
+    domain: relayDomain(relay.within("domain")),
     flags: flags.length === 0 ? NO_TEXTS : flags,
     contact: info.get("contact", text),
     familyIds: familyIds(info),

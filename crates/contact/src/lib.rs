@@ -1,0 +1,11 @@
+//! Contact lines: what they say of who operates a relay, and what proves it.
+//!
+//! * [`line`] reads a line: the operator's address, and the fields of the ContactInfo specification.
+//! * [`claim`] says which domain a line claims.
+//! * [`proof`] says what proves a claim, how long that counts, and when it is checked.
+//!
+//! A contact line is a stranger's text, and proves nothing by itself. Everything here but [`check`] is pure.
+
+pub mod claim;
+pub mod line;
+pub mod proof;
