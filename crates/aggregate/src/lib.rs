@@ -10,6 +10,7 @@
 //! does all of it in order, and [`retain`] removes what is old.
 
 pub mod cli;
+pub mod domains;
 pub mod fold;
 pub mod gate;
 pub mod history;

@@ -4,8 +4,11 @@
 //! * [`claim`] says which domain a line claims.
 //! * [`proof`] says what proves a claim, how long that counts, and when it is checked.
 //!
-//! A contact line is a stranger's text, and proves nothing by itself. Everything here but [`check`] is pure.
+//! A contact line is a stranger's text, and proves nothing by itself. Everything here but `check` is
+//! pure; that asks websites and the domain name system, and is there with the feature of its name.
 
+#[cfg(feature = "check")]
+pub mod check;
 pub mod claim;
 pub mod line;
 pub mod proof;

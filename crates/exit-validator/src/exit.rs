@@ -51,6 +51,7 @@ exits! {
     Shards = 26, "shards of other hosts are missing";
     Zone = 27, "our zone does not answer as it should";
     Exports = 28, "what is made of the latest report for other programs cannot be written; the report is";
+    Domains = 29, "the domains that relays name cannot be checked; what is known of them stands";
     Stores = 30, "a store failed, or several, each for another reason; the others have everything";
     Older = 31, "the store already holds a newer report; latest.json was not replaced, the list names both";
     Late = 32, "the upload was interrupted, or not done in time; the next one continues it";
