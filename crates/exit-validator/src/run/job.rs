@@ -203,6 +203,7 @@ const fn is_mild(exit: Exit) -> bool {
             | Exit::History
             | Exit::Held
             | Exit::Exports
+            | Exit::Domains
             | Exit::Notices
             | Exit::Told
             | Exit::Retain
