@@ -33,7 +33,7 @@ fn write(place: &Place, number: i32) -> String {
         let claim = match result.exit_fingerprint {
             one if one == relay(1) => "url:https://nothing.invalid proof:uri-rsa ciissversion:2",
             one if one == relay(4) => "nobody",
-            _ => "url:records.invalid proof:dns-rsa ciissversion:2",
+            _ => "url:records.example proof:dns-rsa ciissversion:2",
         };
         result.relay.contact = Some(claim.to_owned());
     }
