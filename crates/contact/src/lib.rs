@@ -1,6 +1,6 @@
 //! Contact lines: what they say of who operates a relay, and what proves it.
 //!
-//! * [`line`] reads a line: the operator's address, and the fields of the ContactInfo specification.
+//! * [`mod@line`] reads a line: the operator's address, and the fields of the ContactInfo specification.
 //! * [`claim`] says which domain a line claims.
 //! * [`proof`] says what proves a claim, how long that counts, and when it is checked.
 //!
