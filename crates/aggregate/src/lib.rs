@@ -3,10 +3,10 @@
 //!
 //! The decisions are pure: [`input::check`] whether a file is a result, [`shards`] which runs are one
 //! scan, [`merge`] what several inputs say together, [`fold`] what the history's rows say in the order of
-//! time, [`streak`] what that means for a relay, [`rate`] how often its lookups fail, [`operator`] whose relay it is, [`domains`] what contacts claim of that, [`gate`] whether the
+//! time, [`streak`] what that means for a relay, [`rate`] how often its lookups fail, [`operator`] whose relay it is, [`gate`] whether the
 //! report may be published, [`report`] what stands in it, [`summary`] how a person reads it. The edges are
 //! [`input`] (files in), [`location`] (whose networks addresses are in), [`history`] (the database), [`publish`] (files out) and [`zone`] (one DNS
-//! question). [`reconcile`] brings history and output directory together, by what is really there; [`job`]
+//! question); [`domains`] reads what relays of a run claim. [`reconcile`] brings history and output directory together, by what is really there; [`job`]
 //! does all of it in order, and [`retain`] removes what is old.
 
 pub mod cli;
