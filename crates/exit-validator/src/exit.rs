@@ -51,7 +51,6 @@ exits! {
     Shards = 26, "shards of other hosts are missing";
     Zone = 27, "our zone does not answer as it should";
     Exports = 28, "what is made of the latest report for other programs cannot be written; the report is";
-    Domains = 29, "the domains that relays name cannot be checked; what is known of them stands";
     Stores = 30, "a store failed, or several, each for another reason; the others have everything";
     Older = 31, "the store already holds a newer report; latest.json was not replaced, the list names both";
     Late = 32, "the upload was interrupted, or not done in time; the next one continues it";
@@ -60,6 +59,7 @@ exits! {
     Fetch = 35, "the other hosts' shards could not be fetched";
     Notices = 36, "the notices' memory, or what is public of the incidents, cannot be used or written";
     Told = 37, "somebody could not be told; the next run tries again";
+    Domains = 38, "the domains that relays name cannot be checked; what is known of them stands";
     Retain = 40, "something that should be removed or moved stays";
     RetainLimit = 41, "retention took longer than RETAIN_LIMIT";
     Damaged = 42, "an archive or a report is damaged; what depends on it was left, the rest is done";
