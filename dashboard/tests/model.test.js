@@ -31,6 +31,7 @@ import {
   FINDINGS,
   GATE,
   IPV6_OUTCOMES,
+  PROOF_PROBLEMS,
   STATES,
   STATUSES,
 } from "../../public/js/words.js";
@@ -123,29 +124,14 @@ describe("operators", () => {
     }
   });
 
-  test("only an address that the contact itself has is one to write to", () => {
-    for (const [contact, addresses] of /** @type {[string, string[]][]} */ ([
-      ["abuse@relays.example.org", ["abuse@relays.example.org"]],
-      ["Some One <tor AT relays DOT example DOT org>", ["tor@relays.example.org"]],
-      ["tor[at]relays.example.org", ["tor@relays.example.org"]],
-      ["tor (at) relays (dot) example (dot) org", ["tor@relays.example.org"]],
-      ["tor at relays dot example dot org", ["tor@relays.example.org"]],
-      ["email:tor[]relays.example.org url:relays.example.org", ["tor@relays.example.org"]],
-      ["0xABCD Some One <tor@relays.example.org>", ["tor@relays.example.org"]],
-      ["please write to us at example.org", []],
-      ["abuse:abuse[]relays.example.org", []],
-      ["abuse:abuse@relays.example.org", []],
-      ["xmpp:me@chat.example.org", []],
-      ["matrix:@me:matrix.example.org", []],
-      ["mastodon:https://social.example.org/@me", []],
-      ["https://me@example.org/", []],
-      ["@me@social.example.org", []],
-      ["me@relay.onion", []],
-      ["nobody@localhost.localdomain", []],
-      ["a..b@example.org", []],
-      ["none", []],
-    ])) {
-      assert.deepEqual(mailAddresses(contact), addresses, contact);
+  test("only an address that the contact itself has is one to write to", async () => {
+    /** @type {{line: string, addresses: string[]}[]} */
+    const lines = JSON.parse(
+      await readFile(new URL("../../crates/contact/testdata/lines.json", import.meta.url), "utf8"),
+    );
+    assert.ok(lines.length > 30);
+    for (const { line, addresses } of lines) {
+      assert.deepEqual(mailAddresses(line), addresses, line);
     }
     assert.equal(addressOf("us@example.org", ["please write to us at example.org"]), null);
     assert.equal(addressOf("a@b.example.org", [null, "x", "A@b.example.org"]), "a@b.example.org");
@@ -309,6 +295,21 @@ describe("two reports compared", () => {
   });
 });
 
+describe("the keys of families", () => {
+  test("what is none is left out, and said", () => {
+    const strange = structuredClone(written);
+    const good = `ed25519:${"a".repeat(43)}`;
+    for (const [at, ids] of [["ed25519:<b>", good], "x", Array(20).fill(good)].entries()) {
+      Object.assign(strange.results[at].relay, { family_ids: ids });
+    }
+    const { relays, problems } = readReport(JSON.stringify(strange));
+    assert.deepEqual(relays[0].familyIds, [good]);
+    assert.deepEqual(relays[1].familyIds, []);
+    assert.equal(relays[2].familyIds.length, 16);
+    assert.ok(problems.some((problem) => problem.includes("relay.family_ids")));
+  });
+});
+
 describe("exports", () => {
   test("the CSV is RFC 4180's, a line for each relay, and says what the report says", () => {
     const [header, ...rows] = parseCsv(toCsv(read.relays));
@@ -325,6 +326,7 @@ describe("exports", () => {
       assert.equal(cell(row, "consensus_weight"), String(one.relay.bandwidth.consensus_weight));
       assert.equal(cell(row, "flags"), one.relay.flags.join(" "));
       assert.equal(cell(row, "contact"), one.relay.contact ?? "");
+      assert.equal(cell(row, "family_ids"), one.relay.family_ids?.join(" ") ?? "");
     }
   });
 
@@ -630,6 +632,7 @@ describe("words", () => {
       ["GateCode", GATE],
       ["FindingCode", FINDINGS],
       ["Ipv6Outcome", IPV6_OUTCOMES],
+      ["ProofProblem", PROOF_PROBLEMS],
     ])) {
       /** @type {{ const: string }[]} */
       const values = schema.$defs[name].oneOf;

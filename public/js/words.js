@@ -597,6 +597,22 @@ export const IPV6_OUTCOMES = new Map([
   ["unknown", "no certain answer"],
 ]);
 
+/** Why a check did not prove a relay's domain. */
+export const PROOF_PROBLEMS = new Map([
+  ["not_listed", "the domain’s list is there and does not have this relay"],
+  ["no_list", "the website has no list"],
+  ["too_long", "the list is too long to be one"],
+  ["redirect", "the website leads to another domain"],
+  ["inner_address", "the domain leads to an address inside a network"],
+  ["no_record", "there is no record of this relay below the domain"],
+  ["other_record", "the record has another text, or is one of several"],
+  ["not_signed", "the record is not secured by DNSSEC"],
+  ["bogus", "the record’s DNSSEC signature is not right"],
+  ["no_name", "the name of the website did not resolve"],
+  ["certificate", "the website’s certificate is not valid"],
+  ["no_answer", "there was no answer"],
+]);
+
 /**
  * @typedef {object} BlameWords
  * @property {string} label

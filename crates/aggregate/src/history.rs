@@ -12,6 +12,7 @@
 pub mod export;
 mod layout;
 mod memory;
+mod proofs;
 mod prune;
 pub mod rebuild;
 
@@ -29,6 +30,7 @@ use crate::report;
 
 pub use layout::{APPLICATION_ID, LAYOUT};
 pub use memory::Memory;
+pub use proofs::Checks;
 
 /// How long to wait for another program that is writing, in milliseconds.
 const BUSY_MS: u64 = 10_000;

@@ -355,6 +355,7 @@ fn one(
         .with(|history| history.held_before(time, &run_ids, &terms))
         .unwrap_or_else(|| gate::held_in(&files));
     let locations = locations(options, &joined, time);
+    let checks = memory.with(|history| history.checks(Some(time)));
     let context = Context {
         now: machine.now,
         thresholds: &options.thresholds,
@@ -362,6 +363,7 @@ fn one(
         known_good: options.known_good,
         zone_check,
         held: &held,
+        checks: checks.as_ref(),
         locations: locations.as_ref(),
         license: Some(&options.license),
     };

@@ -6,10 +6,11 @@
 //! time, [`streak`] what that means for a relay, [`rate`] how often its lookups fail, [`operator`] whose relay it is, [`gate`] whether the
 //! report may be published, [`report`] what stands in it, [`summary`] how a person reads it. The edges are
 //! [`input`] (files in), [`location`] (whose networks addresses are in), [`history`] (the database), [`publish`] (files out) and [`zone`] (one DNS
-//! question). [`reconcile`] brings history and output directory together, by what is really there; [`job`]
+//! question); [`domains`] reads what relays of a run claim. [`reconcile`] brings history and output directory together, by what is really there; [`job`]
 //! does all of it in order, and [`retain`] removes what is old.
 
 pub mod cli;
+pub mod domains;
 pub mod fold;
 pub mod gate;
 pub mod history;

@@ -1,9 +1,10 @@
-//! Whose relays are whose, as far as families and contact lines tell. Pure.
+//! Whose relays are whose, as far as families, proved domains and contact lines tell. Pure.
 //!
 //! A family's key (proposal 321) is proof: whoever has it has let the relay in, and the authorities and
-//! tor verify that. A family of names holds where both sides name each other (dir-spec, "family"):
-//! nobody can be drawn into one. A contact line proves nothing, as anybody can write anybody's. So
-//! families come first: a relay in a family goes by the contact that most of the family has, and nobody
+//! tor verify that. So is a domain that the relay's contact names and that names the relay. A family of
+//! names holds where both sides name each other (dir-spec, "family"): nobody can be drawn into one. A
+//! contact line proves nothing, as anybody can write anybody's. So these come first: a relay that belongs to
+//! others goes by the domain that is proved for most of them, or by the contact that most have, and nobody
 //! can join two operators by writing the one's contact into one relay and the other's into another.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -17,6 +18,8 @@ pub struct OperatedRelay<'a> {
     pub fingerprint: Fingerprint,
     /// Its contact line.
     pub contact: Option<&'a str>,
+    /// The domain that is proved to be its operator's.
+    pub domain: Option<&'a str>,
     /// The family members that it names.
     pub family: &'a [String],
     /// The ids of the families whose keys it is certified by.
@@ -27,7 +30,7 @@ pub struct OperatedRelay<'a> {
 #[must_use]
 pub fn keys(relays: &[OperatedRelay<'_>]) -> Vec<String> {
     let contacts: Vec<Option<String>> =
-        relays.iter().map(|relay| relay.contact.and_then(normalise)).collect();
+        relays.iter().map(|relay| relay.contact.and_then(contact::line::normalised)).collect();
     let groups = families(relays);
     let mut members: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (index, group) in groups.iter().enumerate() {
@@ -35,18 +38,15 @@ pub fn keys(relays: &[OperatedRelay<'_>]) -> Vec<String> {
     }
     let mut keys = vec![String::new(); relays.len()];
     for group in members.values() {
-        let mut votes: BTreeMap<&str, usize> = BTreeMap::new();
-        for contact in group.iter().filter_map(|index| contacts[*index].as_deref()) {
-            *votes.entry(contact).or_default() += 1;
-        }
-        // The most frequent; among equals the first in the alphabet.
-        let contact = votes.iter().rev().max_by_key(|(_, count)| **count).map(|(text, _)| *text);
+        let domain = most_frequent(group.iter().filter_map(|index| relays[*index].domain));
+        let contact = most_frequent(group.iter().filter_map(|index| contacts[*index].as_deref()));
         let first = group.iter().map(|index| relays[*index].fingerprint).min();
-        let key = match (contact, first) {
-            (Some(contact), _) => format!("contact:{contact}"),
-            (None, Some(first)) if group.len() > 1 => format!("family:{first}"),
-            (None, Some(first)) => format!("relay:{first}"),
-            (None, None) => continue,
+        let key = match (domain, contact, first) {
+            (Some(domain), ..) => format!("domain:{domain}"),
+            (None, Some(contact), _) => format!("contact:{contact}"),
+            (None, None, Some(first)) if group.len() > 1 => format!("family:{first}"),
+            (None, None, Some(first)) => format!("relay:{first}"),
+            (None, None, None) => continue,
         };
         for index in group {
             keys[*index].clone_from(&key);
@@ -55,8 +55,17 @@ pub fn keys(relays: &[OperatedRelay<'_>]) -> Vec<String> {
     keys
 }
 
-/// For each relay the number of its family: relays joined by a family's key, and then by families that
-/// name each other.
+/// The text that comes most often; among equals the first in the alphabet.
+fn most_frequent<'a>(texts: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let mut votes: BTreeMap<&str, usize> = BTreeMap::new();
+    for text in texts {
+        *votes.entry(text).or_default() += 1;
+    }
+    votes.iter().rev().max_by_key(|(_, count)| **count).map(|(text, _)| *text)
+}
+
+/// For each relay the number of its group: relays joined by a family's key, by a proved domain, and by
+/// families that name each other.
 fn families(relays: &[OperatedRelay<'_>]) -> Vec<usize> {
     let index: HashMap<Fingerprint, usize> =
         relays.iter().enumerate().map(|(index, relay)| (relay.fingerprint, index)).collect();
@@ -74,7 +83,9 @@ fn families(relays: &[OperatedRelay<'_>]) -> Vec<usize> {
     let mut parent: Vec<usize> = (0..relays.len()).collect();
     let mut first: HashMap<&str, usize> = HashMap::new();
     for (one, relay) in relays.iter().enumerate() {
-        for id in relay.family_ids {
+        let ids = relay.family_ids.iter().map(String::as_str).filter(|id| is_family_id(id));
+        // No domain has a colon in it, and every family's key has.
+        for id in ids.chain(relay.domain) {
             let other = *first.entry(id).or_insert(one);
             let (a, b) = (root(&mut parent, one), root(&mut parent, other));
             parent[a.max(b)] = a.min(b);
@@ -91,6 +102,15 @@ fn families(relays: &[OperatedRelay<'_>]) -> Vec<usize> {
     (0..relays.len()).map(|one| root(&mut parent, one)).collect()
 }
 
+/// Whether a text is a family's key as descriptors have it: `ed25519:` and 32 bytes as base64 without
+/// padding (proposal 321). Who has the key is nobody's to say where it is none.
+pub(crate) fn is_family_id(text: &str) -> bool {
+    text.strip_prefix("ed25519:").is_some_and(|key| {
+        key.len() == 43
+            && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte))
+    })
+}
+
 fn root(parent: &mut [usize], mut one: usize) -> usize {
     while parent[one] != one {
         parent[one] = parent[parent[one]];
@@ -105,92 +125,9 @@ fn member_of(entry: &str) -> Option<Fingerprint> {
     entry.split(['~', '=']).next()?.trim().parse().ok()
 }
 
-/// A contact line reduced to what two spellings of it have in common; `None` where nothing is
-/// left. In this order: the `email:` field of the ContactInfo specification
-/// (<https://nusenu.github.io/ContactInfo-Information-Sharing-Specification/>), the first thing
-/// that is an e-mail address once the usual disguises are undone, that specification's `url:`, or
-/// the whole text. All in lower case, with single spaces, at most 200 characters.
-#[must_use]
-pub fn normalise(contact: &str) -> Option<String> {
-    let text: String = contact
-        .chars()
-        .map(|c| if c.is_control() || c.is_whitespace() { ' ' } else { c })
-        .filter(|c| !matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{feff}'))
-        .flat_map(char::to_lowercase)
-        .collect();
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let plain = words.join(" ");
-    let field = |name: &str| words.iter().find_map(|word| word.strip_prefix(name));
-    let chosen = field("email:")
-        .and_then(|value| address_in(&undisguise(value)))
-        .or_else(|| address_in(&undisguise(&plain)))
-        .or_else(|| {
-            let url = field("url:").filter(|_| plain.contains("ciissversion:"))?;
-            let host = url.split_once("://").map_or(url, |(_, rest)| rest);
-            Some(host.trim_start_matches("www.").trim_end_matches('/').to_owned())
-        })
-        .unwrap_or(plain);
-    let chosen: String = chosen.chars().take(200).collect();
-    (!chosen.is_empty()).then_some(chosen)
-}
-
-fn undisguise(text: &str) -> String {
-    let mut text = text.to_owned();
-    for at in [
-        " [at] ", " (at) ", " <at> ", " {at} ", " at ", "[at]", "(at)", "<at>", "{at}", "[]",
-        "_at_",
-    ] {
-        text = text.replace(at, "@");
-    }
-    for dot in [
-        " [dot] ", " (dot) ", " <dot> ", " {dot} ", " dot ", "[dot]", "(dot)", "<dot>", "{dot}",
-        "_dot_",
-    ] {
-        text = text.replace(dot, ".");
-    }
-    text
-}
-
-fn address_in(text: &str) -> Option<String> {
-    let of_name = |c: char| c.is_alphanumeric() || "._+-".contains(c);
-    let of_host = |c: char| c.is_alphanumeric() || ".-".contains(c);
-    text.match_indices('@').find_map(|(at, _)| {
-        let (before, rest) = (&text[..at], &text[at + 1..]);
-        let start = before
-            .rfind(|c| !of_name(c))
-            .map_or(0, |index| index + before[index..].chars().next().map_or(0, char::len_utf8));
-        let end = rest.find(|c| !of_host(c)).unwrap_or(rest.len());
-        let (name, host) =
-            (before[start..].trim_matches('.'), rest[..end].trim_matches(['.', '-']));
-        (!name.is_empty() && host.contains('.')).then(|| format!("{name}@{host}"))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn spellings_of_one_contact_are_one() {
-        for contact in [
-            "Tor Op <tor@example.org>",
-            "tor@EXAMPLE.org 0xDEADBEEF",
-            "email:tor[]example.org url:https://example.org proof:uri-rsa ciissversion:2",
-            "tor [at] example [dot] org",
-            "tor AT example DOT org",
-            "tor(at)example.org",
-            "  tor@example.org.  ",
-        ] {
-            assert_eq!(normalise(contact).as_deref(), Some("tor@example.org"), "{contact}");
-        }
-        assert_eq!(
-            normalise("url:https://www.example.org/ ciissversion:2").as_deref(),
-            Some("example.org")
-        );
-        assert_eq!(normalise("My  Relay\tInc").as_deref(), Some("my relay inc"));
-        assert_eq!(normalise(" \u{200b} "), None);
-    }
 
     #[test]
     fn a_family_needs_both_sides_and_nobody_can_join_two_operators() {
@@ -211,6 +148,7 @@ mod tests {
             .map(|((fingerprint, contact), family)| OperatedRelay {
                 fingerprint,
                 contact,
+                domain: None,
                 family,
                 family_ids: &[],
             })
@@ -236,10 +174,11 @@ mod tests {
         let relay = |fingerprint, contact, family_ids| OperatedRelay {
             fingerprint,
             contact,
+            domain: None,
             family: &[],
             family_ids,
         };
-        let [one, two] = ["ed25519:one", "ed25519:two"].map(|id| [id.to_owned()]);
+        let [one, two] = ["o", "t"].map(|byte| [format!("ed25519:{}", byte.repeat(43))]);
         let relays =
             [relay(a, Some("x@a.org"), &one[..]), relay(b, None, &one), relay(c, None, &two)];
         let expected = ["contact:x@a.org", "contact:x@a.org", &format!("relay:{c}")];
@@ -249,10 +188,29 @@ mod tests {
         assert_eq!(keys(&relays), [0; 3].map(|_| format!("family:{a}")));
     }
 
-    proptest! {
-        #[test]
-        fn never_panics(text: String) {
-            let _ = normalise(&text);
-        }
+    #[test]
+    fn a_proved_domain_joins_its_relays_and_names_them() {
+        let [a, b, c, d, e] = [1, 2, 3, 4, 5].map(|byte| Fingerprint::from_bytes([byte; 20]));
+        let relay = |fingerprint, contact, domain, family| OperatedRelay {
+            fingerprint,
+            contact,
+            domain,
+            family,
+            family_ids: &[],
+        };
+        let (of_c, of_b) = ([format!("${b}")], [format!("${c}")]);
+        let relays = [
+            relay(a, Some("x@a.org"), Some("a.org"), &[][..]),
+            relay(b, Some("y@a.org"), Some("a.org"), &of_b),
+            // In its family, and not proved by itself.
+            relay(c, Some("z@c.org"), None, &of_c),
+            // Says that it is theirs.
+            relay(d, Some("x@a.org"), None, &[]),
+            relay(e, None, Some("e.org"), &[]),
+        ];
+        assert_eq!(
+            keys(&relays),
+            ["domain:a.org", "domain:a.org", "domain:a.org", "contact:x@a.org", "domain:e.org"]
+        );
     }
 }

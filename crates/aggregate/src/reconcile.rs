@@ -216,6 +216,7 @@ pub fn take_in_report(
         };
         history.seed(&base.relays, time, &run_id)?;
     }
+    history.keep_checks_of(&report)?;
     let accepted = accepted_by(history, &report, limits)?;
     if history.enter(&report)? != history::Added::Kept {
         history.settle(&report.metadata.run_id, standing_of(&report), &accepted)?;

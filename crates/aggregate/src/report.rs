@@ -4,14 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use contact::claim::Claim;
+use contact::proof;
 use record::{
     ABSENT_MARK, AbsentRelay, BandwidthShare, Counts, FailingRelay, FileReport, Fingerprint,
     GateCode, Ipv6Lookups, Ipv6Outcome, Kind, KnownGood, Metadata, OperatorFailures, Previous,
-    Publish, Rejected, RelayInfo, RelayLocation, RelayResult, Report, ReportInput, ReportSelection,
-    ReportedInfo, ReportedRelay, Status, Streak, TrendEntry, ZoneCheck, recent_mark,
+    Publish, Rejected, RelayDomain, RelayInfo, RelayLocation, RelayResult, Report, ReportInput,
+    ReportSelection, ReportedInfo, ReportedRelay, Status, Streak, TrendEntry, ZoneCheck,
+    recent_mark,
 };
 
 use crate::gate::{self, Circumstances, HeldRun, Thresholds};
+use crate::history::Checks;
 use crate::input::Input;
 use crate::location::Locations;
 use crate::merge::{Joined, Vote};
@@ -78,6 +82,8 @@ pub struct Context<'a> {
     pub zone_check: Option<ZoneCheck>,
     /// The runs held back before this one that asked for the same, newest first.
     pub held: &'a [HeldRun],
+    /// The checks of the domains that relays claim.
+    pub checks: Option<&'a Checks>,
     /// Whose networks the relays are in, where there is a location database.
     pub locations: Option<&'a Locations>,
     /// The licence of the data, by its SPDX identifier.
@@ -112,27 +118,20 @@ pub fn build(
     let mut rejections = std::mem::take(&mut joined.rejections);
     rejections.extend(also_rejected);
 
-    let keys = {
-        let relays: Vec<operator::OperatedRelay<'_>> = joined
-            .relays
-            .iter()
-            .map(|(fingerprint, Vote { result, .. })| operator::OperatedRelay {
-                fingerprint: *fingerprint,
-                contact: result.relay.contact.as_deref(),
-                family: &result.relay.family,
-                family_ids: &result.relay.family_ids,
-            })
-            .collect();
-        operator::keys(&relays)
-    };
+    let domains: Vec<Option<RelayDomain>> = joined
+        .relays
+        .iter()
+        .map(|(relay, vote)| domain_of(*relay, &vote.result, context.checks, timestamp))
+        .collect();
+    let keys = operators(&joined, &domains);
     let mut waiting = base.relays;
     let mut results = Vec::with_capacity(joined.relays.len());
-    for ((fingerprint, verdict), operator) in
-        std::mem::take(&mut joined.relays).into_iter().zip(keys)
+    for ((fingerprint, verdict), (operator, domain)) in
+        std::mem::take(&mut joined.relays).into_iter().zip(keys.into_iter().zip(domains))
     {
         let known = waiting.remove(&fingerprint);
         let location = context.locations.and_then(|all| all.of.get(&verdict.result.exit_address));
-        let whose = (operator, location.cloned());
+        let whose = Whose { operator, domain, location: location.cloned() };
         results.push(reported(verdict, whose, known, past, timestamp));
     }
     let absent =
@@ -180,6 +179,35 @@ pub fn build(
         failures_by_operator,
         absent,
     }
+}
+
+/// The domain that a relay claims, and what is known of that.
+fn domain_of(
+    relay: Fingerprint,
+    result: &RelayResult,
+    checks: Option<&Checks>,
+    at: DateTime<Utc>,
+) -> Option<RelayDomain> {
+    let claim = Claim::of(result.relay.contact.as_deref()?)?;
+    let checks = checks.and_then(|checks| checks.get(&relay)).map_or(&[][..], Vec::as_slice);
+    Some(proof::standing(&claim, checks, at))
+}
+
+/// The operator's key of each relay.
+fn operators(joined: &Joined, domains: &[Option<RelayDomain>]) -> Vec<String> {
+    let relays: Vec<operator::OperatedRelay<'_>> = joined
+        .relays
+        .iter()
+        .zip(domains)
+        .map(|((fingerprint, Vote { result, .. }), domain)| operator::OperatedRelay {
+            fingerprint: *fingerprint,
+            contact: result.relay.contact.as_deref(),
+            domain: domain.as_ref().filter(|one| one.proved).map(|one| one.name.as_str()),
+            family: &result.relay.family,
+            family_ids: &result.relay.family_ids,
+        })
+        .collect();
+    operator::keys(&relays)
 }
 
 /// Everything about the run as a whole, but for what was rejected and what the gate says.
@@ -341,9 +369,16 @@ fn bandwidth(results: &[ReportedRelay]) -> BandwidthShare {
     }
 }
 
+/// Whose a relay is, and whose network it is in.
+struct Whose {
+    operator: String,
+    domain: Option<RelayDomain>,
+    location: Option<RelayLocation>,
+}
+
 fn reported(
     verdict: Vote,
-    (operator, location): (String, Option<RelayLocation>),
+    whose: Whose,
     known: Option<KnownRelay>,
     past: Option<&Past>,
     timestamp: DateTime<Utc>,
@@ -400,8 +435,9 @@ fn reported(
         degraded: rate::is_degraded(state, week.unwrap_or_default(), month.unwrap_or_default()),
         dns_success_rate_7d_percent: rate(&|past| past.week),
         dns_success_rate_30d_percent: rate(&|past| past.month),
-        operator,
-        location,
+        operator: whose.operator,
+        domain: whose.domain,
+        location: whose.location,
         first: result.first,
         ipv6: result.ipv6.map(|ipv6| match ipv6.outcome {
             Ipv6Outcome::Stall | Ipv6Outcome::WrongAddress => ipv6,
@@ -415,10 +451,16 @@ fn reported(
     }
 }
 
-/// What a report says of a relay from the directory: its family is in the operator's key.
+/// The most family ids of a relay. An operator has one, and two while changing keys.
+const FAMILY_IDS: usize = 16;
+
+/// What a report says of a relay from the directory: its family of names is in the operator's key.
 fn info(relay: RelayInfo) -> ReportedInfo {
-    let RelayInfo { flags, contact, platform, bandwidth, ipv6, country, .. } = relay;
-    ReportedInfo { flags, contact, platform, bandwidth, ipv6, country }
+    let RelayInfo { flags, contact, mut family_ids, platform, bandwidth, ipv6, country, .. } =
+        relay;
+    family_ids.retain(|id| operator::is_family_id(id));
+    family_ids.truncate(FAMILY_IDS);
+    ReportedInfo { flags, contact, family_ids, platform, bandwidth, ipv6, country }
 }
 
 fn absent(fingerprint: Fingerprint, known: KnownRelay) -> AbsentRelay {

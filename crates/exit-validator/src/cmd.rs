@@ -4,6 +4,7 @@
 mod aggregate;
 mod check;
 mod config;
+mod domains;
 mod history;
 mod notify;
 mod report;
@@ -52,6 +53,7 @@ pub(crate) const VERBS: &[&Verb] = &[
     &run::VERB,
     &check::VERB,
     &history::VERB,
+    &domains::VERB,
     &notify::VERB,
     &zone::VERB,
     &config::VERB,
@@ -168,7 +170,7 @@ pub(crate) fn start(arguments: &[OsString]) -> ExitCode {
 }
 
 /// The command of a verb that this program was built without: it takes anything.
-#[cfg(not(all(feature = "notices", feature = "upload")))]
+#[cfg(not(all(feature = "domains", feature = "notices", feature = "upload")))]
 fn left_out(command: Command, what: &str) -> Command {
     command.about(format!("(this program was built without {what})")).arg(
         clap::Arg::new("rest")
@@ -180,7 +182,7 @@ fn left_out(command: Command, what: &str) -> Command {
 }
 
 /// What such a verb says.
-#[cfg(not(all(feature = "notices", feature = "upload")))]
+#[cfg(not(all(feature = "domains", feature = "notices", feature = "upload")))]
 fn refuse(what: &str) -> Ended {
     let why = format!("this program was built without {what}. Build it with: make build");
     Err(Failure::saying(Exit::Usage, &why))

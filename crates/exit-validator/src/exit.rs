@@ -60,6 +60,7 @@ exits! {
     Fetch = 35, "the other hosts' shards could not be fetched";
     Notices = 36, "the notices' memory, or what is public of the incidents, cannot be used or written";
     Told = 37, "somebody could not be told; the next run tries again";
+    Domains = 38, "the domains that relays name cannot be checked; what is known of them stands";
     Retain = 40, "something that should be removed or moved stays";
     RetainLimit = 41, "retention took longer than RETAIN_LIMIT";
     Damaged = 42, "an archive or a report is damaged; what depends on it was left, the rest is done";

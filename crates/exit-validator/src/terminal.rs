@@ -59,6 +59,9 @@ impl std::fmt::Display for Failure {
 /// Our crates that say what they do, as log targets.
 const OURS: [&str; 4] = ["exit_validator", "scanner", "aggregate", "upload"];
 
+/// What warns of strangers' records that are not right: those are data, and nobody here has to act.
+const OF_STRANGERS: [&str; 2] = ["hickory_net", "hickory_resolver"];
+
 /// Which lines a log has, unless RUST_LOG says otherwise.
 fn default_filter(verbose: u8) -> String {
     let (others, ours) = match verbose {
@@ -66,7 +69,10 @@ fn default_filter(verbose: u8) -> String {
         1 => ("info", "debug"),
         _ => ("debug", "trace"),
     };
-    OURS.iter().fold(others.to_owned(), |filter, crate_| filter + &format!(",{crate_}={ours}"))
+    let quiet =
+        OF_STRANGERS.iter().filter(|_| verbose == 0).map(|crate_| format!(",{crate_}=error"));
+    let ours = OURS.iter().map(|crate_| format!(",{crate_}={ours}"));
+    others.to_owned() + &quiet.chain(ours).collect::<String>()
 }
 
 /// Starts the log.

@@ -8,10 +8,10 @@ use clap::{Args, Subcommand};
 use record::Fingerprint;
 
 use crate::SECRETS;
-use crate::http::{Reach, Target};
 use crate::mail::{self, MailRoute};
 use crate::notices::{Channels, MailChannel, WebhookChannel};
 use crate::webhook::{SigningKey, WebhookFormat};
+use reach::http::{Reach, Target};
 
 /// Tell people and programs what fails, and what works again.
 ///
@@ -101,7 +101,7 @@ impl PlaceArgs {
 /// Something about an operator.
 #[derive(Debug, Args)]
 pub struct LedgerArgs {
-    /// The operator's key, as `notify status` and the report have it: contact:..., family:... or
+    /// The operator's key, as `notify status` and the report have it: domain:..., contact:..., family:... or
     /// relay:...
     pub operator: String,
     /// More about it.
@@ -231,7 +231,7 @@ impl NotifyArgs {
 /// A site's address.
 fn site(text: &str) -> Result<String, String> {
     let text = text.trim();
-    crate::http::check_address(text).map_err(|error| error.to_string())?;
+    reach::http::check_address(text).map_err(|error| error.to_string())?;
     if text.contains(['#', '?']) {
         return Err("the address of the page alone, without what follows # or ?".to_owned());
     }

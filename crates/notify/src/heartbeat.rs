@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::http::{HttpError, Reach, Target};
+use reach::http::{HttpError, Reach, Target};
 
 /// How long one request may take.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -11,6 +11,15 @@ const LIMIT: Duration = Duration::from_secs(15);
 /// How long is waited before each further try.
 const PAUSES: [Duration; 3] =
     [Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(30)];
+
+/// Whether this can be the heartbeat's address.
+///
+/// # Errors
+///
+/// [`HttpError::Url`].
+pub fn check(address: &str) -> Result<(), HttpError> {
+    reach::http::check_address(address)
+}
 
 /// Asks the address; after a failure that may pass, again, up to three times. The address is a secret.
 ///

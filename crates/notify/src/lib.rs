@@ -13,8 +13,6 @@ pub mod export;
 mod feed;
 #[cfg(feature = "send")]
 pub mod heartbeat;
-#[cfg(feature = "send")]
-pub mod http;
 pub mod incident;
 #[cfg(feature = "send")]
 mod mail;

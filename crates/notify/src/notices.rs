@@ -17,7 +17,6 @@ use shelf::read;
 
 use crate::export::{self, ExportError, ExportFile};
 use crate::feed::{self, FeedPlace};
-use crate::http::{Body, HttpError, Target};
 use crate::incident::{Change, Happening, Watch};
 use crate::mail::{Letter, MailError, MailRoute};
 use crate::memory::{Keeper, Memory, MemoryError};
@@ -25,6 +24,7 @@ use crate::parcel::{Content, Parcel};
 use crate::seen::RunSeen;
 use crate::webhook::{self, SigningKey, WebhookFormat};
 use crate::words;
+use reach::http::{Body, HttpError, Target};
 
 /// How far back reports are read where nothing is remembered.
 const BEGINNING: TimeDelta = TimeDelta::days(30);

@@ -31,9 +31,10 @@ pub use incident::{AffectedRelay, Incident, IncidentSubject, Incidents};
 pub use report::{
     ABSENT_MARK, AbsentRelay, BandwidthShare, Disagreements, FailingRelay, FailureRate, GateCode,
     GateFinding, KnownGood, LocationSource, Metadata, NetworkFailureRate, OperatorFailures,
-    Percentiles, Previous, PreviousReport, PreviousSource, Publish, RECENT_RUNS, RejectReason,
-    Rejected, RejectedFile, RelayLocation, Report, ReportInput, ReportSelection, ReportedInfo,
-    ReportedRelay, ShardCoverage, State, Streak, Vantage, ZoneCheck, of_recent_mark, recent_mark,
+    Percentiles, Previous, PreviousReport, PreviousSource, ProofMethod, ProofProblem, Publish,
+    RECENT_RUNS, RejectReason, Rejected, RejectedFile, RelayDomain, RelayLocation, Report,
+    ReportInput, ReportSelection, ReportedInfo, ReportedRelay, ShardCoverage, State, Streak,
+    Vantage, ZoneCheck, of_recent_mark, recent_mark,
 };
 pub use result::{
     Attempt, Bandwidth, Circuit, CircuitState, FirstAnswer, Ipv6, Ipv6Lookup, Ipv6Lookups,

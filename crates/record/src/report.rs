@@ -227,6 +227,77 @@ closed_list! {
     }
 }
 
+closed_list! {
+    /// How a relay's domain is proved, by the ContactInfo specification.
+    ProofMethod {
+        /// A list of fingerprints at a fixed place of the domain's website (proposal 326).
+        UriRsa = "uri-rsa",
+        /// A record of the domain name system below the domain for each relay, with DNSSEC.
+        DnsRsa = "dns-rsa",
+    }
+}
+
+closed_list! {
+    /// Why a check did not prove a relay's domain.
+    ProofProblem {
+        /// The list, or the record, is there, and is not of this relay.
+        NotListed = "not_listed",
+        /// The website has no list: its server answers that there is none.
+        NoList = "no_list",
+        /// The list is too long to be one.
+        TooLong = "too_long",
+        /// The website leads to another domain, from which no list counts.
+        Redirect = "redirect",
+        /// The domain leads to an address inside a network, where nothing is asked.
+        InnerAddress = "inner_address",
+        /// The relay has no record below the domain.
+        NoRecord = "no_record",
+        /// The record has another text, or is one of several.
+        OtherRecord = "other_record",
+        /// The record is not secured by DNSSEC.
+        NotSigned = "not_signed",
+        /// The record's DNSSEC signature is not right.
+        Bogus = "bogus",
+        /// The name of the website does not resolve.
+        NoName = "no_name",
+        /// The website's certificate is not valid.
+        Certificate = "certificate",
+        /// There was no answer, or one that says that the server fails.
+        NoAnswer = "no_answer",
+    }
+}
+
+impl ProofProblem {
+    /// Whether it may be different soon, and says nothing of whose relay it is: a proof from before stands.
+    #[must_use]
+    pub const fn is_passing(self) -> bool {
+        matches!(self, Self::Bogus | Self::NoName | Self::Certificate | Self::NoAnswer)
+    }
+}
+
+/// The domain that a relay's contact line claims by the ContactInfo specification, and whether that is
+/// proved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct RelayDomain {
+    /// The domain, in lower case.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^[a-z0-9-]+([.][a-z0-9-]+)+$")))]
+    pub name: String,
+    /// How it is to be proved.
+    pub method: ProofMethod,
+    /// Whether it is proved: otherwise it is nothing but what somebody wrote.
+    pub proved: bool,
+    /// The last check that proved it. Absent if none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proved_at: Option<DateTime<Utc>>,
+    /// The last check. Absent if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked_at: Option<DateTime<Utc>>,
+    /// Why that check did not prove it. Absent if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<ProofProblem>,
+}
+
 /// What the location database says of an address.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -402,8 +473,11 @@ pub struct ReportedRelay {
     #[serde(default, skip_serializing_if = "is_default")]
     pub degraded: bool,
     /// The operator's key: relays with the same key are taken for one operator's.
-    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^(contact|family|relay):")))]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^(domain|contact|family|relay):")))]
     pub operator: String,
+    /// The domain that its contact claims. Absent if that claims none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<RelayDomain>,
     /// Whose network its address is in, and in which country. Absent without a location database, or where
     /// that knows nothing of the address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -431,7 +505,7 @@ pub struct ReportedRelay {
     pub before: Streak,
 }
 
-/// What the consensus and the descriptor say of a relay. The family is not repeated here: the
+/// What the consensus and the descriptor say of a relay. The family of names is not repeated here: the
 /// operator's key comes from it, and the result file has it in full.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -440,6 +514,13 @@ pub struct ReportedInfo {
     pub flags: Vec<String>,
     /// The operator's contact line: a stranger's text.
     pub contact: Option<String>,
+    /// The keys of its families (proposal 321), as in the result; at most 16. Absent if there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(length(max = 16), inner(regex(pattern = "^ed25519:[A-Za-z0-9+/]{43}$")))
+    )]
+    pub family_ids: Vec<String>,
     /// Software and operating system: a stranger's text.
     pub platform: Option<String>,
     /// Bandwidth figures.
@@ -521,7 +602,7 @@ pub struct FailingRelay {
     /// The last run that found its DNS working.
     pub last_success: Option<DateTime<Utc>>,
     /// The operator's key.
-    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^(contact|family|relay):")))]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^(domain|contact|family|relay):")))]
     pub operator: String,
 }
 
@@ -529,9 +610,10 @@ pub struct FailingRelay {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OperatorFailures {
-    /// `contact:` and the normalised contact, `family:` and the first fingerprint of a family
-    /// without one, or `relay:` and the fingerprint of a relay with neither.
-    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^(contact|family|relay):")))]
+    /// `domain:` and the domain that is proved to be theirs, `contact:` and the normalised contact,
+    /// `family:` and the first fingerprint of a family without one, or `relay:` and the fingerprint of a
+    /// relay with nothing of it.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^(domain|contact|family|relay):")))]
     pub operator: String,
     /// The contact line of the failing relay with the smallest fingerprint that has one, as it
     /// stands there: a stranger's text.

@@ -162,6 +162,8 @@ const STRANGERS = [
   ["relay", "platform"],
   ["relay", "country"],
   ["location", "as_name"],
+  ["domain", "name"],
+  ["domain", "problem"],
   ["exit_address"],
   ["relay", "ipv6", "address"],
   ["relay", "flags", 0],
@@ -176,6 +178,7 @@ function withTexts() {
   /** @type {Loose} */
   const document = report({ relays: TEXTS.length + 20, seed: 7 });
   for (const [index, one] of document.results.entries()) {
+    one.domain ??= { name: "example.org", method: "uri-rsa", proved: false };
     one.location ??= { as_number: 64499, as_name: null, country: null };
     for (const [offset, path] of STRANGERS.entries()) {
       at(one, path, (holder, key) => {

@@ -32,6 +32,8 @@ const KINDS = /** @type {const} */ ([
  * @property {string} address
  * @property {string | null} contact
  * @property {string} operator the report's key
+ * @property {{name: string, method: string, proved: boolean, proved_at?: string, checked_at?: string, problem?: string} | null} domain
+ * @property {string[]} familyIds the keys of its families
  * @property {string[]} flags
  * @property {string | null} platform
  * @property {number} weight
@@ -78,7 +80,10 @@ function operatorOf(seed, index, own) {
     `email:abuse[]${name}.example.org url:https://${name}.example.org proof:uri-rsa ciissversion:2`,
     address,
   ];
-  return { contact: forms[who % 3], operator: `contact:${address}`, name };
+  const contact = forms[who % 3];
+  // Some who name a domain have put most of their relays on its list.
+  const proved = who % 9 === 4 && unit(seed, "listed", index) < 0.8;
+  return { contact, operator: proved ? `domain:${name}.example.org` : `contact:${address}`, name };
 }
 
 /**
@@ -116,6 +121,8 @@ export function identity(seed, index) {
     address: `198.${18 + (block % 2)}.${(index >> 7) % 256}.${(index >> 1) % 256}`,
     contact,
     operator,
+    domain: domainOf(contact, operator),
+    familyIds: familyIdsOf(seed, operator),
     flags: flags.sort(),
     platform:
       unit(seed, "platform", index) < 0.02
@@ -128,6 +135,35 @@ export function identity(seed, index) {
     location: locationOf(seed, index),
     kind,
   };
+}
+
+/**
+ * The domain that a contact names: some are proved, and one relay of some operators is not on its list.
+ * @param {string | null} contact
+ * @param {string} operator
+ * @returns {Identity["domain"]}
+ */
+function domainOf(contact, operator) {
+  const name = /url:https:\/\/(\S+)/.exec(contact ?? "")?.[1];
+  if (name === undefined) return null;
+  const at = "2026-10-01T03:20:00Z";
+  return operator.startsWith("domain:")
+    ? { name, method: "uri-rsa", proved: true, proved_at: at, checked_at: at }
+    : { name, method: "uri-rsa", proved: false, checked_at: at, problem: "not_listed" };
+}
+
+/**
+ * The keys of an operator's families: a third of them has one, and some are changing it.
+ * @param {number} seed
+ * @param {string} operator
+ * @returns {string[]}
+ */
+function familyIdsOf(seed, operator) {
+  const own = [...operator].reduce((sum, one) => hash(sum, one), seed);
+  const count = own % 3 !== 0 || operator.startsWith("relay:") ? 0 : own % 5 === 0 ? 2 : 1;
+  const key = (/** @type {number} */ i) =>
+    Buffer.from(fingerprint(own, i).slice(0, 32)).toString("base64").slice(0, 43);
+  return Array.from({ length: count }, (_, i) => `ed25519:${key(i)}`);
 }
 
 /** Networks of documentation (RFC 5398), and names that have to be shown as they are. */

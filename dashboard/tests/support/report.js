@@ -372,10 +372,12 @@ function result(seed, index, run) {
     ...(degraded ? { degraded } : {}),
     ...(answer === "." ? {} : { first: firstOf(answer, who, dice) }),
     operator: who.operator,
+    ...(who.domain === null ? {} : { domain: who.domain }),
     ...(who.location === null ? {} : { location: who.location }),
     relay: {
       flags: who.flags,
       contact: who.contact,
+      ...(who.familyIds.length > 0 ? { family_ids: who.familyIds } : {}),
       platform: who.platform,
       bandwidth: { consensus_weight: who.weight, observed: who.weight * 1000 },
       ipv6: { address: who.ipv6, exit: who.ipv6Exit },

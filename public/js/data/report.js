@@ -19,6 +19,7 @@ import {
 } from "./read.js";
 
 /** @import { Fields, Flaws } from "./read.js" */
+/** @import { RelayDomain } from "./types.js" */
 
 /** @typedef {import("./types.js").Relay} Relay */
 /** @typedef {import("./types.js").Absent} Absent */
@@ -115,6 +116,33 @@ function asNumber(value) {
 }
 
 /**
+ * @param {Reading} domain
+ * @returns {RelayDomain | null} null where there is none, or one without a name
+ */
+function relayDomain(domain) {
+  const name = domain.get("name", text);
+  if (name === null) return null;
+  return {
+    name,
+    proved: domain.get("proved", flag) === true,
+    provedAt: domain.get("proved_at", time),
+    checkedAt: domain.get("checked_at", time),
+    problem: domain.get("problem", text),
+  };
+}
+
+/**
+ * @param {Reading} info
+ * @returns {readonly string[]} the keys of a relay's families that are some
+ */
+function familyIds(info) {
+  const all = info.texts("family_ids");
+  const found = all.filter((id) => /^ed25519:[A-Za-z0-9+/]{43}$/.test(id)).slice(0, 16);
+  if (found.length < all.length) info.note(`${info.path}family_ids`);
+  return found.length === 0 ? NO_TEXTS : found;
+}
+
+/**
  * @param {Fields} entry
  * @param {Flaws} flaws
  * @returns {Relay}
@@ -152,8 +180,10 @@ function readRelay(entry, flaws) {
     degraded: relay.get("degraded", flag) === true,
     firstFailed: first === null ? null : first !== "success",
     operator: relay.get("operator", text) ?? "",
+    domain: relayDomain(relay.within("domain")),
     flags: flags.length === 0 ? NO_TEXTS : flags,
     contact: info.get("contact", text),
+    familyIds: familyIds(info),
     platform: info.get("platform", text),
     weight: info.within("bandwidth").get("consensus_weight", number),
     ipv6: ipv6.get("address", text),

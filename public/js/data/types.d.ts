@@ -152,8 +152,12 @@ export interface Relay {
   firstFailed: boolean | null;
   /** The operator's key; empty where there is none. */
   operator: string;
+  /** The domain that its contact names. */
+  domain: RelayDomain | null;
   flags: readonly string[];
   contact: string | null;
+  /** The keys of its families: `ed25519:` and base64. */
+  familyIds: readonly string[];
   platform: string | null;
   /** Consensus weight. */
   weight: number | null;
@@ -169,6 +173,16 @@ export interface Relay {
   timestamp: number | null;
   /** The report's own entry. */
   raw: Fields;
+}
+
+export interface RelayDomain {
+  name: string;
+  /** Whether the domain names the relay in turn. */
+  proved: boolean;
+  provedAt: number | null;
+  checkedAt: number | null;
+  /** Why the last check did not prove it. */
+  problem: string | null;
 }
 
 /** A relay of earlier runs without a result in this one. */

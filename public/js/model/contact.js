@@ -21,44 +21,58 @@ export function isMailAddress(text) {
   );
 }
 
+/** How many characters of a contact are read. */
+const LONGEST = 2000;
+
 /**
- * What stands for `@` where somebody hides it from machines: in brackets, or in capitals, but not
- * the word "at" of a sentence ("write to us at example.org").
+ * Fields of the ContactInfo specification, and habits like them, whose value is not the operator's
+ * mail: it is for abuse, of another service, or somebody else's, such as the hoster's.
  */
-const HIDDEN_AT = /\s*(?:[[({<]\s*(?:at|@)\s*[\])}>]|\bAT\b)\s*|\s+@\s+/gi;
+const OTHER_FIELDS =
+  /(?:abuse|xmpp|jabber|otr3?|mastodon|fediverse|matrix|sip|twitter|keybase|hoster|trafficacct|donationurl|bitcoin|zcash|btc|zec|xmr|cost|uplinkbw|pgp|url|proof):\s*\S*/gi;
+
+/** `at` of a sentence stands for `@` only where a dot is written out as well. */
+const SPOKEN_AT = /\s+at\s+(\S+\s+dot\s)/g;
+
+/** What stands for `@`: a word in brackets, in capitals or between underlines, or the sign by itself. */
+const HIDDEN_AT = /(?:\s*[[({<]\s*(?:[aA][tT]|@)\s*[\])}>]|\[\]|_[aA][tT]_|\s+AT\s|\s+@\s)\s*/g;
 
 /** What stands for a dot. */
-const HIDDEN_DOT = /\s*[[({<]\s*(?:dot|\.)\s*[\])}>]\s*|\s+dot\s+/gi;
+const HIDDEN_DOT = /\s*[[({<]\s*(?:dot|\.)\s*[\])}>]\s*|_dot_|\s+dot\s+/gi;
+
+/** What is glued to something else is a part of that: of a link, or of a name at another service. */
+const PLAIN = /(?<![\p{L}\p{N}_@:/.+-])[A-Za-z0-9_.+-]+@[A-Za-z0-9.-]+(?![\p{L}\p{N}_@:/.-])/gu;
 
 /**
- * Fields of the ContactInfo specification, and habits like them, whose address is not the operator's
- * mail: for abuse, or of another service.
+ * @param {string} text
+ * @returns {string} with `@` and dots where they stand in disguise
  */
-const OTHER_FIELD =
-  /(?:abuse|xmpp|jabber|otr3?|mastodon|fediverse|matrix|sip|twitter|keybase|hoster|trafficacct|donationurl|bitcoin|zcash|cost|uplinkbw):\S*/gi;
+function undisguised(text) {
+  return text.replace(SPOKEN_AT, "@$1").replace(HIDDEN_AT, "@").replace(HIDDEN_DOT, ".");
+}
 
 /**
- * The addresses that a contact line has.
+ * The addresses for mail that a contact line has, the ContactInfo specification's `email:` first. The
+ * report's keys are made by the same rules (`crates/contact`); both are held to one table of lines.
  * @param {string} contact
  * @returns {string[]} lower case, without those that are none
  */
 export function mailAddresses(contact) {
-  const text = contact.slice(0, 2000).replace(OTHER_FIELD, " ");
+  const text = [...contact.slice(0, 2 * LONGEST)]
+    .slice(0, LONGEST)
+    .join("")
+    .replace(/[\u200b-\u200f\u202a-\u202e\ufeff]/g, "")
+    .replace(/[\p{Cc}\s]/gu, " ");
+  // Of several, the first counts.
+  const email = /(?:^|\s)email:(\S*)/i.exec(text)?.[1] ?? "";
   /** @type {Set<string>} */
   const found = new Set();
-  const add = (/** @type {string} */ one) => {
-    const address = one.toLowerCase().replace(/^[.]+|[.]+$/g, "");
-    if (isMailAddress(address)) found.add(address);
-  };
-  // The specification writes [] for @.
-  for (const [, field] of text.matchAll(/(?:^|\s)email:(\S+)/gi)) add(field.replace("[]", "@"));
-  const plain = (
-    /\sat\s\S+\sdot\s/i.test(text) ? text.replace(/\sat\s(?=\S+\sdot\s)/gi, "@") : text
-  )
-    .replace(HIDDEN_AT, (hidden) => (/^\s*at\s*$/.test(hidden) ? hidden : "@"))
-    .replace(HIDDEN_DOT, ".");
-  // What is glued to something else is a part of that: a link, or another service's name.
-  for (const [one] of plain.matchAll(/(?<![\w.+:/@-])[\w.+-]+@[a-z0-9.-]+(?![\w@:/-])/gi)) add(one);
+  for (const part of [email, text.replace(OTHER_FIELDS, " ")]) {
+    for (const [one] of undisguised(part).matchAll(PLAIN)) {
+      const address = one.toLowerCase().replace(/^\.+|\.+$/g, "");
+      if (isMailAddress(address)) found.add(address);
+    }
+  }
   return [...found];
 }
 

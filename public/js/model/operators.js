@@ -25,7 +25,7 @@ export function groupingOf(name) {
  * @typedef {object} Group
  * @property {string} key an operator's key, an address, a network's number, a country, a cause; empty
  *   where it is not known
- * @property {"contact" | "family" | "relay" | "unknown" | Exclude<Grouping, "operator">} kind
+ * @property {"domain" | "contact" | "family" | "relay" | "unknown" | Exclude<Grouping, "operator">} kind
  * @property {string} name the key without its kind; a network's name
  * @property {string | null} contact the contact line as one of the relays has it
  * @property {Relay[]} all
@@ -39,12 +39,15 @@ export function groupingOf(name) {
 
 /**
  * @param {string} key
- * @returns {{kind: "contact" | "family" | "relay" | "unknown", name: string}}
+ * @returns {{kind: "domain" | "contact" | "family" | "relay" | "unknown", name: string}}
  */
 export function operatorKey(key) {
-  const match = /^(contact|family|relay):(.*)$/s.exec(key);
+  const match = /^(domain|contact|family|relay):(.*)$/s.exec(key);
   if (match === null) return { kind: "unknown", name: key };
-  return { kind: /** @type {"contact" | "family" | "relay"} */ (match[1]), name: match[2] };
+  return {
+    kind: /** @type {"domain" | "contact" | "family" | "relay"} */ (match[1]),
+    name: match[2],
+  };
 }
 
 /**

@@ -14,7 +14,7 @@ import { growing } from "./growing.js";
 
 /** @type {Readonly<Record<Grouping, {by: string, one: string, many: string}>>} */
 export const GROUPING_WORDS = Object.freeze({
-  operator: { by: "By contact and family", one: "operator", many: "operators" },
+  operator: { by: "By domain, contact and family", one: "operator", many: "operators" },
   address: { by: "By address", one: "address", many: "addresses" },
   network: { by: "By network", one: "network", many: "networks" },
   country: { by: "By country", one: "country", many: "countries" },
@@ -22,6 +22,7 @@ export const GROUPING_WORDS = Object.freeze({
 });
 
 export const KINDS = Object.freeze({
+  domain: "proved domain",
   contact: "contact",
   family: "family without a contact",
   relay: "single relay without a contact",
@@ -63,7 +64,7 @@ export function groupParams({ kind, key, name }) {
  * @returns {string}
  */
 export function groupHref(context, group) {
-  const operator = ["contact", "family", "relay", "unknown"].includes(group.kind);
+  const operator = ["domain", "contact", "family", "relay", "unknown"].includes(group.kind);
   return operator && group.key !== ""
     ? context.href("operator", { argument: group.key })
     : context.href("relays", { params: { ...groupParams(group), status: "failing" } });

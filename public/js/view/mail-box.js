@@ -1,6 +1,6 @@
 // The words to tell an operator, ready to be copied.
 
-import { addressOf } from "../model/contact.js";
+import { addressOf, mailAddresses } from "../model/contact.js";
 import { against, isConfirmed, leftOutWords, mail } from "../model/mail.js";
 import { formatRoute } from "../model/route.js";
 import { reportOf } from "../model/runs.js";
@@ -104,11 +104,16 @@ function mailParts(context, report, group) {
  * @returns {HTMLElement | null}
  */
 function receiver(group) {
-  if (group.kind !== "contact") return null;
-  const address = addressOf(
-    group.name,
-    group.all.map((relay) => relay.contact),
-  );
+  if (group.kind !== "contact" && group.kind !== "domain") return null;
+  // Whoever is in a family with a domain's relays has not been proved to be the domain's.
+  const proved = group.all.filter(({ domain }) => domain?.proved && domain.name === group.name);
+  const address =
+    group.kind === "domain"
+      ? (proved.flatMap(({ contact }) => mailAddresses(contact ?? ""))[0] ?? null)
+      : addressOf(
+          group.name,
+          group.all.map((relay) => relay.contact),
+        );
   if (address === null) {
     return h(
       "p",

@@ -71,6 +71,8 @@ function unknown(wanted) {
 
 /** How far what the report says of an operator can be relied on. */
 const PROOF = Object.freeze({
+  domain:
+    "By the domain that these relays name, which names at least one of them in turn: that is proved. Others are here by their family.",
   contact:
     "By the contact that these relays name. Nothing proves it: anybody can write anybody’s. It says whom to ask.",
   family:
@@ -182,6 +184,7 @@ function summary(context, report, group) {
       ["Failing longest", group.longest === 0 ? null : `${plural(group.longest, "run")} in a row`],
       ["Outages", `${whole(group.outages)} in the last 60 runs, each relay’s counted by itself`],
       ["Who that is", PROOF[/** @type {keyof typeof PROOF} */ (group.kind)] ?? null],
+      ["Domains", domains(group)],
       [
         "Contact as written",
         group.contact === null ? null : foreign(group.contact, { class: "contact", limit: 600 }),
@@ -196,6 +199,43 @@ function summary(context, report, group) {
       ],
     ]),
   );
+}
+
+/** How many domains are named. */
+const DOMAINS = 5;
+
+/**
+ * The domains that the relays name, and for how many of them that is proved.
+ * @param {Group} group
+ * @returns {Child[] | null} null where none is named
+ */
+function domains(group) {
+  /** @type {Map<string, {all: number, proved: number}>} */
+  const found = new Map();
+  for (const { domain } of group.all) {
+    if (domain === null) continue;
+    const one = found.get(domain.name) ?? { all: 0, proved: 0 };
+    one.all += 1;
+    if (domain.proved) one.proved += 1;
+    found.set(domain.name, one);
+  }
+  if (found.size === 0) return null;
+  const sorted = [...found].sort((a, b) => b[1].proved - a[1].proved || b[1].all - a[1].all);
+  const rest = sorted.length - DOMAINS;
+  return [
+    sorted
+      .slice(0, DOMAINS)
+      .flatMap(([name, { all, proved }], i) => [
+        i === 0 ? null : h("br"),
+        foreign(name, { limit: 250 }),
+        proved === all
+          ? `, proved for ${plural(all, "relay")}`
+          : proved === 0
+            ? ", not proved: anybody can write that"
+            : `, proved for ${whole(proved)} of ${plural(all, "relay")}`,
+      ]),
+    rest > 0 ? [h("br"), `and ${plural(rest, "other")}`] : [],
+  ].flat();
 }
 
 /** How many lines such a list has. */

@@ -16,6 +16,7 @@ import {
   findingWords,
   INTERVAL_MEANING,
   IPV6_OUTCOMES,
+  PROOF_PROBLEMS,
   stateWords,
   statusWords,
 } from "../words.js";
@@ -32,7 +33,7 @@ import { history } from "./recent.js";
 
 /** @import { Absent, Relay, Report } from "../data/report.js" */
 /** @import { Details } from "../data/details.js" */
-/** @import { LookupRate } from "../data/types.js" */
+/** @import { LookupRate, RelayDomain } from "../data/types.js" */
 /** @import { Child } from "./dom.js" */
 /** @import { Context, View } from "./context.js" */
 
@@ -474,6 +475,22 @@ function checks(relay) {
 }
 
 /**
+ * The domain that a relay's contact names, and whether the domain names the relay.
+ * @param {RelayDomain} domain
+ * @returns {Child[]}
+ */
+function domainWords({ name, proved, provedAt, checkedAt, problem }) {
+  const why = problem === null ? null : (PROOF_PROBLEMS.get(problem) ?? problem);
+  return [
+    foreign(name, { limit: 250 }),
+    proved ? " – proved" : " – not proved: anybody can write that",
+    proved && provedAt !== null ? [" ", timeElement(provedAt)] : null,
+    why === null ? null : [". Last check: ", foreign(why, { limit: 200 })],
+    checkedAt === null || checkedAt === provedAt ? null : [", ", timeElement(checkedAt)],
+  ].flat();
+}
+
+/**
  * @param {Context} context
  * @param {Report} report
  * @param {Relay} relay
@@ -520,6 +537,16 @@ function about(context, report, relay, details) {
       ["Observed bandwidth", details.observed === null ? null : `${bytes(details.observed)}/s`],
       ["Software", relay.platform === null ? null : foreign(relay.platform, { limit: 300 })],
       ["Contact", relay.contact === null ? "none" : foreign(relay.contact, { class: "contact" })],
+      ["Domain", relay.domain === null ? null : domainWords(relay.domain)],
+      [
+        relay.familyIds.length > 1 ? "Family keys" : "Family key",
+        relay.familyIds.length === 0
+          ? null
+          : relay.familyIds.flatMap((id) => [
+              h("a", { href: context.href("relays", { params: { q: id } }) }, h("code", null, id)),
+              " ",
+            ]),
+      ],
       [
         "Operator",
         relay.operator === ""
@@ -531,6 +558,7 @@ function about(context, report, relay, details) {
                 foreign(kind === "relay" ? "this relay alone" : name, { limit: 250 }),
               ),
               kind === "family" ? " (a family without a contact)" : null,
+              kind === "domain" ? " (proved)" : null,
               same > 1
                 ? [
                     " – ",

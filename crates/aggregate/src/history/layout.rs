@@ -6,7 +6,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use super::{History, HistoryError, Result};
 
 /// The version of the layout that this program writes, in SQLite's `user_version`.
-pub const LAYOUT: i64 = 4;
+pub const LAYOUT: i64 = 5;
 
 /// SQLite's `application_id` of a history: "exit" in ASCII.
 pub const APPLICATION_ID: i64 = 0x6578_6974;
@@ -65,6 +65,15 @@ CREATE TABLE track (
     first        TEXT NOT NULL,
     PRIMARY KEY (point, relay)
 ) WITHOUT ROWID;
+CREATE TABLE proof (
+    fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 20),
+    checked     INTEGER NOT NULL,
+    since       INTEGER NOT NULL,
+    domain      TEXT NOT NULL,
+    method      TEXT NOT NULL,
+    problem     TEXT,
+    PRIMARY KEY (fingerprint, checked)
+) WITHOUT ROWID;
 CREATE TABLE flag (name TEXT PRIMARY KEY) WITHOUT ROWID;
 ";
 
@@ -111,6 +120,19 @@ DELETE FROM track WHERE point <> 0;
 DELETE FROM point WHERE point <> 0;
 ";
 
+/// From layout 4: there was no `proof`. Nothing had been checked.
+const FROM_4: &str = "
+CREATE TABLE proof (
+    fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 20),
+    checked     INTEGER NOT NULL,
+    since       INTEGER NOT NULL,
+    domain      TEXT NOT NULL,
+    method      TEXT NOT NULL,
+    problem     TEXT,
+    PRIMARY KEY (fingerprint, checked)
+) WITHOUT ROWID;
+";
+
 /// Makes sure that the tables are those of this layout: a history that may be begun may be brought
 /// to it as well. One that is only looked at may have an older one.
 pub(super) fn prepare(history: &mut History, flags: OpenFlags) -> Result<()> {
@@ -130,8 +152,9 @@ pub(super) fn prepare(history: &mut History, flags: OpenFlags) -> Result<()> {
             let steps: &[&str] = match found {
                 DatabaseKind::Nothing => &[SCHEMA],
                 DatabaseKind::Layout(1) => &[FROM_1, SCHEMA, COPY_1],
-                DatabaseKind::Layout(2) => &[FROM_2, FROM_3],
-                DatabaseKind::Layout(3) => &[FROM_3],
+                DatabaseKind::Layout(2) => &[FROM_2, FROM_3, FROM_4],
+                DatabaseKind::Layout(3) => &[FROM_3, FROM_4],
+                DatabaseKind::Layout(4) => &[FROM_4],
                 _ => &[],
             };
             if !steps.is_empty() {

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use rusqlite::params;
 
-use super::{History, Position, Result, Standing, memory};
+use super::{History, Position, Result, Standing, memory, proofs};
 
 impl History {
     /// Forgets runs that ended before `time`, and relays that no run is left of; returns how many
@@ -54,6 +54,7 @@ impl History {
                      WHERE track.relay = relay.relay AND track.point IN (SELECT point FROM point))";
             transaction.execute(relays, [time.timestamp()]).map_err(&doing)?;
         }
+        proofs::forget_before(&transaction, time).map_err(&doing)?;
         transaction.commit().map_err(doing)?;
         Ok(runs.len())
     }

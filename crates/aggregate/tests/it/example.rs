@@ -227,6 +227,7 @@ impl Example {
             known_good: options.known_good.map(relay),
             zone_check: options.zone_check.clone(),
             held: &gate::held_in(&self.listed),
+            checks: None,
             locations: None,
             license: Some("CC0-1.0"),
         };

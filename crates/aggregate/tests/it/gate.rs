@@ -147,6 +147,7 @@ impl Host {
                 known_good: self.known_good.map(relay),
                 zone_check: self.zone_check.clone(),
                 held: &held,
+                checks: None,
                 locations: locations.as_ref(),
                 license: None,
             };
@@ -648,6 +649,7 @@ fn months_of_outages_and_faults_of_ours() {
             known_good: None,
             zone_check: None,
             held: &held,
+            checks: None,
             locations: None,
             license: None,
         };

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail")]
 
+mod domains;
 mod example;
 mod fixture;
 mod gate;

@@ -89,6 +89,7 @@ proptest! {
                 known_good: None,
                 zone_check: None,
                 held: &[],
+                checks: None,
                 locations: None,
                 license: None,
             };

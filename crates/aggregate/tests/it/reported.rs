@@ -28,6 +28,7 @@ pub fn report_of(scans: &[Scan], previous: Option<&[u8]>, history: Option<&Histo
         (None, None) => (Base::none("there is none".to_owned()), None),
     };
     let past = past.or_else(|| history.map(|_| Past::default()));
+    let checks = history.map(|history| history.checks(Some(time)).unwrap());
     let joined = merge::join(inputs).unwrap();
     let context = Context {
         now: time,
@@ -36,6 +37,7 @@ pub fn report_of(scans: &[Scan], previous: Option<&[u8]>, history: Option<&Histo
         known_good: None,
         zone_check: None,
         held: &[],
+        checks: checks.as_ref(),
         locations: None,
         license: Some("CC0-1.0"),
     };

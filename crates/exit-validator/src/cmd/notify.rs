@@ -178,9 +178,9 @@ mod with {
     }
 
     fn enter(deed: LedgerArgs, what: Deed) -> Ended {
-        let known = ["contact:", "family:", "relay:"];
+        let known = ["domain:", "contact:", "family:", "relay:"];
         if !known.iter().any(|start| deed.operator.starts_with(start)) {
-            let text = "an operator's key begins with contact:, family: or relay:; see: exit-validator \
+            let text = "an operator's key begins with domain:, contact:, family: or relay:; see: exit-validator \
                         notify status";
             return Err(Failure::saying(Exit::Usage, text));
         }

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "notices")]
 pub(crate) fn check(address: &str) -> Result<(), String> {
-    notify::http::check_address(address).map_err(|error| error.to_string())
+    notify::heartbeat::check(address).map_err(|error| error.to_string())
 }
 
 #[cfg(feature = "notices")]

@@ -29,6 +29,7 @@ pub(crate) enum Program {
     Upload,
     Retain,
     Notify,
+    Domains,
 }
 
 /// A program to be run for so long.
@@ -158,6 +159,9 @@ const RESUMED_FOR: TimeDelta = TimeDelta::days(1);
 /// How long a shard's run is handed over: `upload pull` fetches no older one.
 const HANDED_OVER_FOR: TimeDelta = TimeDelta::days(2);
 
+/// How long the domains that relays name may be checked. What is not done then has its turn in the next run.
+const DOMAINS_LIMIT: Duration = Duration::from_secs(1200);
+
 /// How long notices may take: each request has a limit of its own.
 const NOTIFY_LIMIT: Duration = Duration::from_secs(600);
 
@@ -199,6 +203,7 @@ const fn is_mild(exit: Exit) -> bool {
             | Exit::History
             | Exit::Held
             | Exit::Exports
+            | Exit::Domains
             | Exit::Notices
             | Exit::Told
             | Exit::Retain
@@ -470,6 +475,10 @@ impl<'a, H: Host> Job<'a, H> {
             arguments.push("--input".into());
             arguments.extend(inputs.into_iter().map(OsString::from));
         }
+        self.domains(&arguments).await;
+        if self.is_stopped() {
+            return false;
+        }
         let limit = self.settings.report_limit;
         let ended = self.stage("report", Program::Report, arguments, limit).await;
         if self.is_stopped() {
@@ -508,6 +517,27 @@ impl<'a, H: Host> Job<'a, H> {
             self.outcome.figures = line.trim().to_owned();
         }
         written
+    }
+
+    /// Checks the domains that the relays of this run name, where that is asked for. The report is made with
+    /// what is known then.
+    async fn domains(&mut self, inputs: &[OsString]) {
+        if !self.settings.check_domains {
+            return;
+        }
+        let ended = self.stage("domains", Program::Domains, inputs.to_vec(), DOMAINS_LIMIT).await;
+        if self.is_stopped() {
+            return;
+        }
+        match (ended.status, ended.status.exit()) {
+            (_, Some(Exit::Done)) => {}
+            // What was asked until then is kept, and the next run asks for the rest.
+            (Status::Late, _) => self.say("domains: not done in time; the next run continues"),
+            (status, _) => {
+                let text = "domains: they cannot be checked";
+                self.fail(Exit::Domains, format!("{text} ({status}); see the log"));
+            }
+        }
     }
 
     fn report_failed(&mut self, status: Status, exit: Option<Exit>, limit: Duration) {

@@ -67,6 +67,8 @@ pub(crate) struct JobSettings {
     pub(crate) gather_wait: Duration,
     pub(crate) run_store: Option<String>,
     pub(crate) zone_check: bool,
+    /// Whether the domains that relays name are checked before a report.
+    pub(crate) check_domains: bool,
     /// Whether something is to go from the stores.
     pub(crate) prunes: bool,
     /// The stores that are enabled: what the upload itself makes of its settings.
@@ -249,6 +251,7 @@ impl JobSettings {
             gather_wait: seconds("GATHER_WAIT"),
             run_store: text("RUN_STORE"),
             zone_check: flag("ZONE_CHECK"),
+            check_domains: flag("CHECK_DOMAINS"),
             prunes: number("STORE_KEEP_DAYS") + number("STORE_KEEP_RUN_DAYS") > 0,
             stores: Vec::new(),
             tells: CHANNELS.iter().any(|name| text(name).is_some()),

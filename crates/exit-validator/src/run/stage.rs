@@ -46,6 +46,7 @@ pub(crate) fn command(
         Program::Upload => ("upload", "upload", None),
         Program::Retain => ("aggregate", "retain", Some("retain")),
         Program::Notify => ("exit-validator", "notify", Some("notify")),
+        Program::Domains => ("exit-validator", "domains", Some("domains")),
     };
     let path = directory.join(link);
     let (path, first) =

@@ -38,6 +38,7 @@ const VERBS: &[(&str, &[&str])] = &[
     ("run", &[]),
     ("check", &[]),
     ("history", &["export", "relay", "prune"]),
+    ("domains", &[]),
     ("notify", &["status", "contacted", "evidence"]),
     ("zone", &["check", "correlate", "serve"]),
     ("config", &["check", "list", "example"]),

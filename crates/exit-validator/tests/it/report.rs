@@ -1,5 +1,6 @@
 //! Reports, history and retention.
 
+mod domains;
 #[path = "../../../aggregate/tests/it/fixture.rs"]
 pub mod fixture;
 mod kill;

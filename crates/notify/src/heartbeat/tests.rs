@@ -1,5 +1,5 @@
 use super::*;
-use crate::http::tests::{answer, server};
+use reach::script::{answer, server};
 
 const NOW: [Duration; 3] = [Duration::from_millis(1); 3];
 

@@ -8,8 +8,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::*;
 use crate::export::tests::example;
-use crate::http::Reach;
-use crate::http::tests::{Asked, answer, server};
+use reach::http::Reach;
+use reach::script::{Asked, answer, server};
 
 const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 

@@ -107,6 +107,7 @@ fn of_each_settings_first_word_it_is_decided_whether_it_is_ours_alone() {
         "BOOTSTRAP",
         "BUILD",
         "CF",
+        "CHECK",
         "DATA",
         "DELAY",
         "EXCLUDE",

@@ -64,6 +64,14 @@ pub const REPORT: &[Key] = &[
         "IPFire's location database, which has the AS and the country of each exit; it may be missing.",
     )
     .of(ValueKind::Path),
+    key(
+        "CHECK_DOMAINS",
+        Group::Report,
+        &[Wrapper],
+        Value("false"),
+        "Whether the domains that relays' contacts name are asked for a proof: each twice a year or less.",
+    )
+    .of(ValueKind::Flag),
     report(
         "DATA_LICENSE",
         Value("CC0-1.0"),

@@ -166,6 +166,38 @@ fn the_stages_of_a_good_day() {
 }
 
 #[test]
+fn domains_are_checked_before_the_report_where_that_is_asked_for_and_hold_up_nothing() {
+    let begun = |variables: &[(&'static str, &'static str)], answers: Vec<_>| {
+        let mut script = Script { answers: answers.into(), ..Script::default() };
+        let outcome = run(&mut script, None, variables);
+        let stages = script.begun.iter().map(|stage| stage.split(' ').next().unwrap().to_owned());
+        (stages.collect::<Vec<_>>().join(" "), outcome.exit, script.begun)
+    };
+    let asked = [("CHECK_DOMAINS", "true")];
+    let all = "scan domains report incidents upload retain";
+    for (status, exit) in [
+        (Status::Code(0), Exit::Done),
+        (Status::Code(Exit::Domains.code()), Exit::Domains),
+        (Status::Code(Exit::History.code()), Exit::Domains),
+        (Status::Late, Exit::Done),
+    ] {
+        let (stages, ended, begun) = begun(&asked, vec![("domains", status, "")]);
+        assert_eq!((stages.as_str(), ended), (all, exit), "{status:?}");
+        assert!(begun.contains(&format!("domains --input {SCAN}")), "{begun:?}");
+    }
+    // A graver failure is the one that is said.
+    let (_, ended, _) = begun(
+        &asked,
+        vec![
+            ("domains", Status::Code(Exit::Domains.code()), ""),
+            ("report", Status::Code(Exit::Report.code()), ""),
+        ],
+    );
+    assert_eq!(ended, Exit::Report);
+    assert!(!begun(&[], Vec::new()).0.contains("domains"), "it is off by default");
+}
+
+#[test]
 fn who_is_to_be_told_is_told_after_the_upload_also_where_there_is_no_new_report() {
     let told = [("NOTIFY_MAIL_TO", "ops@example.org")];
     let begun = |answers: Vec<(&'static str, Status, &'static str)>| {

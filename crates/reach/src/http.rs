@@ -1,4 +1,4 @@
-//! Requests to other people's servers: heartbeats, webhooks.
+//! Requests to other people's servers: heartbeats, webhooks, lists.
 //!
 //! An address may be a secret, and who receives a request may be a stranger. So no error tells an address
 //! or anything that a server said, and nothing inside the network of this host is spoken to unless its
@@ -15,6 +15,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Method, Url};
+use rustls::RootCertStore;
 
 /// How many redirects are followed.
 const REDIRECTS: usize = 3;
@@ -35,6 +36,15 @@ pub enum Reach {
     Named,
     /// Any.
     Everywhere,
+}
+
+/// Which redirects are followed. None leads from HTTPS to HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redirects {
+    /// To every host that may be spoken to.
+    Anywhere,
+    /// Within the same host and port alone.
+    SameHost,
 }
 
 /// Where requests go, and by which rules. Its address is not shown, as it may be a secret.
@@ -93,8 +103,16 @@ pub enum HttpError {
     #[error("no answer within {} s", .0.as_secs_f64())]
     Late(Duration),
     /// A redirect leads somewhere where it must not, or there are too many of them.
-    #[error("it redirects too often, from https to http, or to no http address at all")]
+    #[error(
+        "it redirects too often, from https to http, to another host, or to no http address at all"
+    )]
     Redirect,
+    /// The certificate of the server is not one for it.
+    #[error("no connection: {0}")]
+    Certificate(&'static str),
+    /// The answer is longer than what was asked for can be.
+    #[error("the answer is longer than {0} bytes")]
+    TooLong(usize),
     /// The answer broke off, or is not HTTP.
     #[error("the answer broke off, or is not HTTP")]
     Broken,
@@ -108,7 +126,9 @@ impl HttpError {
     #[must_use]
     pub const fn is_passing(&self) -> bool {
         match self {
-            Self::Name | Self::Connect(_) | Self::Late(_) | Self::Broken => true,
+            Self::Name | Self::Connect(_) | Self::Certificate(_) | Self::Late(_) | Self::Broken => {
+                true
+            }
             // RFC 9110, 15.5.9 and 15.6; RFC 6585, 4.
             Self::Status(answer) => matches!(answer.status, 408 | 429 | 500..=599),
             Self::Url
@@ -116,6 +136,7 @@ impl HttpError {
             | Self::Roots(_)
             | Self::Client(_)
             | Self::Inner
+            | Self::TooLong(_)
             | Self::Redirect => false,
         }
     }
@@ -135,18 +156,22 @@ impl Target {
     /// [`HttpError::Url`], [`HttpError::Inner`] of an address that is a number, [`HttpError::Roots`] and
     /// [`HttpError::Client`].
     pub fn new(address: &str, reach: Reach) -> Result<Self, HttpError> {
-        Self::trusting(address, reach, roots()?)
+        Self::trusting(address, (reach, Redirects::Anywhere), roots()?)
     }
 
-    /// The same with other roots of trust than this host's.
-    fn trusting(
+    /// The same by other rules, and with other roots of trust than this host's.
+    ///
+    /// # Errors
+    ///
+    /// As [`Target::new`].
+    pub fn trusting(
         address: &str,
-        reach: Reach,
-        roots: rustls::RootCertStore,
+        (reach, redirects): (Reach, Redirects),
+        roots: RootCertStore,
     ) -> Result<Self, HttpError> {
         let url = http_url(address)?;
         let named = (reach == Reach::Named).then(|| url.host_str().unwrap_or_default().to_owned());
-        let rules = Arc::new(Rules { everywhere: reach == Reach::Everywhere, named });
+        let rules = Arc::new(Rules { everywhere: reach == Reach::Everywhere, named, redirects });
         if !rules.allow_literal(&url) {
             return Err(HttpError::Inner);
         }
@@ -171,7 +196,17 @@ impl Target {
     ///
     /// [`HttpError`], also for every status that is not a success.
     pub async fn get(&self, limit: Duration) -> Result<Answer, HttpError> {
-        self.send(Method::GET, Body::default(), limit).await
+        self.send(Method::GET, Body::default(), (limit, ANSWER_LIMIT)).await
+    }
+
+    /// Asks by GET for a document of at most so many bytes, which must be there within this time.
+    ///
+    /// # Errors
+    ///
+    /// As [`Target::get`], and [`HttpError::TooLong`].
+    pub async fn document(&self, limit: Duration, most: usize) -> Result<Vec<u8>, HttpError> {
+        let answer = self.send(Method::GET, Body::default(), (limit, most + 1)).await?;
+        if answer.body.len() > most { Err(HttpError::TooLong(most)) } else { Ok(answer.body) }
     }
 
     /// Sends by POST, within this time.
@@ -180,14 +215,14 @@ impl Target {
     ///
     /// As [`Target::get`].
     pub async fn post(&self, body: Body<'_>, limit: Duration) -> Result<Answer, HttpError> {
-        self.send(Method::POST, body, limit).await
+        self.send(Method::POST, body, (limit, ANSWER_LIMIT)).await
     }
 
     async fn send(
         &self,
         method: Method,
         body: Body<'_>,
-        limit: Duration,
+        (limit, most): (Duration, usize),
     ) -> Result<Answer, HttpError> {
         let request = self
             .client
@@ -201,7 +236,7 @@ impl Target {
         let wait = response.headers().get(RETRY_AFTER).and_then(|text| text.to_str().ok());
         let retry_after = wait.and_then(|text| text.parse().ok()).map(Duration::from_secs);
         let mut beginning = Vec::new();
-        while beginning.len() < ANSWER_LIMIT {
+        while beginning.len() < most {
             match response.chunk().await {
                 Ok(Some(chunk)) => beginning.extend_from_slice(&chunk),
                 Ok(None) => break,
@@ -210,7 +245,7 @@ impl Target {
                 Err(error) => return Err(failed(error)),
             }
         }
-        beginning.truncate(ANSWER_LIMIT);
+        beginning.truncate(most);
         let answer = Answer { status: status.as_u16(), retry_after, body: beginning };
         if status.is_success() { Ok(answer) } else { Err(HttpError::Status(answer)) }
     }
@@ -246,9 +281,13 @@ fn headers(given: &[(&str, &str)]) -> Result<HeaderMap, HttpError> {
 }
 
 /// What this host trusts, as its administrators expect.
-fn roots() -> Result<rustls::RootCertStore, HttpError> {
+///
+/// # Errors
+///
+/// [`HttpError::Roots`].
+pub fn roots() -> Result<RootCertStore, HttpError> {
     let found = rustls_native_certs::load_native_certs();
-    let mut roots = rustls::RootCertStore::empty();
+    let mut roots = RootCertStore::empty();
     let (usable, _) = roots.add_parsable_certificates(found.certs);
     if usable == 0 {
         let why = found.errors.first().map_or_else(|| "none found".to_owned(), ToString::to_string);
@@ -257,7 +296,7 @@ fn roots() -> Result<rustls::RootCertStore, HttpError> {
     Ok(roots)
 }
 
-fn tls(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig, HttpError> {
+fn tls(roots: RootCertStore) -> Result<rustls::ClientConfig, HttpError> {
     // Named here, as another library may bring another provider along.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
@@ -275,7 +314,7 @@ fn cause(error: &reqwest::Error, limit: Duration) -> HttpError {
             return known.clone();
         }
         if let Some(tls) = one.downcast_ref::<rustls::Error>() {
-            return HttpError::Connect(of_tls(tls));
+            return of_tls(tls);
         }
         if let Some(io) = one.downcast_ref::<io::Error>() {
             // Its source is left out of the chain where it wraps another error.
@@ -300,24 +339,21 @@ fn cause(error: &reqwest::Error, limit: Duration) -> HttpError {
 }
 
 /// What is wrong with TLS, without what the server sent.
-fn of_tls(error: &rustls::Error) -> String {
+fn of_tls(error: &rustls::Error) -> HttpError {
     use rustls::CertificateError::{
         Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
         NotValidYetContext, UnknownIssuer,
     };
-    match error {
-        rustls::Error::InvalidCertificate(error) => match error {
-            Expired | ExpiredContext { .. } => "its certificate has expired",
-            NotValidYet | NotValidYetContext { .. } => "its certificate is not valid yet",
-            NotValidForName | NotValidForNameContext { .. } => {
-                "its certificate is for another name"
-            }
-            UnknownIssuer => "its certificate is of an authority that this host does not trust",
-            _ => "its certificate is not valid",
-        },
-        _ => "TLS fails",
-    }
-    .to_owned()
+    let rustls::Error::InvalidCertificate(error) = error else {
+        return HttpError::Connect("TLS fails".to_owned());
+    };
+    HttpError::Certificate(match error {
+        Expired | ExpiredContext { .. } => "its certificate has expired",
+        NotValidYet | NotValidYetContext { .. } => "its certificate is not valid yet",
+        NotValidForName | NotValidForNameContext { .. } => "its certificate is for another name",
+        UnknownIssuer => "its certificate is of an authority that this host does not trust",
+        _ => "its certificate is not valid",
+    })
 }
 
 /// Which hosts may be spoken to.
@@ -325,6 +361,7 @@ struct Rules {
     everywhere: bool,
     /// The host that may be inside, in lower case.
     named: Option<String>,
+    redirects: Redirects,
 }
 
 impl Rules {
@@ -343,6 +380,10 @@ impl Rules {
     fn redirect(&self, attempt: Attempt<'_>) -> reqwest::redirect::Action {
         let secure = attempt.previous().iter().any(|url| url.scheme() == "https");
         let worse = secure && attempt.url().scheme() != "https";
+        let first = attempt.previous().first();
+        let elsewhere = self.redirects == Redirects::SameHost
+            && first.is_none_or(|first| first.origin() != attempt.url().origin());
+        let worse = worse || elsewhere;
         if attempt.previous().len() > REDIRECTS || worse || !is_http(attempt.url()) {
             attempt.error(HttpError::Redirect)
         } else if self.allow_literal(attempt.url()) {

@@ -2,76 +2,16 @@
 
 use std::net::Ipv6Addr;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use super::*;
+use crate::script::{BREAKS_OFF, HANGS, answer, server, tls_server};
 
 /// What is in every address here, and must be in no error.
 const SECRET: &str = "s3cr3t";
 
 const SOON: Duration = Duration::from_millis(300);
 const LONG: Duration = Duration::from_secs(20);
-
-/// How a server answers: a response to the bytes, or what the words say.
-const HANGS: &str = "hangs";
-const BREAKS_OFF: &str = "";
-
-/// A request as it came.
-#[derive(Debug)]
-pub(crate) struct Asked {
-    pub(crate) head: String,
-    pub(crate) body: String,
-}
-
-/// Answers one request after another with these, the last of them for ever. The port, and the requests.
-pub(crate) async fn server(
-    answers: Vec<String>,
-) -> (u16, tokio::sync::mpsc::UnboundedReceiver<Asked>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let (told, asked) = tokio::sync::mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        for number in 0.. {
-            let answer = answers.get(number).or(answers.last()).unwrap().clone();
-            let (stream, _) = listener.accept().await.unwrap();
-            let mut stream = BufReader::new(stream);
-            let (mut head, mut length) = (String::new(), 0);
-            loop {
-                let mut line = String::new();
-                if stream.read_line(&mut line).await.unwrap() <= 2 {
-                    break;
-                }
-                if let Some(number) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                    length = number.trim().parse().unwrap();
-                }
-                head.push_str(&line);
-            }
-            let mut body = vec![0; length];
-            stream.read_exact(&mut body).await.unwrap();
-            let _ = told.send(Asked { head, body: String::from_utf8(body).unwrap() });
-            if answer == HANGS {
-                tokio::spawn(async move {
-                    tokio::time::sleep(LONG).await;
-                    drop(stream);
-                });
-                continue;
-            }
-            let _ = stream.write_all(answer.as_bytes()).await;
-        }
-    });
-    (port, asked)
-}
-
-pub(crate) fn answer(status: u16, headers: &str, body: &str) -> String {
-    let length = body.len();
-    format!(
-        "HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
-    )
-}
 
 fn at(host: &str, port: u16) -> String {
     format!("http://user:{SECRET}@{host}:{port}/{SECRET}?{SECRET}")
@@ -192,42 +132,12 @@ async fn redirects_lead_nowhere_inside_and_not_on_for_ever() {
     assert_eq!(local(to("ftp://example.org/")).await, Err(HttpError::Redirect));
 }
 
-/// A server with a certificate for this name, of an authority of its own: what it answers.
+/// What a server with a certificate for this name answers.
 async fn by_tls(name: &str, address: &str, trusted: bool) -> Result<Answer, HttpError> {
-    let key = rcgen::KeyPair::generate().unwrap();
-    let certificate =
-        rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&key).unwrap();
-    let mut roots = rustls::RootCertStore::empty();
-    if trusted {
-        roots.add(certificate.der().clone()).unwrap();
-    } else {
-        roots = super::roots().unwrap();
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-        )
-        .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            if let Ok(mut stream) = acceptor.accept(stream).await {
-                let _ = stream.read(&mut [0; 1024]).await;
-                let _ = stream.write_all(answer(200, "", "by TLS").as_bytes()).await;
-                let _ = stream.shutdown().await;
-            }
-        }
-    });
-    let address = address.replace("PORT", &port.to_string());
-    Target::trusting(&address, Reach::Named, roots)?.get(LONG).await
+    let server = tls_server(name, vec![answer(200, "", "by TLS")]).await;
+    let address = address.replace("PORT", &server.port.to_string());
+    let roots = if trusted { server.roots } else { roots().unwrap() };
+    Target::trusting(&address, (Reach::Named, Redirects::Anywhere), roots)?.get(LONG).await
 }
 
 #[tokio::test]
@@ -300,4 +210,32 @@ fn inner_addresses() {
         assert!(!is_inner(address.parse().unwrap()), "{address}");
     }
     assert!(is_inner(Ipv6Addr::LOCALHOST.into()));
+}
+
+#[tokio::test]
+async fn a_document_comes_whole_or_not_at_all() {
+    let of = async |body: &str, most| {
+        let (port, _asked) = server(vec![answer(200, "", body)]).await;
+        let target = Target::new(&at("127.0.0.1", port), Reach::Named).unwrap();
+        target.document(LONG, most).await
+    };
+    let long = "x".repeat(3 * ANSWER_LIMIT);
+    assert_eq!(of(&long, long.len()).await.unwrap(), long.as_bytes());
+    assert_eq!(of(&long, long.len() - 1).await, Err(HttpError::TooLong(long.len() - 1)));
+}
+
+#[tokio::test]
+async fn what_is_asked_to_stay_on_a_host_stays_there() {
+    let (other, _asked) = server(vec![answer(200, "", "there")]).await;
+    let of = async |location: String| {
+        let redirect = answer(307, &format!("location: {location}\r\n"), "");
+        let (port, _asked) = server(vec![redirect, answer(200, "", "here")]).await;
+        let rules = (Reach::Everywhere, Redirects::SameHost);
+        let target = Target::trusting(&at("localhost", port), rules, RootCertStore::empty());
+        target.unwrap().document(LONG, 100).await
+    };
+    assert_eq!(of("/elsewhere".to_owned()).await.unwrap(), b"here");
+    for address in [format!("http://localhost:{other}/"), format!("http://127.0.0.1:{other}/")] {
+        assert_eq!(of(address.clone()).await, Err(HttpError::Redirect), "{address}");
+    }
 }
