@@ -9,6 +9,7 @@ use record::Fingerprint;
 
 use crate::SECRETS;
 use crate::http::{Reach, Target};
+use crate::keys::NotifyKeys;
 use crate::mail::{self, MailRoute};
 use crate::notices::{Channels, MailChannel, WebhookChannel};
 use crate::webhook::{SigningKey, WebhookFormat};
@@ -17,7 +18,7 @@ use crate::webhook::{SigningKey, WebhookFormat};
 ///
 /// Takes in the reports that are new, writes the incidents and feeds into the output directory, and sends
 /// what has not been sent: by webhook, to Alertmanager, by mail. Secret settings are variables alone:
-/// NOTIFY_WEBHOOK_URL, NOTIFY_WEBHOOK_KEY, NOTIFY_ALERTMANAGER_URL, NOTIFY_SMTP_URL.
+/// NOTIFY_WEBHOOK_URL, NOTIFY_WEBHOOK_KEY, NOTIFY_ALERTMANAGER_URL, NOTIFY_SMTP_URL, NOTIFY_KEY.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
 pub struct NotifyCli {
@@ -62,6 +63,8 @@ pub enum NotifyCommand {
     Answered(LedgerArgs),
     /// Remember something about an operator.
     Note(LedgerArgs),
+    /// Print the public keys that come of NOTIFY_KEY, as settings of the function.
+    Keys,
     /// Print what there is to show of an exit that gives wrong answers, for bad-relays.
     Evidence {
         /// The exit's fingerprint.
@@ -187,7 +190,7 @@ impl NotifyArgs {
             let made = secret(name).map(|address| Target::new(&address, Reach::Named));
             made.transpose().map_err(|error| ChannelError { name, why: error.to_string() })
         };
-        let [url, key, alertmanager, smtp] = SECRETS;
+        let [url, key, alertmanager, smtp, _] = SECRETS;
         let keys = SigningKey::all(&secret(key).unwrap_or_default())
             .map_err(|error| ChannelError { name: key, why: error.to_string() })?;
         let webhook = target(url)?;
@@ -226,6 +229,19 @@ impl NotifyArgs {
             every: TimeDelta::hours(self.digest_hours.into()),
         }))
     }
+}
+
+/// The keys that come of NOTIFY_KEY; `None` where that is not set.
+///
+/// # Errors
+///
+/// [`ChannelError`], which does not hold it.
+pub fn keys(
+    secret: impl Fn(&'static str) -> Option<String>,
+) -> Result<Option<NotifyKeys>, ChannelError> {
+    let [.., name] = SECRETS;
+    let made = secret(name).map(|secret| NotifyKeys::new(&secret));
+    made.transpose().map_err(|error| ChannelError { name, why: error.to_string() })
 }
 
 /// A site's address.

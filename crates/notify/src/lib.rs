@@ -5,6 +5,8 @@
 //! there with the feature `send`.
 
 #[cfg(feature = "send")]
+mod backup;
+#[cfg(feature = "send")]
 pub mod cli;
 #[cfg(feature = "send")]
 pub mod evidence;
@@ -16,6 +18,8 @@ pub mod heartbeat;
 #[cfg(feature = "send")]
 pub mod http;
 pub mod incident;
+#[cfg(feature = "send")]
+pub mod keys;
 #[cfg(feature = "send")]
 mod mail;
 #[cfg(feature = "send")]
@@ -31,5 +35,10 @@ mod webhook;
 pub mod words;
 
 /// The settings of notices that are secret.
-pub const SECRETS: [&str; 4] =
-    ["NOTIFY_WEBHOOK_URL", "NOTIFY_WEBHOOK_KEY", "NOTIFY_ALERTMANAGER_URL", "NOTIFY_SMTP_URL"];
+pub const SECRETS: [&str; 5] = [
+    "NOTIFY_WEBHOOK_URL",
+    "NOTIFY_WEBHOOK_KEY",
+    "NOTIFY_ALERTMANAGER_URL",
+    "NOTIFY_SMTP_URL",
+    "NOTIFY_KEY",
+];

@@ -37,6 +37,8 @@ pub enum Cause {
     Newer,
     /// The store's pointers are of a later report than those here.
     Older,
+    /// The store holds what the notices of another host, or of one that began anew, remember.
+    OtherNotices,
     /// A local file cannot be read, or is not what the list says.
     Local,
     /// The time for everything is over.
@@ -73,6 +75,7 @@ impl Cause {
             Self::Incomplete => "something that would be named is missing",
             Self::Newer => "the store was written by a newer program",
             Self::Older => "the store's pointers are of a later report, and stay",
+            Self::OtherNotices => "the store holds the backup of other notices than those here, and it stays",
             Self::Local => "a local file cannot be used",
             Self::Deadline => "not done in time",
             Self::NotFound => "no such object",
@@ -109,6 +112,10 @@ impl Cause {
             Self::Newer => "update this program",
             Self::Older => {
                 "let only one host publish into a bucket; to go back on purpose, --allow-older"
+            }
+            Self::OtherNotices => {
+                "bring it back to a host whose NOTIFY_DIR is empty (exit-validator upload restore), or remove \
+                 private/notices.sealed from the store"
             }
             Self::Local => "look at the file; `aggregate files` makes the list anew",
             Self::Deadline => "run again: it goes on where it ended; or give a longer --deadline",

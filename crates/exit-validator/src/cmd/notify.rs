@@ -30,8 +30,11 @@ mod with {
     use std::path::Path;
 
     use clap::Args;
-    use notify::cli::{LedgerArgs, NotifyArgs, NotifyCli, NotifyCommand, PlaceArgs};
+    use notify::cli::{
+        self, ChannelError, LedgerArgs, NotifyArgs, NotifyCli, NotifyCommand, PlaceArgs,
+    };
     use notify::evidence::{Evidence, EvidenceError};
+    use notify::keys::NotifyKeys;
     use notify::memory::{Deed, Keeper, LedgerEntry, Memory, MemoryError};
     use notify::notices::{self, Channels, NoticesDone, NoticesError};
     use notify::words;
@@ -56,6 +59,7 @@ mod with {
         if cli.check_settings {
             settings::arguments::check_variables(call.command);
             channels(&cli.arguments)?;
+            keys()?;
             return Ok(Exit::Done);
         }
         start_log(call.log, io::stderr);
@@ -66,6 +70,7 @@ mod with {
             Some(NotifyCommand::Contacted(deed)) => enter(deed, Deed::Contacted),
             Some(NotifyCommand::Answered(deed)) => enter(deed, Deed::Answered),
             Some(NotifyCommand::Note(deed)) => enter(deed, Deed::Noted),
+            Some(NotifyCommand::Keys) => show_keys(),
             Some(NotifyCommand::Evidence { fingerprint, json, report, output_dir }) => evidence(
                 &fingerprint,
                 json,
@@ -74,19 +79,56 @@ mod with {
         }
     }
 
+    /// A secret in the environment.
+    fn secret(name: &'static str) -> Option<String> {
+        let value = std::env::var(name).ok()?;
+        let value = value.trim();
+        (!value.is_empty()).then(|| value.to_owned())
+    }
+
+    fn usage(error: ChannelError) -> Failure {
+        Failure::new(Exit::Usage, error)
+    }
+
     /// The channels, of the arguments and the secrets in the environment.
     fn channels(arguments: &NotifyArgs) -> Result<Channels, Failure> {
-        let secret = |name: &'static str| {
-            let value = std::env::var(name).ok()?;
-            let value = value.trim();
-            (!value.is_empty()).then(|| value.to_owned())
+        arguments.channels(secret).map_err(usage)
+    }
+
+    /// The keys, of the secret in the environment.
+    fn keys() -> Result<Option<NotifyKeys>, Failure> {
+        cli::keys(secret).map_err(usage)
+    }
+
+    fn open(place: &PlaceArgs) -> Result<Keeper, Failure> {
+        Keeper::open(&place.directory(), keys()?).map_err(of_memory)
+    }
+
+    /// Remembers, and makes the backup, where there are keys.
+    fn close(keeper: &Keeper, memory: &mut Memory) -> Result<(), Failure> {
+        keeper.save(memory).map_err(of_memory)?;
+        keeper.seal(memory, now(), &mut random()).map_err(of_memory)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the program's edge: the library takes it")]
+    fn random() -> impl rand::CryptoRng {
+        rand::rng()
+    }
+
+    fn show_keys() -> Ended {
+        let Some(keys) = keys()? else {
+            let text = "NOTIFY_KEY is not set; make one: head -c 32 /dev/urandom | base64";
+            return Err(Failure::saying(Exit::Usage, text));
         };
-        arguments.channels(secret).map_err(|error| Failure::new(Exit::Usage, error))
+        let (seal, verify) = (keys.seal_key(), keys.verify_key());
+        let text = format!("NOTIFY_SEAL_KEY={seal}\nNOTIFY_VERIFY_KEY={verify}\n");
+        print(text.as_bytes())?;
+        Ok(Exit::Done)
     }
 
     fn tell(arguments: &NotifyArgs, no_send: bool) -> Ended {
         let channels = channels(arguments)?;
-        let keeper = Keeper::open(&arguments.place.directory()).map_err(of_memory)?;
+        let keeper = open(&arguments.place)?;
         let directory = &arguments.place.output_dir;
         let (mut memory, mut done) =
             notices::prepare(directory, &keeper, &channels, now()).map_err(failure)?;
@@ -94,6 +136,7 @@ mod with {
             let sending = notices::send(&keeper, &mut memory, &channels, now(), &mut done);
             runtime()?.block_on(sending).map_err(failure)?;
         }
+        close(&keeper, &mut memory)?;
         for report in &done.left_out {
             tracing::warn!("not taken in: {}", printable(report));
         }
@@ -136,7 +179,7 @@ mod with {
     }
 
     fn status(place: &PlaceArgs) -> Ended {
-        let keeper = Keeper::open(&place.directory()).map_err(of_memory)?;
+        let keeper = open(place)?;
         let memory = keeper.load().map_err(of_memory)?.unwrap_or_default();
         print(of_status(&memory).as_bytes())?;
         Ok(Exit::Done)
@@ -184,14 +227,14 @@ mod with {
                         notify status";
             return Err(Failure::saying(Exit::Usage, text));
         }
-        let keeper = Keeper::open(&deed.place.directory()).map_err(of_memory)?;
+        let keeper = open(&deed.place)?;
         let Some(mut memory) = keeper.load().map_err(of_memory)? else {
             let text = "no report has been taken in yet. First: exit-validator notify";
             return Err(Failure::saying(Exit::Input, text));
         };
         let entry = LedgerEntry { at: now(), deed: what, note: deed.note };
         memory.ledger.entry(deed.operator).or_default().push(entry);
-        keeper.save(&memory).map_err(of_memory)?;
+        close(&keeper, &mut memory)?;
         Ok(Exit::Done)
     }
 
@@ -217,9 +260,8 @@ mod with {
 
     fn failure(error: NoticesError) -> Failure {
         let exit = match &error {
-            NoticesError::Memory(MemoryError::Unusable { .. }) | NoticesError::Read { .. } => {
-                Exit::Input
-            }
+            NoticesError::Memory(MemoryError::Unusable { .. } | MemoryError::Backup { .. })
+            | NoticesError::Read { .. } => Exit::Input,
             NoticesError::Memory(_) | NoticesError::Public(_) => Exit::Notices,
         };
         Failure::new(exit, error)

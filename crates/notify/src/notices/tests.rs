@@ -38,7 +38,7 @@ impl Site {
     }
 
     fn keeper(&self) -> Keeper {
-        Keeper::open(&self.dir.path().join("notify")).unwrap()
+        Keeper::open(&self.dir.path().join("notify"), None).unwrap()
     }
 
     fn read(&self, name: &str) -> String {
