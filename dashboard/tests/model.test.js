@@ -309,6 +309,21 @@ describe("two reports compared", () => {
   });
 });
 
+describe("the keys of families", () => {
+  test("what is none is left out, and said", () => {
+    const strange = structuredClone(written);
+    const good = `ed25519:${"a".repeat(43)}`;
+    for (const [at, ids] of [["ed25519:<b>", good], "x", Array(20).fill(good)].entries()) {
+      Object.assign(strange.results[at].relay, { family_ids: ids });
+    }
+    const { relays, problems } = readReport(JSON.stringify(strange));
+    assert.deepEqual(relays[0].familyIds, [good]);
+    assert.deepEqual(relays[1].familyIds, []);
+    assert.equal(relays[2].familyIds.length, 16);
+    assert.ok(problems.some((problem) => problem.includes("relay.family_ids")));
+  });
+});
+
 describe("exports", () => {
   test("the CSV is RFC 4180's, a line for each relay, and says what the report says", () => {
     const [header, ...rows] = parseCsv(toCsv(read.relays));
@@ -325,6 +340,7 @@ describe("exports", () => {
       assert.equal(cell(row, "consensus_weight"), String(one.relay.bandwidth.consensus_weight));
       assert.equal(cell(row, "flags"), one.relay.flags.join(" "));
       assert.equal(cell(row, "contact"), one.relay.contact ?? "");
+      assert.equal(cell(row, "family_ids"), one.relay.family_ids?.join(" ") ?? "");
     }
   });
 

@@ -173,6 +173,18 @@ describe("their order", () => {
     assert.ok(first >= failing, `the first that works is number ${first} of ${failing} failing`);
   });
 
+  test("finds a family by its key, and a network by its whole number", () => {
+    const keys = relays.flatMap((one) => one.familyIds);
+    const key = keys.find((one, at) => keys.indexOf(one) < at) ?? "none";
+    const kin = written.results.filter((one) => one.relay.family_ids?.includes(key));
+    assert.ok(kin.length > 1);
+    const found = (/** @type {string} */ q) => select({ q }).toSorted();
+    assert.deepEqual(found(key), kin.map((one) => one.exit_fingerprint).toSorted());
+    const network = written.results.filter((one) => one.location?.as_number === 64496);
+    assert.deepEqual(found("AS64496"), network.map((one) => one.exit_fingerprint).toSorted());
+    assert.deepEqual(found("as6449"), []);
+  });
+
   test("is the same however the report is ordered", () => {
     const turned = new RelayIndex(relays.toReversed());
     for (const sort of Object.keys(SORTS)) {

@@ -415,10 +415,16 @@ fn reported(
     }
 }
 
-/// What a report says of a relay from the directory: its family is in the operator's key.
+/// The most family ids of a relay. An operator has one, and two while changing keys.
+const FAMILY_IDS: usize = 16;
+
+/// What a report says of a relay from the directory: its family of names is in the operator's key.
 fn info(relay: RelayInfo) -> ReportedInfo {
-    let RelayInfo { flags, contact, platform, bandwidth, ipv6, country, .. } = relay;
-    ReportedInfo { flags, contact, platform, bandwidth, ipv6, country }
+    let RelayInfo { flags, contact, mut family_ids, platform, bandwidth, ipv6, country, .. } =
+        relay;
+    family_ids.retain(|id| operator::is_family_id(id));
+    family_ids.truncate(FAMILY_IDS);
+    ReportedInfo { flags, contact, family_ids, platform, bandwidth, ipv6, country }
 }
 
 fn absent(fingerprint: Fingerprint, known: KnownRelay) -> AbsentRelay {

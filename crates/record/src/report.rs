@@ -431,7 +431,7 @@ pub struct ReportedRelay {
     pub before: Streak,
 }
 
-/// What the consensus and the descriptor say of a relay. The family is not repeated here: the
+/// What the consensus and the descriptor say of a relay. The family of names is not repeated here: the
 /// operator's key comes from it, and the result file has it in full.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -440,6 +440,13 @@ pub struct ReportedInfo {
     pub flags: Vec<String>,
     /// The operator's contact line: a stranger's text.
     pub contact: Option<String>,
+    /// The keys of its families (proposal 321), as in the result; at most 16. Absent if there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(length(max = 16), inner(regex(pattern = "^ed25519:[A-Za-z0-9+/]{43}$")))
+    )]
+    pub family_ids: Vec<String>,
     /// Software and operating system: a stranger's text.
     pub platform: Option<String>,
     /// Bandwidth figures.

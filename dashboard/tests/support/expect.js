@@ -79,6 +79,7 @@ export function isShown(one, choice) {
     one.relay.ipv6.address,
     one.operator,
     one.relay.contact,
+    one.relay.family_ids?.join(" ") ?? null,
     one.error_code,
     one.status,
     one.relay.platform,

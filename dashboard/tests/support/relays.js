@@ -32,6 +32,7 @@ const KINDS = /** @type {const} */ ([
  * @property {string} address
  * @property {string | null} contact
  * @property {string} operator the report's key
+ * @property {string[]} familyIds the keys of its families
  * @property {string[]} flags
  * @property {string | null} platform
  * @property {number} weight
@@ -116,6 +117,7 @@ export function identity(seed, index) {
     address: `198.${18 + (block % 2)}.${(index >> 7) % 256}.${(index >> 1) % 256}`,
     contact,
     operator,
+    familyIds: familyIdsOf(seed, operator),
     flags: flags.sort(),
     platform:
       unit(seed, "platform", index) < 0.02
@@ -128,6 +130,20 @@ export function identity(seed, index) {
     location: locationOf(seed, index),
     kind,
   };
+}
+
+/**
+ * The keys of an operator's families: a third of them has one, and some are changing it.
+ * @param {number} seed
+ * @param {string} operator
+ * @returns {string[]}
+ */
+function familyIdsOf(seed, operator) {
+  const own = [...operator].reduce((sum, one) => hash(sum, one), seed);
+  const count = own % 3 !== 0 || operator.startsWith("relay:") ? 0 : own % 5 === 0 ? 2 : 1;
+  const key = (/** @type {number} */ i) =>
+    Buffer.from(fingerprint(own, i).slice(0, 32)).toString("base64").slice(0, 43);
+  return Array.from({ length: count }, (_, i) => `ed25519:${key(i)}`);
 }
 
 /** Networks of documentation (RFC 5398), and names that have to be shown as they are. */

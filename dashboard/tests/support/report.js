@@ -376,6 +376,7 @@ function result(seed, index, run) {
     relay: {
       flags: who.flags,
       contact: who.contact,
+      ...(who.familyIds.length > 0 ? { family_ids: who.familyIds } : {}),
       platform: who.platform,
       bandwidth: { consensus_weight: who.weight, observed: who.weight * 1000 },
       ipv6: { address: who.ipv6, exit: who.ipv6Exit },

@@ -115,6 +115,17 @@ function asNumber(value) {
 }
 
 /**
+ * @param {Reading} info
+ * @returns {readonly string[]} the keys of a relay's families that are some
+ */
+function familyIds(info) {
+  const all = info.texts("family_ids");
+  const found = all.filter((id) => /^ed25519:[A-Za-z0-9+/]{43}$/.test(id)).slice(0, 16);
+  if (found.length < all.length) info.note(`${info.path}family_ids`);
+  return found.length === 0 ? NO_TEXTS : found;
+}
+
+/**
  * @param {Fields} entry
  * @param {Flaws} flaws
  * @returns {Relay}
@@ -154,6 +165,7 @@ function readRelay(entry, flaws) {
     operator: relay.get("operator", text) ?? "",
     flags: flags.length === 0 ? NO_TEXTS : flags,
     contact: info.get("contact", text),
+    familyIds: familyIds(info),
     platform: info.get("platform", text),
     weight: info.within("bandwidth").get("consensus_weight", number),
     ipv6: ipv6.get("address", text),

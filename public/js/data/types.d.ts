@@ -154,6 +154,8 @@ export interface Relay {
   operator: string;
   flags: readonly string[];
   contact: string | null;
+  /** The keys of its families: `ed25519:` and base64. */
+  familyIds: readonly string[];
   platform: string | null;
   /** Consensus weight. */
   weight: number | null;

@@ -36,6 +36,7 @@ const COLUMNS = [
   ["flags", (relay) => relay.flags.join(" ")],
   ["platform", (relay) => relay.platform],
   ["contact", (relay) => relay.contact],
+  ["family_ids", (relay) => relay.familyIds.join(" ")],
   ["operator", (relay) => relay.operator],
   ["recent", (relay) => relay.recent],
   ["timestamp", (relay) => iso(relay.timestamp)],

@@ -30,6 +30,7 @@ const FIELDS = [
     (relay) => (relay.code === null ? "" : `${causeWords(relay.code).label} ${relay.code}`),
   ],
   ["operator", (relay) => relay.operator.slice(0, 300)],
+  ["family", (relay) => relay.familyIds.join(" ")],
   ["contact", (relay) => (relay.contact ?? "").slice(0, 2000)],
   ["software", (relay) => (relay.platform ?? "").slice(0, 100)],
   ["answer", (relay) => relay.resolved ?? ""],

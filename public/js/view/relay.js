@@ -521,6 +521,15 @@ function about(context, report, relay, details) {
       ["Software", relay.platform === null ? null : foreign(relay.platform, { limit: 300 })],
       ["Contact", relay.contact === null ? "none" : foreign(relay.contact, { class: "contact" })],
       [
+        relay.familyIds.length > 1 ? "Family keys" : "Family key",
+        relay.familyIds.length === 0
+          ? null
+          : relay.familyIds.flatMap((id) => [
+              h("a", { href: context.href("relays", { params: { q: id } }) }, h("code", null, id)),
+              " ",
+            ]),
+      ],
+      [
         "Operator",
         relay.operator === ""
           ? null

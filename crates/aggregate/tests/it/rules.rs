@@ -344,6 +344,30 @@ fn operators() {
     );
 }
 
+#[test]
+fn a_report_names_the_keys_of_families_and_nothing_else_for_one() {
+    let key = |byte: &str| format!("ed25519:{}", byte.repeat(43));
+    let scan = scan(0, (1..).zip("dds".chars()));
+    let example = nothing().input("input", scan).but(|scan| {
+        let ids =
+            [vec![key("A"), key("B")], vec!["ed25519:short".to_owned(), key("<")], Vec::new()];
+        for (result, ids) in scan.results.iter_mut().zip(ids) {
+            result.relay.family_ids = ids;
+        }
+        let many = (b'a'..=b'z').map(|byte| key(&char::from(byte).to_string()));
+        scan.results[2].relay.family_ids = many.collect();
+    });
+    let report = example.report();
+    let of = |number: u32| {
+        report.results.iter().find(|one| one.exit_fingerprint == relay(number)).unwrap()
+    };
+    assert_eq!(of(1).relay.family_ids, [key("A"), key("B")]);
+    assert_eq!(of(2).relay.family_ids, [""; 0]);
+    assert_eq!(of(3).relay.family_ids.len(), 16);
+    let text = serde_json::to_value(of(2)).unwrap();
+    assert!(text["relay"].get("family_ids").is_none());
+}
+
 // The gate.
 
 /// Our own zone, asked and well, or not.
