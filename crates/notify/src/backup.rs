@@ -22,7 +22,9 @@ pub enum BackupError {
     #[error("{0}")]
     Format(#[from] FormatError),
     /// Sealed to another key.
-    #[error("it is sealed to another NOTIFY_KEY, which goes by {found}; the one that is set goes by {ours}")]
+    #[error(
+        "it is sealed to another NOTIFY_KEY, which goes by {found}; the one that is set goes by {ours}"
+    )]
     OtherKey {
         /// What the key goes by that it is sealed to.
         found: String,
@@ -130,7 +132,7 @@ mod tests {
         // Nothing beside the ciphertext can be changed either.
         let older = text.replace("\"generation\":7", "\"generation\":8");
         let foreign = text.replace("0123456789abcdef", "fedcba9876543210");
-        let cut = text.replace("AAAA\"}", "\"}");
+        let cut = format!("{}\"}}", &text[..text.len() - "xxxx\"}".len()]);
         let newer = text.replace("\"version\":1", "\"version\":2");
         let mut said = vec![said(&bytes, &other), said(&bytes[..99], &keys()), said(b"", &keys())]
             .into_iter()
@@ -142,8 +144,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_sealed_is_opened(text: Vec<u8>, hostile: Vec<u8>) {
-            prop_assert_eq!(open(&keys(), &sealed(&text)).unwrap(), text);
+        fn what_is_padded_comes_back_and_nothing_else_does_harm(text: Vec<u8>, hostile: Vec<u8>) {
+            prop_assert_eq!(unpadded(&padded(&text)), Some(text));
             prop_assert!(open(&keys(), &hostile).is_err());
             let _ = unpadded(&hostile);
         }

@@ -157,8 +157,7 @@ impl NotifyKeys {
     /// has been changed.
     pub(crate) fn open(&self, what: Sealed, aad: &[u8], bytes: &[u8]) -> Option<Vec<u8>> {
         let (encapsulated, text) = bytes.split_at_checked(ENCAPSULATED)?;
-        let encapsulated =
-            <X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(encapsulated).ok()?;
+        let encapsulated = <X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(encapsulated).ok()?;
         hpke::single_shot_open::<AesGcm256, HkdfSha256, X25519HkdfSha256>(
             &OpModeR::Base,
             &self.private,
@@ -242,6 +241,7 @@ pub(crate) mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
         fn a_token_is_ours_or_none(id: TokenId, text in "[A-Za-z0-9_=-]{0,120}", at in 0..108_usize) {
             let keys = keys();

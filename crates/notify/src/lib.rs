@@ -7,6 +7,8 @@
 #[cfg(feature = "send")]
 mod backup;
 #[cfg(feature = "send")]
+mod causes;
+#[cfg(feature = "send")]
 pub mod cli;
 #[cfg(feature = "send")]
 pub mod evidence;
@@ -21,6 +23,8 @@ pub mod incident;
 #[cfg(feature = "send")]
 pub mod keys;
 #[cfg(feature = "send")]
+mod letter;
+#[cfg(feature = "send")]
 mod mail;
 #[cfg(feature = "send")]
 pub mod memory;
@@ -28,7 +32,11 @@ pub mod memory;
 pub mod notices;
 #[cfg(feature = "send")]
 mod parcel;
+#[cfg(feature = "send")]
+pub mod requests;
 pub mod seen;
+#[cfg(feature = "send")]
+pub mod subscription;
 #[cfg(feature = "send")]
 mod webhook;
 #[cfg(feature = "send")]

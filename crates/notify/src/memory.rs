@@ -24,13 +24,14 @@ use shelf::{atomic, lock, read};
 use crate::backup::{self, BackupError, BackupOf};
 use crate::incident::{Change, Watch};
 use crate::keys::NotifyKeys;
-use crate::parcel::Parcel;
+use crate::parcel::{Content, Parcel};
+use crate::subscription::{Applied, Subscribers};
 
 /// Most bytes of it that are read.
 const LIMIT: u64 = 64 << 20;
 
 /// Name and version of its format.
-const FORMAT: (&str, u32) = ("exit-validator/notices", 1);
+const FORMAT: (&str, u32) = ("exit-validator/notices", 2);
 
 /// Everything that notices go on from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,6 +57,9 @@ pub struct Memory {
     /// Who was written to, by the operator's key.
     #[serde(default)]
     pub ledger: BTreeMap<String, Vec<LedgerEntry>>,
+    /// Operators who asked for mail about their relays.
+    #[serde(default)]
+    pub subscribers: Subscribers,
 }
 
 /// The digest for those who run the system.
@@ -162,7 +166,27 @@ impl Memory {
             outbox: Vec::new(),
             digest: DigestState::default(),
             ledger: BTreeMap::new(),
+            subscribers: Subscribers::default(),
         }
+    }
+
+    /// A token came back, by the function or by hand.
+    pub fn apply(&mut self, keys: &NotifyKeys, token: &str, now: DateTime<Utc>) -> Applied {
+        let Some((act, id)) = keys.read_token(token) else { return Applied::Nothing };
+        let applied = self.subscribers.apply(act, &id, now);
+        if let Applied::Unsubscribed(address) = &applied {
+            self.forget(address);
+        }
+        applied
+    }
+
+    /// Sends an address nothing any more, also nothing that waits; whether it would have got anything.
+    pub fn forget(&mut self, address: &str) -> bool {
+        let known = self.subscribers.remove(address);
+        self.outbox.retain(
+            |parcel| !matches!(&parcel.content, Content::Letter { address: to, .. } if to == address),
+        );
+        known
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, String> {
@@ -181,7 +205,9 @@ impl Memory {
                 format.version
             ));
         }
-        serde_json::from_slice(bytes).map_err(|error| error.to_string())
+        let memory: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        // What is written again is of this version.
+        Ok(Self { format: Format { version, ..format }, ..memory })
     }
 }
 
@@ -245,12 +271,12 @@ impl Keeper {
         let unusable = |reason| MemoryError::Unusable { path: self.file(), reason };
         match read::file_in(&self.directory, OsStr::new(FILE), LIMIT) {
             Ok(bytes) => Memory::parse(&bytes).map(Some).map_err(unusable),
-            Err(error) if error.is_not_found() => self.from_backup(),
+            Err(error) if error.is_not_found() => self.load_backup(),
             Err(error) => Err(unusable(error.to_string())),
         }
     }
 
-    fn from_backup(&self) -> Result<Option<Memory>, MemoryError> {
+    fn load_backup(&self) -> Result<Option<Memory>, MemoryError> {
         let path = self.path.join(SEALED_FILE);
         let failed = |reason| MemoryError::Backup { path: path.clone(), reason };
         let bytes = match read::file_in(&self.directory, OsStr::new(SEALED_FILE), SEALED_LIMIT) {
@@ -258,8 +284,10 @@ impl Keeper {
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(failed(error.to_string())),
         };
-        let keys =
-            self.keys.as_ref().ok_or_else(|| failed("there is no NOTIFY_KEY to open it".to_owned()))?;
+        let keys = self
+            .keys
+            .as_ref()
+            .ok_or_else(|| failed("there is no NOTIFY_KEY to open it".to_owned()))?;
         let text = backup::open(keys, &bytes).map_err(|error| failed(error.to_string()))?;
         let mut memory = Memory::parse(&text).map_err(failed)?;
         for parcel in &mut memory.outbox {
@@ -311,7 +339,6 @@ impl Keeper {
 mod tests {
     use super::*;
     use crate::keys::tests::keys;
-    use crate::parcel::Content;
     use rand::SeedableRng as _;
     use rand::rngs::StdRng;
 
@@ -328,7 +355,7 @@ mod tests {
         assert_eq!(keeper.load().unwrap(), Some(Memory::new()));
         assert!(matches!(Keeper::open(&path, None), Err(MemoryError::Busy { .. })));
         for damaged in
-            ["", "{}", "{\"format\":{\"name\":\"exit-validator/notices\",\"version\":2}}"]
+            ["", "{}", "{\"format\":{\"name\":\"exit-validator/notices\",\"version\":3}}"]
         {
             std::fs::write(path.join(FILE), damaged).unwrap();
             assert!(matches!(keeper.load(), Err(MemoryError::Unusable { .. })), "{damaged}");

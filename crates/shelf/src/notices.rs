@@ -58,7 +58,9 @@ mod tests {
         let name = "0123456789abcdef".repeat(4);
         assert!(is_request(&name));
         assert_eq!(applied_request(&applied_name(&name)), Some(name.as_str()));
-        for other in ["", "..", &name[1..], &name.to_uppercase(), &format!("{name}/"), &format!("{name}0")] {
+        for other in
+            ["", "..", &name[1..], &name.to_uppercase(), &format!("{name}/"), &format!("{name}0")]
+        {
             assert!(!is_request(other), "{other}");
             assert_eq!(applied_request(&applied_name(other)), None, "{other}");
         }

@@ -13,9 +13,9 @@ use crate::cli::{Task, UploadConfig};
 use crate::config::Target;
 use crate::err::{Cause, StoreError};
 use crate::local::Snapshot;
+use crate::notices::{self, BackupOptions};
 use crate::progress::BarScreen;
 use crate::store::{Manner, Store};
-use crate::notices::{self, BackupOptions};
 use crate::{check, prune, restore, runs, sync, words};
 
 /// What the program takes from the machine.

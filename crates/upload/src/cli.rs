@@ -69,7 +69,8 @@ struct Push {
     #[arg(long)]
     verify: bool,
 
-    /// Replace the store's pointers also where they are of a later report
+    /// Replace the store's pointers also where they are of a later report, and the notices' backup also
+    /// where it is a later one, or of another memory
     #[arg(long)]
     allow_older: bool,
 }

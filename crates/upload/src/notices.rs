@@ -54,7 +54,7 @@ pub struct Exchanged {
 pub struct BackupOptions {
     /// Say what would be done, and do nothing.
     pub dry_run: bool,
-    /// Replace a backup that is newer.
+    /// Replace also a backup that is newer, or of another memory.
     pub allow_older: bool,
 }
 
@@ -62,8 +62,8 @@ pub struct BackupOptions {
 ///
 /// # Errors
 ///
-/// [`StoreError`]; [`Cause::Older`] where the store's is newer, and [`Cause::OtherNotices`] where it is of
-/// another memory: neither is replaced.
+/// [`StoreError`]; [`Cause::OtherNotices`] where the store's is newer, or of another memory: neither is
+/// replaced.
 pub async fn push(
     store: &Store,
     directory: &Path,
@@ -81,8 +81,11 @@ pub async fn push(
         if store.is_same(SEALED_KEY, head, &whole.digest).await? {
             return Ok(BackupMove::Kept);
         }
-        if let Some((there, _)) = store.get(SEALED_KEY, SEALED_LIMIT).await? {
-            may_replace(store, &ours, &there, options.allow_older)?;
+        match store.get(SEALED_KEY, SEALED_LIMIT).await {
+            Ok(Some((there, _))) => may_replace(store, &ours, &there, options.allow_older)?,
+            Ok(None) => {}
+            Err(error) if error.cause == Cause::Unverified => is_damaged(store, &error),
+            Err(error) => return Err(error),
         }
     }
     if !options.dry_run {
@@ -114,19 +117,27 @@ fn may_replace(
             return Err(StoreError::new(doing(), Cause::Newer, error.to_string()));
         }
         Err(error) => {
-            let name = &store.target().name;
-            tracing::warn!("{name}: {SEALED_KEY} in the store is damaged: {error}; it will be replaced");
+            is_damaged(store, &error);
             return Ok(());
         }
     };
-    let saved = theirs.saved.format("it is of %Y-%m-%d %H:%M UTC");
-    if theirs.memory != ours.memory {
-        return Err(StoreError::new(doing(), Cause::OtherNotices, saved.to_string()));
+    let which = if theirs.memory != ours.memory {
+        "of another memory"
+    } else if theirs.generation >= ours.generation {
+        "a later one"
+    } else {
+        return Ok(());
+    };
+    if allow_older {
+        return Ok(());
     }
-    if theirs.generation >= ours.generation && !allow_older {
-        return Err(StoreError::new(doing(), Cause::Older, saved.to_string()));
-    }
-    Ok(())
+    let saved = theirs.saved.format("%Y-%m-%d %H:%M UTC");
+    Err(StoreError::new(doing(), Cause::OtherNotices, format!("{which}, of {saved}")))
+}
+
+fn is_damaged(store: &Store, error: &dyn std::error::Error) {
+    let name = &store.target().name;
+    tracing::warn!("{name}: {SEALED_KEY} in the store is damaged: {error}; it will be replaced");
 }
 
 /// Brings the backup back, where neither the memory nor a newer backup of it is here.
@@ -199,12 +210,14 @@ pub async fn exchange(
     directory: &Path,
     options: BackupOptions,
 ) -> Result<Exchanged, StoreError> {
-    let backup = push(store, directory, options).await?;
-    let mut exchanged = Exchanged { backup, fetched: 0, removed: 0 };
+    // Where there is none, somebody who wants no more mail is heard all the same.
+    let backup = push(store, directory, options).await;
+    let mut exchanged = Exchanged { backup: BackupMove::None, fetched: 0, removed: 0 };
     let requests = directory.join(REQUESTS_DIRECTORY);
     let here = names_in(&requests).map_err(|error| of_local(&error))?;
     let listing = store.list(REQUESTS_PREFIX).await?;
-    for name in here.iter().filter_map(|name| applied_request(name)) {
+    let applied = here.iter().filter_map(|name| applied_request(name));
+    for name in applied.filter(|_| backup.is_ok()) {
         let mark = requests.join(applied_name(name));
         let key = format!("{REQUESTS_PREFIX}{name}");
         if options.dry_run {
@@ -240,7 +253,7 @@ pub async fn exchange(
         }
         exchanged.fetched += 1;
     }
-    Ok(exchanged)
+    Ok(Exchanged { backup: backup?, ..exchanged })
 }
 
 /// Whether the mark of a request that no store lists is of no more use.

@@ -112,7 +112,9 @@ pub(crate) fn backup_back(name: &str, moved: BackupMove, dry_run: bool) -> Strin
     let BackupMove::Written(size) = moved else { return String::new() };
     let done = if dry_run { "would be fetched" } else { "is fetched" };
     let size = bytes(size);
-    format!("{name}: the backup of the notices' memory {done} ({size}); the next notices go on from it\n")
+    format!(
+        "{name}: the backup of the notices' memory {done} ({size}); the next notices go on from it\n"
+    )
 }
 
 pub(crate) fn exchanged(name: &str, exchanged: Exchanged, dry_run: bool) -> String {

@@ -309,7 +309,8 @@ impl JobSettings {
         for name in without.iter().chain(&others).chain(&CHANNELS) {
             environment.remove(OsStr::new(name));
         }
-        for name in ["NOTIFY_WEBHOOK_KEY", "NOTIFY_KEY"] {
+        let keys = ["NOTIFY_WEBHOOK_KEY", "NOTIFY_KEY", "NOTIFY_SEAL_KEY", "NOTIFY_VERIFY_KEY"];
+        for name in keys {
             environment.remove(OsStr::new(name));
         }
         // To the stores on this machine there is no way round.

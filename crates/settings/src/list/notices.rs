@@ -64,7 +64,7 @@ pub const NOTICES: &[Key] = &[
         Group::Notices,
         &[Notify, Upload],
         Words("notify in STATE_DIR"),
-        "The private directory in which it is remembered what has been told. Keep a copy of it, or set NOTIFY_KEY.",
+        "The private directory of what has been told. Keep a copy of it, or set NOTIFY_KEY.",
     )
     .of(ValueKind::Path),
     key(
@@ -72,7 +72,7 @@ pub const NOTICES: &[Key] = &[
         Group::Notices,
         &[Wrapper, Notify],
         None,
-        "Seals a backup of that for the stores, and signs links for subscribers: head -c 32 /dev/urandom | base64",
+        "Seals a backup of that for the stores, signs subscribers' links: head -c 32 /dev/urandom | base64.",
     )
     .of(ValueKind::Secret),
 ];
