@@ -186,6 +186,9 @@ describe("the mail", () => {
     const sameHop = attempts.map((attempt) => ({ ...attempt, first_hop: "A".repeat(40) }));
     const same = words([{ ...one, raw: { ...one.raw, attempts: sameHop } }]).body;
     assert.match(same, /times, each time/);
+    const unbuilt = { .../** @type {object} */ (attempts[0]), status: "circuit_fail" };
+    const more = words([{ ...one, raw: { ...one.raw, attempts: [...attempts, unbuilt] } }]).body;
+    assert.equal(more, many);
     const none = words([{ ...one, raw: { ...one.raw, attempts: [] } }]).body;
     for (const text of [words([once]).body, same, none]) {
       assert.doesNotMatch(text, /several|different first hops/);

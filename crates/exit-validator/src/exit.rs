@@ -73,7 +73,7 @@ exits! {
     NoRoute = 64, "no connection to the store: name, route, refused, or TLS";
     Throttled = 65, "the store asks for fewer requests, also after waiting";
     Unavailable = 66, "the store or the way to it fails, also after more tries";
-    Conflict = 67, "the store, or this host, holds other bytes under a name that never changes";
+    Conflict = 67, "the store, or this host, holds other bytes under a name that never changes, or other notices";
     Unverified = 68, "the store does not hold what was sent to it";
     Answer = 69, "another answer of the store";
     Hangup = 129, "ended by SIGHUP";

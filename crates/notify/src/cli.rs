@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use record::Fingerprint;
 
 use crate::SECRETS;
+use crate::keys::NotifyKeys;
 use crate::mail::{self, MailRoute};
 use crate::notices::{Channels, MailChannel, WebhookChannel};
 use crate::webhook::{SigningKey, WebhookFormat};
@@ -17,7 +18,7 @@ use reach::http::{Reach, Target};
 ///
 /// Takes in the reports that are new, writes the incidents and feeds into the output directory, and sends
 /// what has not been sent: by webhook, to Alertmanager, by mail. Secret settings are variables alone:
-/// NOTIFY_WEBHOOK_URL, NOTIFY_WEBHOOK_KEY, NOTIFY_ALERTMANAGER_URL, NOTIFY_SMTP_URL.
+/// NOTIFY_WEBHOOK_URL, NOTIFY_WEBHOOK_KEY, NOTIFY_ALERTMANAGER_URL, NOTIFY_SMTP_URL, NOTIFY_KEY.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
 pub struct NotifyCli {
@@ -56,12 +57,43 @@ pub enum NotifyCommand {
         #[command(flatten)]
         place: PlaceArgs,
     },
+    /// Ask an address whether it wants mail about relays; nothing else is sent to it before it has confirmed.
+    Subscribe {
+        /// The address.
+        address: String,
+        /// A family's key (family:ed25519:..., or family: and the fingerprint of a relay in it), a proved
+        /// domain (domain:...), or a relay's fingerprint.
+        #[arg(required = true)]
+        subjects: Vec<String>,
+        /// Who is told, and how.
+        #[command(flatten)]
+        arguments: Box<NotifyArgs>,
+    },
+    /// Do what a token asks for that came back by mail: of a confirmation.
+    Confirm {
+        /// The token.
+        token: String,
+        /// Where notices are remembered.
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Send an address no more mail.
+    Unsubscribe {
+        /// The address, or the token that came back by mail.
+        #[arg(value_name = "ADDRESS|TOKEN")]
+        who: String,
+        /// Where notices are remembered.
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
     /// Remember that an operator was written to.
     Contacted(LedgerArgs),
     /// Remember that an operator answered.
     Answered(LedgerArgs),
     /// Remember something about an operator.
     Note(LedgerArgs),
+    /// Print the public keys that come of NOTIFY_KEY, as settings of the function.
+    Keys,
     /// Print what there is to show of an exit that gives wrong answers, for bad-relays.
     Evidence {
         /// The exit's fingerprint.
@@ -143,6 +175,13 @@ pub struct NotifyArgs {
         value_name = "PROGRAM"
     )]
     sendmail: PathBuf,
+    /// The public key that the function seals to: of NOTIFY_KEY, as `notify keys` prints it.
+    #[arg(long, env = "NOTIFY_SEAL_KEY", value_name = "KEY")]
+    seal_key: Option<String>,
+    /// The public key that the function verifies links with: of NOTIFY_KEY. With both, and SITE_URL, mails
+    /// to operators have links that the function takes.
+    #[arg(long, env = "NOTIFY_VERIFY_KEY", value_name = "KEY")]
+    verify_key: Option<String>,
     /// The shortest time between two mails, in hours; what concerns the whole network comes at once.
     #[arg(
         long,
@@ -187,28 +226,56 @@ impl NotifyArgs {
             let made = secret(name).map(|address| Target::new(&address, Reach::Named));
             made.transpose().map_err(|error| ChannelError { name, why: error.to_string() })
         };
-        let [url, key, alertmanager, smtp] = SECRETS;
-        let keys = SigningKey::all(&secret(key).unwrap_or_default())
+        let [url, key, alertmanager, smtp, _] = SECRETS;
+        let signing = SigningKey::all(&secret(key).unwrap_or_default())
             .map_err(|error| ChannelError { name: key, why: error.to_string() })?;
         let webhook = target(url)?;
-        if webhook.is_none() && !keys.is_empty() {
+        if webhook.is_none() && !signing.is_empty() {
             let why = "there is a key, and no NOTIFY_WEBHOOK_URL".to_owned();
             return Err(ChannelError { name: key, why });
         }
         let format = self.webhook_format;
+        let keys = keys(&secret)?;
         Ok(Channels {
+            function: self.function(keys.as_ref())?,
             site: self.site.clone(),
-            webhook: webhook.map(|target| WebhookChannel { target, keys, format }),
+            webhook: webhook.map(|target| WebhookChannel { target, keys: signing, format }),
             alertmanager: target(alertmanager)?,
-            mail: self.mail(secret(smtp))?,
+            mail: self.mail(secret(smtp), keys.is_some())?,
             silence: TimeDelta::hours(self.silence_hours.into()),
         })
     }
 
-    fn mail(&self, smtp: Option<String>) -> Result<Option<MailChannel>, ChannelError> {
+    /// Whether the function takes what subscribers ask for. It would be of no use with others' keys.
+    fn function(&self, keys: Option<&NotifyKeys>) -> Result<bool, ChannelError> {
+        let mut given = 0;
+        for (name, found, ours) in [
+            ("NOTIFY_SEAL_KEY", &self.seal_key, keys.map(NotifyKeys::seal_key)),
+            ("NOTIFY_VERIFY_KEY", &self.verify_key, keys.map(NotifyKeys::verify_key)),
+        ] {
+            let Some(found) = found.as_deref().map(str::trim) else { continue };
+            given += 1;
+            if ours.as_deref() != Some(found) {
+                let why = "it is not the one of NOTIFY_KEY, which this prints: exit-validator notify keys";
+                return Err(ChannelError { name, why: why.to_owned() });
+            }
+        }
+        Ok(given == 2 && self.site.is_some())
+    }
+
+    fn mail(
+        &self,
+        smtp: Option<String>,
+        for_subscribers: bool,
+    ) -> Result<Option<MailChannel>, ChannelError> {
         let given = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
         let wrong = |name, error: mail::MailError| ChannelError { name, why: error.to_string() };
-        let Some(to) = given(&self.mail_to) else { return Ok(None) };
+        let to = match given(&self.mail_to) {
+            Some(to) => to,
+            // Operators may have asked for mail where those who run the system want none.
+            None if for_subscribers && given(&self.mail_from).is_some() => String::new(),
+            None => return Ok(None),
+        };
         let from = given(&self.mail_from).ok_or_else(|| ChannelError {
             name: "NOTIFY_MAIL_FROM",
             why: "there is NOTIFY_MAIL_TO, and no address that mails come from".to_owned(),
@@ -226,6 +293,19 @@ impl NotifyArgs {
             every: TimeDelta::hours(self.digest_hours.into()),
         }))
     }
+}
+
+/// The keys that come of NOTIFY_KEY; `None` where that is not set.
+///
+/// # Errors
+///
+/// [`ChannelError`], which does not hold it.
+pub fn keys(
+    secret: impl Fn(&'static str) -> Option<String>,
+) -> Result<Option<NotifyKeys>, ChannelError> {
+    let [.., name] = SECRETS;
+    let made = secret(name).map(|secret| NotifyKeys::new(&secret));
+    made.transpose().map_err(|error| ChannelError { name, why: error.to_string() })
 }
 
 /// A site's address.

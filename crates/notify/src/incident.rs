@@ -557,4 +557,4 @@ fn id_of(key: &str, since: DateTime<Utc>) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -5,6 +5,10 @@
 //! there with the feature `send`.
 
 #[cfg(feature = "send")]
+mod backup;
+#[cfg(feature = "send")]
+mod causes;
+#[cfg(feature = "send")]
 pub mod cli;
 #[cfg(feature = "send")]
 pub mod evidence;
@@ -15,6 +19,10 @@ mod feed;
 pub mod heartbeat;
 pub mod incident;
 #[cfg(feature = "send")]
+pub mod keys;
+#[cfg(feature = "send")]
+mod letter;
+#[cfg(feature = "send")]
 mod mail;
 #[cfg(feature = "send")]
 pub mod memory;
@@ -22,12 +30,21 @@ pub mod memory;
 pub mod notices;
 #[cfg(feature = "send")]
 mod parcel;
+#[cfg(feature = "send")]
+pub mod requests;
 pub mod seen;
+#[cfg(feature = "send")]
+pub mod subscription;
 #[cfg(feature = "send")]
 mod webhook;
 #[cfg(feature = "send")]
 pub mod words;
 
 /// The settings of notices that are secret.
-pub const SECRETS: [&str; 4] =
-    ["NOTIFY_WEBHOOK_URL", "NOTIFY_WEBHOOK_KEY", "NOTIFY_ALERTMANAGER_URL", "NOTIFY_SMTP_URL"];
+pub const SECRETS: [&str; 5] = [
+    "NOTIFY_WEBHOOK_URL",
+    "NOTIFY_WEBHOOK_KEY",
+    "NOTIFY_ALERTMANAGER_URL",
+    "NOTIFY_SMTP_URL",
+    "NOTIFY_KEY",
+];

@@ -37,6 +37,9 @@ pub enum MailError {
     /// A mail cannot be made of it.
     #[error("the mail cannot be made: {0}")]
     Message(String),
+    /// The server refuses this mail for good.
+    #[error("the mail server refuses it: {0}")]
+    Refused(String),
     /// The server, or the way to it.
     #[error("the mail server does not take it: {0}")]
     Smtp(String),
@@ -60,6 +63,19 @@ pub struct Letter<'a> {
     pub id: &'a str,
     /// When it was made.
     pub date: DateTime<Utc>,
+    /// What it goes with, and how its reader gets no more of them.
+    pub extra: LetterHeaders<'a>,
+}
+
+/// What only mails to operators have.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LetterHeaders<'a> {
+    /// The ids that mails of one thread name: letters, digits and dashes.
+    pub references: &'a [String],
+    /// The link that its reader follows to get no more of them, by a single POST (RFC 8058).
+    pub one_click: Option<&'a str>,
+    /// What the subject of a mail says that asks for the same.
+    pub by_mail: Option<&'a str>,
 }
 
 impl MailRoute {
@@ -91,7 +107,14 @@ impl MailRoute {
         match self {
             Self::Smtp(smtp) => {
                 let sent = smtp.send(message).await;
-                sent.map(|_| ()).map_err(|error| MailError::Smtp(told(&error)))
+                sent.map(|_| ()).map_err(|error| {
+                    let refused = error.is_permanent();
+                    if refused {
+                        MailError::Refused(told(&error))
+                    } else {
+                        MailError::Smtp(told(&error))
+                    }
+                })
             }
             Self::Sendmail(program) => {
                 let sent = program.send(message).await;
@@ -138,9 +161,67 @@ fn message(letter: Letter<'_>) -> Result<Message, MailError> {
     for to in letter.to {
         builder = builder.to(to.clone());
     }
+    let LetterHeaders { references, one_click, by_mail } = letter.extra;
+    if !references.is_empty() {
+        let all: Vec<String> = references.iter().map(|id| format!("<{id}@{host}>")).collect();
+        builder = builder.references(all.join(" "));
+    }
+    // RFC 2369, section 3.2, and RFC 8058.
+    let by_mail = by_mail.map(|subject| {
+        let subject = crate::letter::encoded(subject);
+        format!("<mailto:{}?subject={subject}>", letter.from.email)
+    });
+    let ways: Vec<String> =
+        one_click.map(|link| format!("<{link}>")).into_iter().chain(by_mail).collect();
+    if !ways.is_empty() {
+        builder = builder.raw_header(raw("List-Unsubscribe", &ways.join(", ")));
+    }
+    if one_click.is_some() {
+        builder = builder.raw_header(raw("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"));
+    }
     builder.body(letter.text.to_owned()).map_err(|error| MailError::Message(error.to_string()))
 }
 
 fn raw(name: &'static str, value: &str) -> HeaderValue {
     HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_mail_has_the_headers_that_it_is_given_and_no_other(
+            subject: String,
+            text: String,
+            by_mail: String,
+            references in proptest::collection::vec("msg_[0-9a-f]{32}", 0..4),
+        ) {
+            let from = mailbox("exits@example.org").unwrap();
+            let to = [mailbox("op@example.net").unwrap()];
+            let link = format!("https://dns.example.org/subscription/{}", "A".repeat(108));
+            let extra = LetterHeaders {
+                references: &references,
+                one_click: Some(&link),
+                by_mail: Some(&by_mail),
+            };
+            let (id, date) = ("msg_0", DateTime::default());
+            let letter = Letter { from: &from, to: &to, subject: &subject, text: &text, id, date, extra };
+            let formatted = String::from_utf8(message(letter).unwrap().formatted()).unwrap();
+            let (head, _) = formatted.split_once("\r\n\r\n").unwrap();
+            let mut known = vec![
+                "From", "Subject", "Date", "Message-ID", "Auto-Submitted", "Content-Type",
+                "MIME-Version", "To", "References", "List-Unsubscribe", "List-Unsubscribe-Post",
+                "Content-Transfer-Encoding",
+            ];
+            known.retain(|name| *name != "References" || !references.is_empty());
+            let lines = head.split("\r\n").filter(|line| !line.starts_with(' '));
+            let found: Vec<&str> = lines.map(|line| line.split(':').next().unwrap()).collect();
+            prop_assert_eq!(found, known);
+            prop_assert!(!head.replace("\r\n", "").contains(['\r', '\n']));
+            prop_assert!(head.is_ascii());
+        }
+    }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use lettre::Address;
 use lettre::message::Mailbox;
 use record::{FileEntry, FileKind, Files, IncidentSubject, Incidents, Kind, Report};
 use sha2::{Digest as _, Sha256};
@@ -18,10 +19,14 @@ use shelf::read;
 use crate::export::{self, ExportError, ExportFile};
 use crate::feed::{self, FeedPlace};
 use crate::incident::{Change, Happening, Watch};
-use crate::mail::{Letter, MailError, MailRoute};
+use crate::keys::{Act, NotifyKeys, TokenId};
+use crate::letter::{self, Ways};
+use crate::mail::{self, Letter, LetterHeaders, MailError, MailRoute};
 use crate::memory::{Keeper, Memory, MemoryError};
 use crate::parcel::{Content, Parcel};
+use crate::requests::{self, LookedAt};
 use crate::seen::RunSeen;
+use crate::subscription::{Asking, Subject, SubjectError};
 use crate::webhook::{self, SigningKey, WebhookFormat};
 use crate::words;
 use reach::http::{Body, HttpError, Target};
@@ -49,6 +54,8 @@ pub struct Channels {
     pub alertmanager: Option<Target>,
     /// Mail to those who run the system.
     pub mail: Option<MailChannel>,
+    /// Whether the function at the site takes what subscribers ask for.
+    pub function: bool,
     /// After how long without a new report that is an incident.
     pub silence: TimeDelta,
 }
@@ -64,14 +71,14 @@ pub struct WebhookChannel {
     pub format: WebhookFormat,
 }
 
-/// Mail to those who run the system.
+/// Mail, to those who run the system and to operators who asked for it.
 #[derive(Debug)]
 pub struct MailChannel {
     /// How mails leave this host.
     pub route: MailRoute,
     /// Who they are from.
     pub from: Mailbox,
-    /// Who they are for.
+    /// Those who run the system; nobody where only operators get mails.
     pub to: Vec<Mailbox>,
     /// The shortest time between two digests.
     pub every: TimeDelta,
@@ -91,6 +98,14 @@ pub enum NoticesError {
         /// Why.
         reason: String,
     },
+    /// What subscribers asked for cannot be read.
+    #[error("cannot look for what subscribers asked for in {path:?}: {reason}")]
+    Requests {
+        /// The notices' directory.
+        path: PathBuf,
+        /// Why.
+        reason: io::Error,
+    },
     /// What is public of the incidents cannot be written.
     #[error(transparent)]
     Public(#[from] ExportError),
@@ -109,6 +124,10 @@ pub struct NoticesDone {
     pub sent: u32,
     /// How many wait.
     pub waiting: usize,
+    /// How many requests of subscribers were applied.
+    pub requests: u32,
+    /// All that were looked at.
+    pub looked_at: LookedAt,
     /// Reports that could not be used, and why.
     pub left_out: Vec<String>,
     /// What went wrong with the channels.
@@ -130,12 +149,19 @@ pub fn prepare(
     let remembered = keeper.load()?;
     let mut done = NoticesDone { first: remembered.is_none(), ..NoticesDone::default() };
     let mut memory = remembered.unwrap_or_default();
+    if let Some(keys) = keeper.keys() {
+        let failed = |reason| NoticesError::Requests { path: keeper.path().to_owned(), reason };
+        (done.looked_at, done.requests) =
+            requests::apply(keeper.path(), keys, &mut memory, now).map_err(failed)?;
+    }
+    memory.subscribers.tick(now);
     let mut changes = Vec::new();
     let mut zone = None;
     for entry in new_reports(directory, &memory.watch)? {
         let Some(report) = read_report(directory, &entry, &mut done.left_out) else { continue };
         zone = Some(report.metadata.domain.clone());
         changes.append(&mut memory.watch.take(&RunSeen::of(&report)));
+        memory.subscribers.see(&report, &entry.name);
         done.reports += 1;
     }
     changes.append(&mut memory.watch.tick(now, channels.silence));
@@ -144,6 +170,9 @@ pub fn prepare(
         changes.clear();
     }
     plan(&mut memory, &changes, channels, now, &mut done.troubles);
+    if let (Some(keys), Some(mail)) = (keeper.keys(), &channels.mail) {
+        write_letters(&mut memory, channels, mail, keys, now);
+    }
     // Before anything of it is to be seen: what is public can be made again, what was told cannot.
     keeper.save(&memory)?;
     write_public(directory, &memory, channels)?;
@@ -213,7 +242,7 @@ fn plan(
             }
         }
     }
-    let Some(mail) = &channels.mail else { return };
+    let Some(mail) = channels.mail.as_ref().filter(|mail| !mail.to.is_empty()) else { return };
     memory.digest.changes.extend(changes.iter().cloned());
     let last = *memory.digest.last.get_or_insert(now - mail.every);
     let incidents = memory.watch.incidents();
@@ -237,6 +266,73 @@ fn plan(
     }
     memory.digest.changes.clear();
     memory.digest.last = Some(now);
+}
+
+/// Puts the mails to operators into the outbox that are due. Pure.
+fn write_letters(
+    memory: &mut Memory,
+    channels: &Channels,
+    mail: &MailChannel,
+    keys: &NotifyKeys,
+    now: DateTime<Utc>,
+) {
+    for due in memory.subscribers.due(&memory.watch, now) {
+        let token = keys.token(Act::Unsubscribe, &due.unsubscribe);
+        let link = channels.link(&token);
+        let from = mail.from.email.to_string();
+        let site = channels.site.as_deref();
+        let ways = Ways { site, link: link.as_deref(), token: &token, from: &from };
+        let (subject, text) = letter::about(&due, ways);
+        // The mails to one reader about one incident name one id that only they have.
+        let thread =
+            |incident: &String| id_of(&["thread", incident, &due.address], DateTime::default());
+        let references = due.incidents.iter().map(thread).collect();
+        let address = due.address;
+        let id = id_of(&["letter", &address], now);
+        let content =
+            Content::Letter { address, subject, text, references, unsubscribe: Some(token) };
+        memory.outbox.push(Parcel::new(id, now, content));
+    }
+}
+
+/// Somebody asks that an address get mails about these: puts the mail that asks for a confirmation into
+/// the outbox, where one is due. `tokens`: two random numbers.
+///
+/// # Errors
+///
+/// [`SubjectError`].
+pub fn subscribe(
+    memory: &mut Memory,
+    address: &Address,
+    subjects: BTreeSet<Subject>,
+    (channels, mail, keys): (&Channels, &MailChannel, &NotifyKeys),
+    tokens: [TokenId; 2],
+    now: DateTime<Utc>,
+) -> Result<Asking, SubjectError> {
+    let address = address.to_string();
+    memory.subscribers.tick(now);
+    let asking = memory.subscribers.ask(&address, subjects, now, tokens)?;
+    if let Asking::Confirm { token, subjects } = &asking {
+        let token = keys.token(Act::Confirm, token);
+        let link = channels.link(&token);
+        let from = mail.from.email.to_string();
+        let site = channels.site.as_deref();
+        let ways = Ways { site, link: link.as_deref(), token: &token, from: &from };
+        let (subject, text) = letter::confirmation(subjects, ways);
+        let id = id_of(&["confirm", &address], now);
+        let (references, unsubscribe) = (Vec::new(), None);
+        let content = Content::Letter { address, subject, text, references, unsubscribe };
+        memory.outbox.push(Parcel::new(id, now, content));
+    }
+    Ok(asking)
+}
+
+impl Channels {
+    /// The link that a token is behind, where the function takes it.
+    fn link(&self, token: &str) -> Option<String> {
+        let site = self.site.as_deref().filter(|_| self.function)?;
+        Some(format!("{}/subscription/{token}", site.trim_end_matches('/')))
+    }
 }
 
 /// An id that is the same for the same.
@@ -302,7 +398,7 @@ pub async fn send(
     let mut refused = [false; 2];
     let mut index = 0;
     while let Some(parcel) = memory.outbox.get_mut(index) {
-        let channel = usize::from(matches!(parcel.content, Content::Mail { .. }));
+        let channel = usize::from(!matches!(parcel.content, Content::Webhook { .. }));
         if parcel.due > now || refused[channel] {
             index += 1;
             continue;
@@ -322,7 +418,9 @@ pub async fn send(
                 memory.outbox.remove(index);
             }
             Err(error) => {
-                refused[channel] = true;
+                // That one reader's address is refused says nothing of the others'.
+                refused[channel] |= !error.of_one;
+                let error = error.text;
                 if memory.outbox[index].failed(now) {
                     troubles.push(format!("{error}; it is tried again later"));
                     index += 1;
@@ -344,8 +442,12 @@ fn drop_uncertain(memory: &mut Memory, troubles: &mut Vec<String>) {
         let certain = !parcel.begun || parcel.may_be_repeated();
         if !certain {
             let made = parcel.made.format("%Y-%m-%d %H:%M UTC");
+            let which = match parcel.content {
+                Content::Letter { .. } => "a mail to a subscriber",
+                _ => "the mail",
+            };
             troubles.push(format!(
-                "the mail of {made} was being sent when the program ended: it may have arrived, and is not \
+                "{which} of {made} was being sent when the program ended: it may have arrived, and is not \
                  sent again. The next one lists what is still failing"
             ));
         }
@@ -373,15 +475,34 @@ async fn push_alerts(
     }
 }
 
+/// Why a parcel was not delivered.
+struct Undelivered {
+    text: String,
+    /// Whether others may be, by the same way.
+    of_one: bool,
+}
+
+impl Undelivered {
+    fn of_mail(error: &MailError, what: &str) -> Self {
+        let of_one =
+            matches!(error, MailError::Refused(_) | MailError::Address(_) | MailError::Message(_));
+        Self { text: format!("{what}: {error}"), of_one: of_one && what != "mail" }
+    }
+}
+
 /// Sends one parcel; `false` where its channel is no longer there.
-async fn deliver(parcel: &Parcel, channels: &Channels, now: DateTime<Utc>) -> Result<bool, String> {
+async fn deliver(
+    parcel: &Parcel,
+    channels: &Channels,
+    now: DateTime<Utc>,
+) -> Result<bool, Undelivered> {
     match (&parcel.content, &channels.webhook, &channels.mail) {
         (Content::Webhook { body }, Some(webhook), _) => {
             let headers = webhook::headers(&webhook.keys, &parcel.id, now, body.as_bytes());
             let headers: Vec<(&str, &str)> =
                 headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
             let sent = post(&webhook.target, &headers, body.clone().into_bytes()).await;
-            sent.map_err(|error| format!("webhook: {error}"))?;
+            sent.map_err(|error| Undelivered { text: format!("webhook: {error}"), of_one: false })?;
         }
         (Content::Mail { subject, text }, _, Some(mail)) => {
             let letter = Letter {
@@ -391,9 +512,32 @@ async fn deliver(parcel: &Parcel, channels: &Channels, now: DateTime<Utc>) -> Re
                 text,
                 id: &parcel.id,
                 date: parcel.made,
+                extra: LetterHeaders::default(),
             };
             let sent = mail.route.send(letter).await;
-            sent.map_err(|error: MailError| format!("mail: {error}"))?;
+            sent.map_err(|error| Undelivered::of_mail(&error, "mail"))?;
+        }
+        (Content::Letter { address, subject, text, references, unsubscribe }, _, Some(mail)) => {
+            let what = "mail to a subscriber";
+            let to = mail::mailbox(address).map_err(|error| Undelivered::of_mail(&error, what))?;
+            let link = unsubscribe.as_deref().and_then(|token| channels.link(token));
+            let by_mail = unsubscribe.as_ref().map(|token| format!("unsubscribe {token}"));
+            let letter = Letter {
+                from: &mail.from,
+                to: &[to],
+                subject,
+                text,
+                id: &parcel.id,
+                date: parcel.made,
+                extra: LetterHeaders {
+                    references,
+                    // RFC 8058, section 3.1: HTTPS alone.
+                    one_click: link.as_deref().filter(|link| link.starts_with("https://")),
+                    by_mail: by_mail.as_deref(),
+                },
+            };
+            let sent = mail.route.send(letter).await;
+            sent.map_err(|error| Undelivered::of_mail(&error, what))?;
         }
         _ => return Ok(false),
     }
@@ -410,7 +554,8 @@ pub async fn test(
         let body = webhook::test(now).to_string();
         let parcel = Parcel::new(id_of(&["test"], now), now, Content::Webhook { body });
         let name = if webhook.keys.is_empty() { "webhook, unsigned" } else { "webhook, signed" };
-        tried.push((name, deliver(&parcel, channels, now).await.map(|_| ())));
+        let sent = deliver(&parcel, channels, now).await;
+        tried.push((name, sent.map(|_| ()).map_err(|error| error.text)));
     }
     if let Some(target) = &channels.alertmanager {
         // No alert: that the address takes them is what is to be known.
@@ -418,12 +563,13 @@ pub async fn test(
         let sent = post(target, &headers, b"[]".to_vec()).await;
         tried.push(("Alertmanager", sent.map_err(|error| error.to_string())));
     }
-    if channels.mail.is_some() {
+    if channels.mail.as_ref().is_some_and(|mail| !mail.to.is_empty()) {
         let subject = "Tor exits: a test".to_owned();
         let text =
             "This is a test of the notices of exit-validator. Nothing has happened.\n".to_owned();
         let parcel = Parcel::new(id_of(&["test"], now), now, Content::Mail { subject, text });
-        tried.push(("mail", deliver(&parcel, channels, now).await.map(|_| ())));
+        let sent = deliver(&parcel, channels, now).await;
+        tried.push(("mail", sent.map(|_| ()).map_err(|error| error.text)));
     }
     tried
 }

@@ -45,6 +45,19 @@ pub enum Content {
         /// Its text.
         text: String,
     },
+    /// A mail to an operator who asked for it.
+    Letter {
+        /// Whose.
+        address: String,
+        /// Its subject.
+        subject: String,
+        /// Its text.
+        text: String,
+        /// What it goes with, so that the mails about one incident are one thread.
+        references: Vec<String>,
+        /// The token by which its reader gets no more of them; none where it only asks for a confirmation.
+        unsubscribe: Option<String>,
+    },
 }
 
 impl Parcel {

@@ -25,6 +25,8 @@ pub enum Kind {
     CompatReport,
     /// What fails together, from when to when: `incidents.json`.
     Incidents,
+    /// The memory of the notices, sealed: `private/notices.sealed` in a store.
+    SealedNotices,
 }
 
 impl Kind {
@@ -42,6 +44,7 @@ impl Kind {
             Self::Badges => "exit-validator/badges",
             Self::CompatReport => "exit-validator/compat-report",
             Self::Incidents => "exit-validator/incidents",
+            Self::SealedNotices => "exit-validator/sealed-notices",
         }
     }
 
@@ -58,7 +61,8 @@ impl Kind {
             | Self::OnionooDns
             | Self::Badges
             | Self::CompatReport
-            | Self::Incidents => 1,
+            | Self::Incidents
+            | Self::SealedNotices => 1,
         }
     }
 

@@ -15,6 +15,7 @@ mod result;
 mod run;
 #[cfg(feature = "schema")]
 pub mod schema;
+mod sealed;
 mod shard;
 mod text;
 mod trends;
@@ -43,6 +44,7 @@ pub use result::{
 pub use run::{
     Counts, Excluded, Plan, PlannedRelay, RelayFilter, Run, Selection, Settings, TorInfo, unreached,
 };
+pub use sealed::SealedNotices;
 pub use shard::{InvalidShard, Shard};
 pub use text::printable;
 pub use trends::{FileEntry, FileKind, FileReport, Files, TrendEntry, Trends};

@@ -4,6 +4,7 @@
 
 pub mod atomic;
 pub mod lock;
+pub mod notices;
 pub mod output;
 pub mod read;
 pub mod run;

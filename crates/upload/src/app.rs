@@ -13,6 +13,7 @@ use crate::cli::{Task, UploadConfig};
 use crate::config::Target;
 use crate::err::{Cause, StoreError};
 use crate::local::Snapshot;
+use crate::notices::{self, BackupOptions};
 use crate::progress::BarScreen;
 use crate::store::{Manner, Store};
 use crate::{check, prune, restore, runs, sync, words};
@@ -41,12 +42,13 @@ pub enum UploadError {
 
 /// What is ready before any store is asked.
 enum Prepared {
-    Push(Box<Snapshot>, sync::SyncOptions),
+    Push(Box<Snapshot>, sync::SyncOptions, PathBuf),
     Check(u128),
     Prune(prune::Retention, bool),
     PushRun(Vec<runs::Packed>, bool),
     Pull(PathBuf, u32, bool),
-    Restore(PathBuf, restore::RestoreOptions),
+    Restore(PathBuf, restore::RestoreOptions, PathBuf),
+    Notices(PathBuf, bool),
 }
 
 /// Does the task with every target; gives back why each store that failed did so.
@@ -75,7 +77,7 @@ pub async fn run(
     // Two that fetch into one directory would fetch the same runs: one after the other.
     let stores = async {
         match &prepared {
-            Prepared::Pull(..) | Prepared::Restore(..) => {
+            Prepared::Pull(..) | Prepared::Restore(..) | Prepared::Notices(..) => {
                 let mut ended = Vec::new();
                 for target in targets {
                     let name = target.name.clone();
@@ -118,13 +120,13 @@ fn warn_of_plain_http(target: &Target) {
 
 fn prepare(task: Task, machine: UploadMachine) -> Result<Prepared, UploadError> {
     Ok(match task {
-        Task::Push { dir, options } => {
+        Task::Push { dir, options, notices } => {
             let snapshot =
                 Snapshot::take(&dir).map_err(|error| UploadError::Local(error.to_string()))?;
             for (key, why) in &snapshot.skipped {
                 tracing::debug!("{} is not published: {why}", record::printable(key));
             }
-            Prepared::Push(Box::new(snapshot), options)
+            Prepared::Push(Box::new(snapshot), options, notices)
         }
         Task::Check => Prepared::Check(machine.random),
         Task::Prune { retention, yes } => Prepared::Prune(retention, yes),
@@ -137,7 +139,8 @@ fn prepare(task: Task, machine: UploadMachine) -> Result<Prepared, UploadError> 
             )
         }
         Task::Pull { root, days, dry_run } => Prepared::Pull(root, days, dry_run),
-        Task::Restore { dir, options } => Prepared::Restore(dir, options),
+        Task::Restore { dir, options, notices } => Prepared::Restore(dir, options, notices),
+        Task::Notices { notices, dry_run } => Prepared::Notices(notices, dry_run),
     })
 }
 
@@ -180,9 +183,19 @@ async fn with(
 ) -> Result<String, StoreError> {
     let name = &store.target().name;
     Ok(match prepared {
-        Prepared::Push(snapshot, options) => {
+        Prepared::Push(snapshot, options, directory) => {
+            // First: a host that is made again knows what was told of a report, or more. What goes wrong
+            // with it holds up no report.
+            let sync::SyncOptions { dry_run, allow_older, .. } = *options;
+            let backup =
+                notices::push(store, directory, BackupOptions { dry_run, allow_older }).await;
             let outcome = sync::run(store, snapshot, *options, &screen.bar(name)).await?;
-            words::pushed(name, &outcome, options.dry_run, store.requests())
+            let said = words::pushed(name, &outcome, dry_run, store.requests());
+            said + &words::backup(name, backup?, dry_run)
+        }
+        Prepared::Notices(directory, dry_run) => {
+            let options = BackupOptions { dry_run: *dry_run, allow_older: false };
+            words::exchanged(name, notices::exchange(store, directory, options).await?, *dry_run)
         }
         Prepared::Check(random) => words::checked(name, check::run(store, *random).await?),
         Prepared::Prune(retention, yes) => {
@@ -200,9 +213,12 @@ async fn with(
             }
             said
         }
-        Prepared::Restore(dir, options) => {
+        Prepared::Restore(dir, options, directory) => {
+            // First: where the memory is missing when reports are there, what fails already counts as told.
+            let backup = notices::restore(store, directory, options.dry_run).await?;
             let restored = restore::run(store, dir, *options).await?;
             words::restored(name, &restored, options.dry_run)
+                + &words::backup_back(name, backup, options.dry_run)
         }
         Prepared::Pull(root, days, dry_run) => {
             let pulled = runs::pull(store, root, *days, *dry_run).await?;

@@ -2,7 +2,7 @@
 //! counts as not given; what a flag says goes before the environment, and that before the file of
 //! `--config`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
@@ -69,7 +69,8 @@ struct Push {
     #[arg(long)]
     verify: bool,
 
-    /// Replace the store's pointers also where they are of a later report
+    /// Replace the store's pointers also where they are of a later report, and the notices' backup also
+    /// where it is a later one, or of another memory
     #[arg(long)]
     allow_older: bool,
 }
@@ -112,6 +113,12 @@ enum UploadCommand {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Bring the sealed backup of the notices' memory to the stores, and fetch what subscribers asked for
+    Notices {
+        /// Say what would be done, and do nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Fetch the runs that other hosts pushed and that are not here
     Pull {
         /// Where runs are [env: ANALYSIS_ROOT] [default: analysis]
@@ -134,6 +141,11 @@ struct SharedFlags {
     /// Only this store; repeatable [default: every one that is enabled]
     #[arg(long, value_name = "NAME", global = true, help_heading = "Stores")]
     target: Vec<String>,
+
+    /// The notices' directory, of which only what is sealed goes to a store [env: NOTIFY_DIR]
+    /// [default: notify beside the output directory]
+    #[arg(long, value_name = "DIR", global = true, help_heading = "Stores")]
+    notify_dir: Option<PathBuf>,
 
     /// A config.env with settings that the environment does not have
     #[arg(long, value_name = "FILE", global = true, help_heading = "Stores")]
@@ -188,6 +200,8 @@ pub enum Task {
         dir: PathBuf,
         /// How.
         options: crate::sync::SyncOptions,
+        /// The notices' directory.
+        notices: PathBuf,
     },
     /// Try the stores out.
     Check,
@@ -211,6 +225,15 @@ pub enum Task {
         dir: PathBuf,
         /// How.
         options: crate::restore::RestoreOptions,
+        /// The notices' directory.
+        notices: PathBuf,
+    },
+    /// Exchange what is the notices'.
+    Notices {
+        /// Their directory.
+        notices: PathBuf,
+        /// Only say it.
+        dry_run: bool,
     },
     /// Fetch runs.
     Pull {
@@ -283,7 +306,7 @@ impl UploadCli {
             return Err(Usage("a timeout or deadline of 0 would fail everything".to_owned()));
         }
         let parallel = usize::try_from(shared.parallel).unwrap_or(1);
-        let task = task(command, push, parallel, &given)?;
+        let task = task(command, push, parallel, shared.notify_dir, &given)?;
         let default = Policy::default();
         let base = shared.retry_delay.map_or(default.base, |Seconds(time)| time);
         Ok(UploadConfig {
@@ -338,19 +361,32 @@ fn task(
     command: Option<UploadCommand>,
     push: Push,
     parallel: usize,
+    notify_dir: Option<PathBuf>,
     given: &Given<'_>,
 ) -> Result<Task, Usage> {
+    let notices = |output: &Path| {
+        let given = notify_dir.clone().or_else(|| given.set("NOTIFY_DIR").map(PathBuf::from));
+        given.unwrap_or_else(|| output.with_file_name("notify"))
+    };
     Ok(match command {
         None if push.check => Task::Check,
-        None => Task::Push {
-            dir: given.path(push.dir, "OUTPUT_DIR", "public"),
-            options: crate::sync::SyncOptions {
-                dry_run: push.dry_run,
-                verify: push.verify,
-                allow_older: push.allow_older,
-                parallel,
-            },
-        },
+        None => {
+            let dir = given.path(push.dir, "OUTPUT_DIR", "public");
+            Task::Push {
+                notices: notices(&dir),
+                dir,
+                options: crate::sync::SyncOptions {
+                    dry_run: push.dry_run,
+                    verify: push.verify,
+                    allow_older: push.allow_older,
+                    parallel,
+                },
+            }
+        }
+        Some(UploadCommand::Notices { dry_run }) => {
+            let dir = given.path(None, "OUTPUT_DIR", "public");
+            Task::Notices { notices: notices(&dir), dry_run }
+        }
         Some(UploadCommand::Prune { keep_days, keep_run_days, yes }) => {
             let retention = Retention {
                 reports: given.days(keep_days, "STORE_KEEP_DAYS")?,
@@ -365,10 +401,11 @@ fn task(
             }
             Task::Prune { retention, yes }
         }
-        Some(UploadCommand::Restore { dir, dry_run }) => Task::Restore {
-            dir: given.path(dir, "OUTPUT_DIR", "public"),
-            options: crate::restore::RestoreOptions { dry_run, parallel },
-        },
+        Some(UploadCommand::Restore { dir, dry_run }) => {
+            let dir = given.path(dir, "OUTPUT_DIR", "public");
+            let options = crate::restore::RestoreOptions { dry_run, parallel };
+            Task::Restore { notices: notices(&dir), dir, options }
+        }
         Some(UploadCommand::PushRun { runs, dry_run }) => Task::PushRun { runs, dry_run },
         Some(UploadCommand::Pull { analysis_root, days, dry_run }) => Task::Pull {
             root: given.path(analysis_root, "ANALYSIS_ROOT", "analysis"),

@@ -37,6 +37,8 @@ pub enum Cause {
     Newer,
     /// The store's pointers are of a later report than those here.
     Older,
+    /// The store's backup of the notices' memory is newer than the one here, or of another memory.
+    OtherNotices,
     /// A local file cannot be read, or is not what the list says.
     Local,
     /// The time for everything is over.
@@ -73,6 +75,9 @@ impl Cause {
             Self::Incomplete => "something that would be named is missing",
             Self::Newer => "the store was written by a newer program",
             Self::Older => "the store's pointers are of a later report, and stay",
+            Self::OtherNotices => {
+                "the store holds a backup of the notices' memory that is not of before the one here, and it stays"
+            }
             Self::Local => "a local file cannot be used",
             Self::Deadline => "not done in time",
             Self::NotFound => "no such object",
@@ -109,6 +114,10 @@ impl Cause {
             Self::Newer => "update this program",
             Self::Older => {
                 "let only one host publish into a bucket; to go back on purpose, --allow-older"
+            }
+            Self::OtherNotices => {
+                "to go on from it, move NOTIFY_DIR away and run `upload restore`; to replace it on purpose, \
+                 `upload --allow-older`"
             }
             Self::Local => "look at the file; `aggregate files` makes the list anew",
             Self::Deadline => "run again: it goes on where it ended; or give a longer --deadline",

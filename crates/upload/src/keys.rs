@@ -2,6 +2,7 @@
 //! change, its type, and how long it may be cached. Pure. The documentation for readers of the
 //! bucket is `docs/formats/store.md`.
 
+use shelf::notices::PRIVATE_PREFIXES;
 use shelf::output::{FILES_FILE, LATEST_FILE, TRENDS_FILE, is_export, is_immutable};
 
 /// Under which runs of other hosts lie.
@@ -44,6 +45,9 @@ pub fn class(key: &str) -> Class {
 /// what is replaced with every report, five minutes for pages.
 #[must_use]
 pub fn cache_control(key: &str) -> &'static str {
+    if is_private(key) {
+        return "private, no-store";
+    }
     match (class(key), key) {
         (Class::Immutable, _) => "public, max-age=31536000, immutable",
         (Class::Files | Class::Latest | Class::Export, _) | (Class::Data, TRENDS_FILE) => {
@@ -51,6 +55,11 @@ pub fn cache_control(key: &str) -> &'static str {
         }
         (Class::Data, _) => "public, max-age=300",
     }
+}
+
+/// Whether the object with this key is for this host alone.
+fn is_private(key: &str) -> bool {
+    PRIVATE_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
 }
 
 /// The `Content-Type` of the object with this key, by the end of its name.
@@ -96,6 +105,9 @@ pub enum Unpublished {
     /// Where runs of other hosts lie in the store.
     #[error("runs/ is kept for runs: see upload push-run")]
     Runs,
+    /// Where a store has what is for its host alone.
+    #[error("private/ and requests/ are kept for notices: see upload notices")]
+    Private,
     /// A name that not every store, URL and shell takes the same way.
     #[error("the name has characters other than letters, digits, and . _ - + =, or is too long")]
     Name,
@@ -116,6 +128,9 @@ pub fn publishable(path: &str) -> Result<(), Unpublished> {
     }
     if path.starts_with(RUNS_PREFIX) {
         return Err(Unpublished::Runs);
+    }
+    if is_private(path) {
+        return Err(Unpublished::Private);
     }
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-+=".contains(c);
     let sound = path.split('/').all(|part| !part.is_empty() && part.chars().all(plain));
@@ -170,6 +185,10 @@ mod tests {
         assert_eq!(publishable("../x"), Err(Unpublished::Hidden));
         assert_eq!(publishable("_headers"), Err(Unpublished::Hosting));
         assert_eq!(publishable("runs/x"), Err(Unpublished::Runs));
+        for path in ["private/notices.sealed", "requests/x"] {
+            assert_eq!(publishable(path), Err(Unpublished::Private), "{path}");
+            assert_eq!(cache_control(path), "private, no-store", "{path}");
+        }
         for path in ["a b", "a//b", "/a", "ä", "a\nb", "", "a?b", "a%2fb"] {
             assert_eq!(publishable(path), Err(Unpublished::Name), "{path:?}");
         }

@@ -6,7 +6,7 @@
 //!
 //! Pure: [`keys`], [`plan`], [`prune::choose`], [`retry`], [`err`], [`config`] (names and headers; what is to
 //! be sent, in which order; when to try again; evidence to cause), and `words`. The edges: [`local`] (files),
-//! [`store`] (one store), [`sync`] and [`restore`] (its turn, and the way back), [`check`], [`runs`]; [`app`]
+//! [`store`] (one store), [`sync`] and [`restore`] (its turn, and the way back), [`check`], [`runs`], [`notices`]; [`app`]
 //! takes the stores side by side.
 
 pub mod app;
@@ -17,6 +17,7 @@ pub mod digest;
 pub mod err;
 pub mod keys;
 pub mod local;
+pub mod notices;
 pub mod plan;
 pub mod progress;
 pub mod prune;

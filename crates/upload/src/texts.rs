@@ -27,6 +27,7 @@ fn the_causes() {
         Cause::Incomplete,
         Cause::Newer,
         Cause::Older,
+        Cause::OtherNotices,
         Cause::Local,
         Cause::Deadline,
         Cause::NotFound,

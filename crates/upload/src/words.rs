@@ -1,6 +1,7 @@
 //! What is said of a store when its turn is over. Pure, but for what goes into the log.
 
 use crate::check::StoreCheck;
+use crate::notices::{BackupMove, Exchanged};
 use crate::prune::Prunable;
 use crate::restore::Restored;
 use crate::sync::Synced;
@@ -99,6 +100,30 @@ pub(crate) fn restored(name: &str, restored: &Restored, dry_run: bool) -> String
         said.push_str("exit-validator history rebuild\n");
     }
     said
+}
+
+pub(crate) fn backup(name: &str, moved: BackupMove, dry_run: bool) -> String {
+    let BackupMove::Written(size) = moved else { return String::new() };
+    let done = if dry_run { "would be written" } else { "is written" };
+    format!("{name}: the backup of the notices' memory {done} ({})\n", bytes(size))
+}
+
+pub(crate) fn backup_back(name: &str, moved: BackupMove, dry_run: bool) -> String {
+    let BackupMove::Written(size) = moved else { return String::new() };
+    let done = if dry_run { "would be fetched" } else { "is fetched" };
+    let size = bytes(size);
+    format!(
+        "{name}: the backup of the notices' memory {done} ({size}); the next notices go on from it\n"
+    )
+}
+
+pub(crate) fn exchanged(name: &str, exchanged: Exchanged, dry_run: bool) -> String {
+    let Exchanged { backup: moved, fetched, removed } = exchanged;
+    let would = if dry_run { "would be " } else { "" };
+    let said = format!(
+        "{name}: {fetched} new requests of subscribers {would}fetched, {removed} old ones {would}removed\n"
+    );
+    backup(name, moved, dry_run) + &said
 }
 
 pub(crate) fn pulled(name: &str, runs: &[String], dry_run: bool) -> String {

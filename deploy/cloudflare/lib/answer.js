@@ -7,6 +7,7 @@ import { failure, MISSING_SECONDS, methodNotAllowed, options, withoutBody } from
 import { route } from "./names.js";
 import { settings as settingsOf } from "./settings.js";
 import { stores as storesOf } from "./stores.js";
+import { subscription } from "./subscription.js";
 
 /** @import { Route } from "./names.js" */
 /** @import { Env } from "./settings.js" */
@@ -22,7 +23,10 @@ import { stores as storesOf } from "./stores.js";
 export async function answer(request, env, pages, now) {
   const path = route(new URL(request.url).pathname);
   if (request.method === "OPTIONS" && path.to !== "pages") return options();
-  if (request.method !== "GET" && request.method !== "HEAD") return methodNotAllowed();
+  const takesPost = path.to === "subscription" && request.method === "POST";
+  if (request.method !== "GET" && request.method !== "HEAD" && !takesPost) {
+    return methodNotAllowed();
+  }
   if (path.to === "pages") return pages();
   let response;
   try {
@@ -55,6 +59,7 @@ async function dynamic(path, request, env, now) {
   }
   const settings = settingsOf(env);
   for (const problem of settings.problems) console.error(problem);
+  if (path.to === "subscription") return subscription(request, path.token, env, settings);
   const stores = storesOf(env, settings);
   switch (path.to) {
     case "data":

@@ -99,6 +99,7 @@ export function dataFile(name) {
  *   | {to: "failures"}
  *   | {to: "relay", fingerprint: string}
  *   | {to: "badge", of: "relay" | "operator", fingerprint: string}
+ *   | {to: "subscription", token: string}
  *   | {to: "bad_fingerprint"}
  *   | {to: "unknown"}
  *   | {to: "pages"}} Route
@@ -127,9 +128,12 @@ export function route(path) {
     if (found === null) return { to: "bad_fingerprint" };
     return { to: "badge", of: badge[1] === "relay" ? "relay" : "operator", fingerprint: found };
   }
+  const token = /^\/subscription\/([^/]*)$/.exec(path);
+  if (token !== null) return { to: "subscription", token: token[1] };
   const file = dataFile(path.slice(1));
   if (file !== null) return { to: "data", file };
-  return path.startsWith("/dns_health_") || /^\/(?:badges?|compat)(?:\/|$)/.test(path)
+  return path.startsWith("/dns_health_") ||
+    /^\/(?:badges?|compat|private|requests|subscription)(?:\/|$)/.test(path)
     ? { to: "unknown" }
     : { to: "pages" };
 }

@@ -10,6 +10,8 @@
  * @property {string} [FALLBACK_FORBIDDEN_IS_MISSING] `true` where the second store answers 403 for
  *   a name that is not there
  * @property {string} [STORE_DEADLINE_MS] how long one store may take, in milliseconds
+ * @property {string} [NOTIFY_SEAL_KEY] the host's public key of X25519, as base64
+ * @property {string} [NOTIFY_VERIFY_KEY] the host's public key of Ed25519, as base64
  * @property {string} [OVERDUE_AFTER_MINUTES] from which age on the last report is overdue
  */
 
@@ -20,6 +22,8 @@
  * @property {boolean} forbiddenIsMissing
  * @property {number} deadlineMs
  * @property {number} overdueAfterSeconds
+ * @property {{seal: Uint8Array<ArrayBuffer>, verify: Uint8Array<ArrayBuffer>} | null} subscriptionKeys
+ *   null where subscribers are not served
  * @property {string[]} problems what could not be used, for the log
  */
 
@@ -76,7 +80,14 @@ export function settings(env) {
   if (!["", "true", "false"].includes(env.FALLBACK_FORBIDDEN_IS_MISSING ?? "")) {
     problems.push("FALLBACK_FORBIDDEN_IS_MISSING is neither true nor false; false is used");
   }
+  const subscriptionKeys = keysOf(env);
+  if (subscriptionKeys === null && (env.NOTIFY_SEAL_KEY || env.NOTIFY_VERIFY_KEY)) {
+    problems.push(
+      "NOTIFY_SEAL_KEY and NOTIFY_VERIFY_KEY must both be what `exit-validator notify keys` prints; they are not used",
+    );
+  }
   return {
+    subscriptionKeys,
     keyPrefix: usable ? keyPrefix : "",
     fallback,
     forbiddenIsMissing: env.FALLBACK_FORBIDDEN_IS_MISSING === "true",
@@ -84,6 +95,30 @@ export function settings(env) {
     overdueAfterSeconds: minutes * 60,
     problems,
   };
+}
+
+/**
+ * @param {Env} env
+ * @returns {Settings["subscriptionKeys"]}
+ */
+function keysOf({ NOTIFY_SEAL_KEY, NOTIFY_VERIFY_KEY }) {
+  const seal = decoded(NOTIFY_SEAL_KEY ?? "");
+  const verify = decoded(NOTIFY_VERIFY_KEY ?? "");
+  return seal?.length === 32 && verify?.length === 32 ? { seal, verify } : null;
+}
+
+/**
+ * Bytes, or null where the text is not base64.
+ * @param {string} text base64 or base64url
+ * @returns {Uint8Array<ArrayBuffer> | null}
+ */
+export function decoded(text) {
+  try {
+    const plain = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+    return Uint8Array.from(plain, (character) => character.charCodeAt(0));
+  } catch {
+    return null;
+  }
 }
 
 /**

@@ -86,6 +86,9 @@ DO_BUCKET=exit-spaces
 DO_SPACES_REGION=fra1
 DO_SPACES_SECRET=hidden-secret
 CLOUDFLARE_API_TOKEN=hidden-token
+NOTIFY_KEY=hidden-key
+NOTIFY_SEAL_KEY=5w10EhdBQbrUPiZMSHvc3NgGLzK3GIpGCAyJEaEyXkY=
+NOTIFY_VERIFY_KEY=hzVvK6XDegb2hS8+OL+xV8yEwl1d8c7eNI/e7vU7ukw=
 OVERDUE_AFTER_MINUTES=1
 `,
     { mode: 0o600 },
@@ -100,6 +103,8 @@ OVERDUE_AFTER_MINUTES=1
     FALLBACK_URL: "https://exit-spaces.fra1.digitaloceanspaces.com/dns/",
     FALLBACK_FORBIDDEN_IS_MISSING: "false",
     STORE_DEADLINE_MS: "8000",
+    NOTIFY_SEAL_KEY: "5w10EhdBQbrUPiZMSHvc3NgGLzK3GIpGCAyJEaEyXkY=",
+    NOTIFY_VERIFY_KEY: "hzVvK6XDegb2hS8+OL+xV8yEwl1d8c7eNI/e7vU7ukw=",
     OVERDUE_AFTER_MINUTES: "300",
   });
   assert.deepEqual(wrangler.r2_buckets, [{ binding: "REPORTS", bucket_name: "exit-reports" }]);

@@ -105,6 +105,10 @@ test("routes", () => {
   assert.equal(route("/metrics.prom").to, "data");
   assert.equal(route("/badges").to, "unknown");
   assert.equal(route("/compat/x").to, "unknown");
+  assert.deepEqual(route("/subscription/a"), { to: "subscription", token: "a" });
+  for (const path of ["/subscription", "/subscription/a/b", "/requests/a", "/private/a"]) {
+    assert.equal(route(path).to, "unknown", path);
+  }
   assert.equal(route("/badge/relay/").to, "unknown");
   assert.equal(route("/badge/relay/.svg").to, "bad_fingerprint");
   assert.equal(route("/badge/family/x.svg").to, "unknown");

@@ -3,7 +3,7 @@
 //
 // node tools/assemble.js PUBLIC OUTPUT, with the settings in the environment: PAGES_PROJECT,
 // R2_BUCKET, KEY_PREFIX, FALLBACK_URL, FALLBACK_FORBIDDEN_IS_MISSING, STORE_DEADLINE_MS,
-// OVERDUE_AFTER_MINUTES.
+// NOTIFY_SEAL_KEY, NOTIFY_VERIFY_KEY, OVERDUE_AFTER_MINUTES.
 
 import { cp, mkdir, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
@@ -66,6 +66,8 @@ export function configuration(env) {
     "FALLBACK_URL",
     "FALLBACK_FORBIDDEN_IS_MISSING",
     "STORE_DEADLINE_MS",
+    "NOTIFY_SEAL_KEY",
+    "NOTIFY_VERIFY_KEY",
     "OVERDUE_AFTER_MINUTES",
   ])) {
     const value = env[name];
@@ -121,6 +123,10 @@ export async function assemble(pages, output, env) {
   for (const name of ["functions", "lib"]) {
     await cp(join(HERE, name), join(output, name), { recursive: true });
   }
+  // What the function uses beside its own code.
+  await cp(join(HERE, "node_modules/@hpke"), join(output, "node_modules/@hpke"), {
+    recursive: true,
+  });
   await writeFile(join(output, "package.json"), '{ "type": "module" }\n');
   await writeFile(join(output, "wrangler.json"), `${JSON.stringify(config, null, 2)}\n`);
   return { pages: chosen.length, left: entries.length - chosen.length };

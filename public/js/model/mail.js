@@ -11,6 +11,9 @@ import { visible } from "./text.js";
 /** How many relays a mail names. */
 const MAIL_RELAYS = 50;
 
+/** What an attempt comes to whose lookup reached the exit. */
+const ASKED = Object.freeze(["success", ...FAILING]);
+
 /** Whose fault it cannot be held against the operator for. */
 const NOT_THEIRS = Object.freeze(["scanner", "zone"]);
 
@@ -135,7 +138,8 @@ function causeOf(relay) {
  */
 function evidenceWords(relays) {
   const seen = relays.map((relay) => {
-    const { attempts } = readDetails(relay.raw);
+    // A circuit that did not reach the exit asked it nothing.
+    const attempts = readDetails(relay.raw).attempts.filter(({ status }) => ASKED.includes(status));
     const hops = new Set(attempts.flatMap((attempt) => attempt.firstHop ?? []));
     return { attempts: attempts.length, hops: hops.size };
   });

@@ -119,7 +119,7 @@ mod with {
             Cause::NoRoute => Exit::NoRoute,
             Cause::Throttled => Exit::Throttled,
             Cause::Unavailable => Exit::Unavailable,
-            Cause::Conflict => Exit::Conflict,
+            Cause::Conflict | Cause::OtherNotices => Exit::Conflict,
             Cause::Unverified => Exit::Unverified,
             Cause::NotFound
             | Cause::Changed

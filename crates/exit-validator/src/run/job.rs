@@ -264,7 +264,9 @@ impl<'a, H: Host> Job<'a, H> {
                 self.publish().await;
             }
             Some(JobPart::Notify) => {
+                self.exchange().await;
                 self.notify(Sending::Now).await;
+                self.exchange().await;
             }
             Some(JobPart::Retain) => self.retain().await,
         }
@@ -275,6 +277,7 @@ impl<'a, H: Host> Job<'a, H> {
     }
 
     async fn whole(&mut self) {
+        let mut exchanged = false;
         if self.machine_is_fit().await {
             let mut reported = false;
             if self.hands_over() {
@@ -291,6 +294,8 @@ impl<'a, H: Host> Job<'a, H> {
                 }
             }
             if reported {
+                self.exchange().await;
+                exchanged = true;
                 // Before the upload, which carries them; told is what is there to be looked at.
                 self.notify(Sending::Later).await;
                 if self.publish().await && self.let_out {
@@ -299,7 +304,11 @@ impl<'a, H: Host> Job<'a, H> {
             }
         }
         if !self.hands_over() && self.settings.tells {
+            if !exchanged {
+                self.exchange().await;
+            }
             self.notify(Sending::Now).await;
+            self.exchange().await;
         }
         self.retain().await;
     }
@@ -777,6 +786,21 @@ impl<'a, H: Host> Job<'a, H> {
             self.fail(Exit::HandOver, format!("{text}; see the log"));
         }
         exit
+    }
+
+    /// Fetches what subscribers asked for, and brings the backup of what notices remember to the stores.
+    async fn exchange(&mut self) {
+        if self.is_stopped() || !self.settings.keeps || self.settings.stores.is_empty() {
+            return;
+        }
+        let limit = self.settings.upload_limit;
+        let arguments = vec!["notices".into()];
+        let ended = self.stage("backup", Program::Upload, arguments, limit).await;
+        if !self.is_stopped() && ended.status.exit() != Some(Exit::Done) {
+            let status = ended.status;
+            let text = "the notices' backup is not in every store, or requests of subscribers are not fetched";
+            self.fail(Exit::Notices, format!("backup: {text} ({status}); see the log"));
+        }
     }
 
     /// Brings incidents and feeds up to date, and sends what there is to be told, now or later.

@@ -75,6 +75,8 @@ pub(crate) struct JobSettings {
     pub(crate) stores: Vec<String>,
     /// Whether anybody is to be told what fails.
     pub(crate) tells: bool,
+    /// Whether what notices remember has a backup, and subscribers may ask for something.
+    pub(crate) keeps: bool,
     /// The address that is asked after each published run: a secret, which no stage's program gets.
     pub(crate) heartbeat: Option<String>,
     /// How the run and its stages log.
@@ -254,7 +256,8 @@ impl JobSettings {
             check_domains: flag("CHECK_DOMAINS"),
             prunes: number("STORE_KEEP_DAYS") + number("STORE_KEEP_RUN_DAYS") > 0,
             stores: Vec::new(),
-            tells: CHANNELS.iter().any(|name| text(name).is_some()),
+            tells: CHANNELS.iter().any(|name| text(name).is_some()) || text("NOTIFY_KEY").is_some(),
+            keeps: text("NOTIFY_KEY").is_some(),
             heartbeat: heartbeat.filter(|address| !address.is_empty()),
             log: LogArgs { log_format: LogFormat::Text, verbose: 0 },
             state_dir,
@@ -309,7 +312,10 @@ impl JobSettings {
         for name in without.iter().chain(&others).chain(&CHANNELS) {
             environment.remove(OsStr::new(name));
         }
-        environment.remove(OsStr::new("NOTIFY_WEBHOOK_KEY"));
+        let keys = ["NOTIFY_WEBHOOK_KEY", "NOTIFY_KEY", "NOTIFY_SEAL_KEY", "NOTIFY_VERIFY_KEY"];
+        for name in keys {
+            environment.remove(OsStr::new(name));
+        }
         // To the stores on this machine there is no way round.
         for name in proxies {
             environment.remove(OsStr::new(name));

@@ -6,6 +6,7 @@ mod causes;
 mod drill;
 mod faults;
 mod fixture;
+mod notices;
 mod proxy;
 mod runs;
 mod said;

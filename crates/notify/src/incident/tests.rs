@@ -4,11 +4,11 @@ use super::*;
 
 const NOW: i64 = 1_767_225_600;
 
-fn at(run: usize) -> DateTime<Utc> {
+pub(crate) fn at(run: usize) -> DateTime<Utc> {
     DateTime::from_timestamp(NOW + 6 * 3600 * i64::try_from(run).unwrap(), 0).unwrap()
 }
 
-fn fingerprint(number: usize) -> Fingerprint {
+pub(crate) fn fingerprint(number: usize) -> Fingerprint {
     format!("{number:040X}").parse().unwrap()
 }
 

@@ -2,14 +2,21 @@
 
 use std::fs;
 
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 use record::{FileReport, GateCode, GateFinding, Status};
 use shelf::output;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::*;
 use crate::export::tests::example;
+use crate::keys::Sealed;
+use crate::keys::tests::keys;
+use crate::subscription::Applied;
 use reach::http::Reach;
 use reach::script::{Asked, answer, server};
+
+const FAMILY: &str = "ed25519:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
@@ -38,7 +45,7 @@ impl Site {
     }
 
     fn keeper(&self) -> Keeper {
-        Keeper::open(&self.dir.path().join("notify")).unwrap()
+        Keeper::open(&self.dir.path().join("notify"), None).unwrap()
     }
 
     fn read(&self, name: &str) -> String {
@@ -65,6 +72,7 @@ impl Site {
                 relay.exit_nickname = format!("r\u{1b}[31m\r\nBcc: x@example.org {number}<b>&");
                 relay.operator = "contact:<script>\r\nBcc: y@example.org".to_owned();
                 relay.provisional = false;
+                relay.relay.family_ids = vec![FAMILY.to_owned()];
                 relay.relay.flags.retain(|flag| flag != "BadExit");
                 relay
             })
@@ -116,6 +124,7 @@ fn nobody() -> Channels {
         webhook: None,
         alertmanager: None,
         mail: None,
+        function: false,
         silence: TimeDelta::days(1),
     }
 }
@@ -270,7 +279,7 @@ async fn killed_in_the_middle_a_webhook_is_sent_again_and_a_mail_is_not() {
 }
 
 fn mail(route: MailRoute) -> MailChannel {
-    let mailbox = |text| crate::mail::mailbox(text).unwrap();
+    let mailbox = |text| mail::mailbox(text).unwrap();
     let to = vec![mailbox("ops@example.org")];
     MailChannel { route, from: mailbox("exits@example.org"), to, every: TimeDelta::days(1) }
 }
@@ -354,4 +363,183 @@ async fn alertmanager_is_told_what_is_open_and_what_has_ended() {
         ends.extend(alerts.iter().map(|alert| (run, (alert.ends_at - at(run)).num_hours())));
     }
     assert_eq!(ends, [(1, 36), (2, 36), (3, 0)]);
+}
+
+/// Mails to operators alone.
+fn to_operators(site: &Site) -> Channels {
+    let mail = MailChannel { to: Vec::new(), ..mail(sendmail(site.dir.path())) };
+    Channels { mail: Some(mail), function: true, ..nobody() }
+}
+
+impl Site {
+    /// The mails so far.
+    fn mails(&self) -> Vec<String> {
+        let all = fs::read_to_string(self.dir.path().join("mails")).unwrap_or_default();
+        let all = all.replace('\r', "");
+        all.split("\n=====\n").filter(|one| !one.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// As the verb does, with keys.
+    async fn tell_subscribers(&self, channels: &Channels, run: u32) -> NoticesDone {
+        let keeper = self.with_keys();
+        let now = at(run) + TimeDelta::minutes(5);
+        let (mut memory, mut done) = prepare(&self.public(), &keeper, channels, now).unwrap();
+        send(&keeper, &mut memory, channels, now, &mut done).await.unwrap();
+        done.looked_at.mark().unwrap();
+        done
+    }
+
+    fn with_keys(&self) -> Keeper {
+        Keeper::open(&self.dir.path().join("notify"), Some(keys())).unwrap()
+    }
+
+    /// Asks for a subscription to the first relay's family.
+    fn subscribe(&self, channels: &Channels, run: u32) -> Asking {
+        let keeper = self.with_keys();
+        let mut memory = keeper.load().unwrap().unwrap();
+        let subjects = BTreeSet::from([Subject::Family(FAMILY.to_owned())]);
+        let address = crate::subscription::address("op@example.net").unwrap();
+        let by = (channels, channels.mail.as_ref().unwrap(), keeper.keys().unwrap());
+        let tokens = [[1; 16], [2; 16]];
+        let asking = subscribe(&mut memory, &address, subjects, by, tokens, at(run)).unwrap();
+        keeper.save(&memory).unwrap();
+        asking
+    }
+
+    /// What the function stores, and the upload fetches, where somebody follows a link.
+    fn follow(&self, token: &str) {
+        let digest = Sha256::digest(token.as_bytes());
+        let name: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let text = serde_json::json!({ "token": token }).to_string();
+        let random = &mut StdRng::seed_from_u64(7);
+        let sealed = keys().seal(Sealed::Request, name.as_bytes(), text.as_bytes(), random);
+        let requests = self.dir.path().join("notify/requests");
+        fs::create_dir_all(&requests).unwrap();
+        fs::write(requests.join(name), sealed.unwrap()).unwrap();
+        // And what is none: of another's key, of a name that is not its own, or rubbish.
+        fs::write(requests.join("0".repeat(64)), "rubbish").unwrap();
+        fs::write(requests.join("not-a-request"), "rubbish").unwrap();
+    }
+}
+
+/// The token in a mail's link.
+fn token_in(mail: &str) -> String {
+    // A long line of a quoted-printable text is cut.
+    let mail = mail.replace("=\n", "");
+    let (_, rest) = mail.split_once("https://dns.example.org/subscription/").unwrap();
+    rest.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect()
+}
+
+#[tokio::test]
+async fn an_operator_with_60_relays_gets_two_mails_in_all_and_only_after_a_confirmation() {
+    let mut site = Site::new();
+    let channels = to_operators(&site);
+    site.report(0, 60, Is::Well, false);
+    site.tell_subscribers(&channels, 0).await;
+    assert!(matches!(site.subscribe(&channels, 0), Asking::Confirm { .. }));
+    assert_eq!(site.tell_subscribers(&channels, 0).await.sent, 1);
+    let confirmation = site.mails().pop().unwrap();
+    // Nobody follows the link yet: whatever happens, nothing more is sent.
+    for run in 1..4 {
+        site.report(run, 60, Is::Broken, false);
+        assert_eq!(site.tell_subscribers(&channels, run).await.sent, 0);
+    }
+    for run in 4..16 {
+        site.report(run, 60, Is::Well, false);
+        assert_eq!(site.tell_subscribers(&channels, run).await.sent, 0);
+    }
+    site.follow(&token_in(&confirmation));
+    let done = site.tell_subscribers(&channels, 16).await;
+    assert_eq!((done.requests, done.sent), (1, 0));
+    // Once is enough, and what was none is gone as well.
+    assert_eq!(site.tell_subscribers(&channels, 16).await.requests, 0);
+    for run in 16..60 {
+        let is = if (20..24).contains(&run) { Is::Broken } else { Is::Well };
+        site.report(run, 60, is, false);
+        let done = site.tell_subscribers(&channels, run).await;
+        assert_eq!(done.troubles, Vec::<String>::new());
+        // Asked again in the same run, it says nothing again.
+        assert_eq!(site.tell_subscribers(&channels, run).await.sent, 0);
+    }
+    let mails = site.mails();
+    assert_eq!(mails.len(), 3, "{mails:#?}");
+    for mail in &mails {
+        let (head, _) = mail.split_once("\n\n").unwrap();
+        for line in head.lines() {
+            let name = line.split(':').next().unwrap().to_ascii_lowercase();
+            assert!(name != "bcc" && !line.contains('\u{1b}'), "{line:?}");
+        }
+        assert!(head.contains("\nAuto-Submitted: auto-generated"));
+    }
+    insta::assert_snapshot!(mails.join("\n=====\n"));
+    // He has had enough.
+    site.follow(&token_in(&mails[1]));
+    assert_eq!(site.tell_subscribers(&channels, 60).await.requests, 1);
+    for run in 61..66 {
+        site.report(run, 60, Is::Broken, false);
+        assert_eq!(site.tell_subscribers(&channels, run).await.sent, 0);
+    }
+}
+
+#[tokio::test]
+async fn without_the_function_a_mail_says_whom_to_write_to() {
+    let mut site = Site::new();
+    let channels = Channels { function: false, ..to_operators(&site) };
+    site.report(0, 1, Is::Well, false);
+    site.tell_subscribers(&channels, 0).await;
+    site.subscribe(&channels, 0);
+    let keeper = site.with_keys();
+    let mut memory = keeper.load().unwrap().unwrap();
+    let token = keys().token(Act::Confirm, &[1; 16]);
+    let unsubscribe = keys().token(Act::Unsubscribe, &[2; 16]);
+    // The one is no good for the other, and neither is somebody else's.
+    let foreign = keys().token(Act::Confirm, &[9; 16]);
+    assert_eq!(memory.apply(&keys(), &foreign, at(1)), Applied::Nothing);
+    assert_eq!(
+        memory.apply(&keys(), &token, at(1)),
+        Applied::Confirmed("op@example.net".to_owned())
+    );
+    keeper.save(&memory).unwrap();
+    drop(keeper);
+    for run in 1..3 {
+        site.report(run, 1, Is::Broken, false);
+        site.tell_subscribers(&channels, run).await;
+    }
+    let mails = site.mails();
+    assert_eq!(mails.len(), 2);
+    assert!(mails.iter().all(|mail| !mail.contains("/subscription/")), "{mails:#?}");
+    let by_mail = format!("<mailto:exits@example.org?subject=unsubscribe%20{unsubscribe}>");
+    assert!(mails[1].replace("\n ", " ").contains(&by_mail), "{}", mails[1]);
+    assert!(!mails[1].contains("List-Unsubscribe-Post"));
+    // What waits goes with its reader.
+    let keeper = site.with_keys();
+    let mut memory = keeper.load().unwrap().unwrap();
+    let content = Content::Letter {
+        address: "op@example.net".to_owned(),
+        subject: String::new(),
+        text: String::new(),
+        references: Vec::new(),
+        unsubscribe: None,
+    };
+    memory.outbox.push(Parcel::new("x".to_owned(), at(3), content));
+    memory.apply(&keys(), &unsubscribe, at(3));
+    assert_eq!(memory.outbox, []);
+}
+
+#[tokio::test]
+async fn a_letter_under_way_when_the_program_was_killed_is_not_sent_twice() {
+    let mut site = Site::new();
+    let channels = to_operators(&site);
+    site.report(0, 1, Is::Well, false);
+    site.tell_subscribers(&channels, 0).await;
+    site.subscribe(&channels, 0);
+    let keeper = site.with_keys();
+    let mut memory = keeper.load().unwrap().unwrap();
+    memory.outbox[0].begun = true;
+    keeper.save(&memory).unwrap();
+    drop(keeper);
+    let done = site.tell_subscribers(&channels, 0).await;
+    assert_eq!((done.sent, done.waiting), (0, 0));
+    assert!(done.troubles[0].starts_with("a mail to a subscriber of "), "{:?}", done.troubles);
+    assert_eq!(site.mails(), Vec::<String>::new());
 }

@@ -2,7 +2,7 @@
 
 use super::key;
 use crate::key::DefaultValue::{None, Value, Words};
-use crate::key::Reader::{Notify, Wrapper};
+use crate::key::Reader::{Notify, Upload, Wrapper};
 use crate::key::{DefaultValue, Group, Key, ValueKind};
 
 pub const NOTICES: &[Key] = &[
@@ -59,12 +59,22 @@ pub const NOTICES: &[Key] = &[
         "NOTIFY_ALERTMANAGER_URL",
         "An Alertmanager that is told what fails: http://HOST:9093/api/v2/alerts.",
     ),
-    notice(
+    key(
         "NOTIFY_DIR",
+        Group::Notices,
+        &[Notify, Upload],
         Words("notify in STATE_DIR"),
-        "The private directory in which it is remembered what has been told. Keep a copy of it.",
+        "The private directory of what has been told. Keep a copy of it, or set NOTIFY_KEY.",
     )
     .of(ValueKind::Path),
+    key(
+        "NOTIFY_KEY",
+        Group::Notices,
+        &[Wrapper, Notify],
+        None,
+        "Seals a backup of that for the stores, signs subscribers' links: head -c 32 /dev/urandom | base64.",
+    )
+    .of(ValueKind::Secret),
 ];
 
 const fn notice(name: &'static str, default: DefaultValue, about: &'static str) -> Key {

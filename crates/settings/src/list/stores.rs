@@ -2,7 +2,7 @@
 
 use super::key;
 use crate::key::DefaultValue::{None, Value, Words};
-use crate::key::Reader::{Cloudflare, Upload};
+use crate::key::Reader::{Cloudflare, Notify, Upload};
 use crate::key::{DefaultValue, Group, Key, Reader, ValueKind};
 
 /// Read by the upload, and by the function that serves what was uploaded.
@@ -98,6 +98,20 @@ pub const CLOUDFLARE: &[Key] = &[
         "true: that store's answer 403 means that there is no such file.",
     )
     .of(ValueKind::Flag),
+    key(
+        "NOTIFY_SEAL_KEY",
+        Group::Cloudflare,
+        &[Cloudflare, Notify],
+        None,
+        "Seals what subscribers ask for: public, as exit-validator notify keys prints it and the next.",
+    ),
+    key(
+        "NOTIFY_VERIFY_KEY",
+        Group::Cloudflare,
+        &[Cloudflare, Notify],
+        None,
+        "Verifies the links of mails to subscribers: public as well.",
+    ),
     pages(
         "KEY_PREFIX",
         Words("R2_PREFIX"),

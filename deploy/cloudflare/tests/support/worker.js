@@ -37,7 +37,10 @@ export default {
     const here = { ...env };
     if (deadline !== null) here.STORE_DEADLINE_MS = deadline;
     if (fault !== null) {
-      here.REPORTS = { get: async (key) => spoilt[fault](await env.REPORTS.get(key)) };
+      here.REPORTS = {
+        get: async (key) => spoilt[fault](await env.REPORTS.get(key)),
+        put: async () => spoilt[fault](null),
+      };
     }
     return worker.fetch(request, here, context);
   },
@@ -50,11 +53,12 @@ let bundled;
 /**
  * @typedef {object} Worker
  * @property {(path: string, how?: {method?: string, headers?: Record<string, string>, r2?: string,
- *   deadline?: number}) => Promise<Response>} ask `r2` is a fault of the bucket, `deadline` how many
+ *   deadline?: number, body?: BodyInit}) => Promise<Response>} ask `r2` is a fault of the bucket, `deadline` how many
  *   milliseconds a store has
  * @property {(name: string, body: string | Uint8Array) => Promise<string>} put into the bucket;
  *   gives its entity tag
  * @property {(name: string) => Promise<void>} remove from the bucket
+ * @property {() => Promise<Map<string, Uint8Array>>} objects of the bucket, by name
  * @property {URL} url
  * @property {() => Promise<void>} close
  */
@@ -92,12 +96,12 @@ export async function worker(variables, { bucket = true } = {}) {
   const r2 = async () => miniflare.getR2Bucket("REPORTS");
   return {
     url,
-    ask(path, { method = "GET", headers = {}, r2: fault, deadline } = {}) {
+    ask(path, { method = "GET", headers = {}, r2: fault, deadline, body } = {}) {
       // Encoded on the way, an answer's length would be another.
       const all = { "Accept-Encoding": "identity", ...headers };
       if (fault !== undefined) Object.assign(all, { "x-test-r2": fault });
       if (deadline !== undefined) Object.assign(all, { "x-test-deadline": String(deadline) });
-      return fetch(`${url.origin}${path}`, { method, headers: all, redirect: "manual" });
+      return fetch(`${url.origin}${path}`, { method, headers: all, redirect: "manual", body });
     },
     async put(name, body) {
       // Miniflare does not take a view of a part of a buffer, as Node's are.
@@ -107,6 +111,17 @@ export async function worker(variables, { bucket = true } = {}) {
     },
     async remove(name) {
       await (await r2()).delete(name);
+    },
+    async objects() {
+      const bucket = await r2();
+      const names = (await bucket.list()).objects.map(({ key }) => key);
+      /** @type {Map<string, Uint8Array>} */
+      const all = new Map();
+      for (const name of names) {
+        const object = await bucket.get(name);
+        if (object !== null) all.set(name, new Uint8Array(await object.arrayBuffer()));
+      }
+      return all;
     },
     close: () => miniflare.dispose(),
   };

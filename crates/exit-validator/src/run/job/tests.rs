@@ -213,6 +213,30 @@ fn who_is_to_be_told_is_told_after_the_upload_also_where_there_is_no_new_report(
     assert_eq!(begun(vec![("scan", no_tor, "")]), short);
     let late = vec![("notify", Status::Code(Exit::Told.code()), "")];
     assert_eq!(begun(late), (all.to_owned(), Exit::Told));
+    // With a key there is a backup, and subscribers may have asked for something.
+    let stages = |script: &Script| {
+        let names =
+            script.begun.iter().map(|stage| stage.replace("upload --dir /state/public", "upload"));
+        let names: Vec<String> = names.filter(|stage| !stage.starts_with("scan")).collect();
+        names.join(", ")
+    };
+    let keeps = [("NOTIFY_KEY", "x"), told[0]];
+    let mut script = Script::default();
+    assert_eq!(run(&mut script, None, &keeps).exit, Exit::Done);
+    let begun = stages(&script);
+    assert!(
+        begun.ends_with(
+            "backup notices, incidents --no-send, upload, notify, backup notices, retain"
+        ),
+        "{begun}"
+    );
+    let failed = vec![("backup", Status::Code(Exit::NoRoute.code()), "")];
+    let mut script = Script {
+        answers: [failed, vec![("scan", no_tor, "")]].concat().into(),
+        ..Script::default()
+    };
+    assert_eq!(run(&mut script, None, &keeps).exit, Exit::NoTor);
+    assert_eq!(stages(&script), "backup notices, notify, backup notices, retain");
     // Who scans for another host tells nobody: it has no report.
     let mut script = Script::default();
     let shard = [("SHARD", "1/3"), ("RUN_STORE", "r2"), told[0]];

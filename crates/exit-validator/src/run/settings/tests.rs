@@ -132,13 +132,19 @@ fn a_rehearsal_is_elsewhere_and_keeps_nothing_of_the_stores() {
         ("GATHER", "true"),
         ("SHARD", "0/2"),
         ("RUN_STORE", "r2"),
+        ("NOTIFY_KEY", "k"),
+        ("NOTIFY_SEAL_KEY", "s"),
+        ("NOTIFY_VERIFY_KEY", "v"),
     ];
     let settings = Place::with("LOG_DIR=/var/log/x\n", &variables).read();
     let over = [("R2_BUCKET".to_owned(), "lab".to_owned())];
     let moved = settings.elsewhere(Path::new("/tmp/w/state"), &over);
     assert_eq!(moved.log_dir, Path::new("/tmp/w/state/log"));
     assert!(!moved.gather && moved.run_store.is_none());
-    for name in ["R2_SESSION_TOKEN", "HTTPS_PROXY"] {
+    assert!(settings.tells && settings.keeps && !moved.tells && !moved.keeps);
+    let gone =
+        ["R2_SESSION_TOKEN", "HTTPS_PROXY", "NOTIFY_KEY", "NOTIFY_SEAL_KEY", "NOTIFY_VERIFY_KEY"];
+    for name in gone {
         assert!(!moved.environment.contains_key(OsStr::new(name)), "{name}");
     }
     assert_eq!(moved.environment[OsStr::new("R2_BUCKET")], "lab");
