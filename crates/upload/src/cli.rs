@@ -306,7 +306,7 @@ impl UploadCli {
             return Err(Usage("a timeout or deadline of 0 would fail everything".to_owned()));
         }
         let parallel = usize::try_from(shared.parallel).unwrap_or(1);
-        let task = task(command, push, parallel, shared.notify_dir, &given)?;
+        let task = task(command, push, parallel, shared.notify_dir.as_deref(), &given)?;
         let default = Policy::default();
         let base = shared.retry_delay.map_or(default.base, |Seconds(time)| time);
         Ok(UploadConfig {
@@ -361,11 +361,12 @@ fn task(
     command: Option<UploadCommand>,
     push: Push,
     parallel: usize,
-    notify_dir: Option<PathBuf>,
+    notify_dir: Option<&Path>,
     given: &Given<'_>,
 ) -> Result<Task, Usage> {
     let notices = |output: &Path| {
-        let given = notify_dir.clone().or_else(|| given.set("NOTIFY_DIR").map(PathBuf::from));
+        let given =
+            notify_dir.map(PathBuf::from).or_else(|| given.set("NOTIFY_DIR").map(PathBuf::from));
         given.unwrap_or_else(|| output.with_file_name("notify"))
     };
     Ok(match command {

@@ -107,15 +107,14 @@ export async function sealed(token, name, sealKey) {
 
 /**
  * Whether a form says this, in either of the two encodings of RFC 8058, section 3.2.
- * @param {Request} request
+ * @param {Uint8Array<ArrayBuffer> | null} bytes
+ * @param {string} type
  * @param {string} field
  * @param {string} value
  * @returns {Promise<boolean>}
  */
-async function says(request, field, value) {
-  const bytes = await beginning(request.body);
+async function says(bytes, type, field, value) {
   if (bytes === null) return false;
-  const type = request.headers.get("Content-Type") ?? "";
   if (!/^(?:application\/x-www-form-urlencoded|multipart\/form-data)\b/i.test(type)) return false;
   try {
     const form = await new Response(bytes, { headers: { "Content-Type": type } }).formData();
@@ -150,6 +149,8 @@ async function beginning(body) {
  * @returns {Promise<Response>}
  */
 export async function subscription(request, token, env, settings) {
+  // Also where it says nothing: a connection whose request is answered unread cannot be used again.
+  const body = await beginning(request.body);
   const { subscriptionKeys: keys } = settings;
   const act = keys === null ? null : await actOf(token, keys.verify);
   const words = act === null ? undefined : ACTS.get(act);
@@ -159,7 +160,8 @@ export async function subscription(request, token, env, settings) {
     });
   }
   if (request.method !== "POST") return page(words.title, form(words), 200);
-  if (!(await says(request, words.field, words.value))) {
+  const type = request.headers.get("Content-Type") ?? "";
+  if (!(await says(body, type, words.field, words.value))) {
     return page(words.title, form(words), 400);
   }
   const name = await nameOf(token);
