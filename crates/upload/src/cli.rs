@@ -466,11 +466,14 @@ mod tests {
                 (DefaultValue::Words(_), "ANALYSIS_ROOT") => {
                     assert_eq!(config(&["pull"], "analysis"), config(&["pull"], ""));
                 }
+                (DefaultValue::Words(_), "NOTIFY_DIR") => {
+                    assert_eq!(config(&[], "notify"), config(&[], ""));
+                }
                 other => panic!("{other:?}"),
             }
             seen += 1;
         }
-        assert_eq!(seen, 6);
+        assert_eq!(seen, 7);
     }
 
     #[test]
