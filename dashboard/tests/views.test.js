@@ -18,12 +18,17 @@ withBrowser();
  */
 async function drawAll(page, report) {
   const some = new Map(report.results.map((one) => [`${one.status} ${one.error_code}`, one]));
+  for (const one of report.results) {
+    if ((one.relay.family_ids ?? []).length > 0) some.set("a family's key", one);
+  }
   const relays = [...some.values()].map((one) => `#/relay/${one.exit_fingerprint}`);
-  for (const { hash, text, title, headings, bad } of await tour(page, [...VIEWS, ...relays])) {
+  const seen = await tour(page, [...VIEWS, ...relays]);
+  for (const { hash, text, title, headings, bad, doubled } of seen) {
     assert.ok(text.trim().length > 100, `${hash}: ${text}`);
     assert.doesNotMatch(text, /undefined|\bNaN\b|\[object|Invalid Date|Infinity/, hash);
     assert.deepEqual(bad, [], hash);
     assert.equal(headings, 1, hash);
+    assert.deepEqual(doubled, [], hash);
     assert.ok(title.length > 5, `${hash}: a title of its own`);
   }
 }

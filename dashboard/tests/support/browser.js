@@ -339,6 +339,7 @@ export async function visit(page, hash) {
  * @property {number} tooWide by how many pixels the page is wider than the window
  * @property {string[]} strangers elements and attributes that came from the data
  * @property {number} links how many links the menu has
+ * @property {string[]} doubled names of facts that stand twice in one list
  * @property {string[]} notices what the messages say
  */
 
@@ -372,6 +373,11 @@ export function tour(page, hashes) {
         tooWide: root.scrollWidth - root.clientWidth,
         strangers: __strangers(),
         links: document.querySelectorAll("nav a").length,
+        doubled: [...document.querySelectorAll("main dl")].flatMap((list) => {
+          const names = [...list.querySelectorAll(":scope > dt, :scope > div > dt")];
+          const texts = names.map((name) => name.textContent ?? "");
+          return texts.filter((text, at) => texts.indexOf(text) !== at);
+        }),
         notices: [...document.querySelectorAll(".notice")].map((one) => one.textContent ?? ""),
       });
     }

@@ -548,15 +548,6 @@ function about(context, report, relay, details) {
             ]),
       ],
       [
-        relay.familyIds.length > 1 ? "Family keys" : "Family key",
-        relay.familyIds.length === 0
-          ? null
-          : relay.familyIds.flatMap((id) => [
-              h("a", { href: context.href("relays", { params: { q: id } }) }, h("code", null, id)),
-              " ",
-            ]),
-      ],
-      [
         "Operator",
         relay.operator === ""
           ? null
