@@ -84,6 +84,24 @@ impl Call<'_> {
     }
 }
 
+#[cfg(not(all(feature = "domains", feature = "notices", feature = "upload")))]
+impl Verb {
+    /// A verb that this program was built without: it takes anything, and says so.
+    const fn left_out(name: &'static str, link: Option<&'static str>) -> Self {
+        let arguments = |command: Command| {
+            let rest = clap::Arg::new("rest").num_args(0..).trailing_var_arg(true);
+            let rest = rest.allow_hyphen_values(true).hide(true);
+            command.about("(this program was built without it)").arg(rest)
+        };
+        let run = |call: &Call<'_>| {
+            let name = call.command.get_name();
+            let why = format!("this program was built without {name}. Build it with: make build");
+            Err(Failure::saying(Exit::Usage, &why))
+        };
+        Self { name, link, arguments, run, exits: &[] }
+    }
+}
+
 impl Verb {
     /// Its whole command: arguments, log, exit codes, version.
     fn command(&self) -> Command {
@@ -167,25 +185,6 @@ pub(crate) fn start(arguments: &[OsString]) -> ExitCode {
         Some(verb.call(command.find_subcommand(name)?, matches))
     });
     chosen.unwrap_or_else(|| Exit::Usage.into())
-}
-
-/// The command of a verb that this program was built without: it takes anything.
-#[cfg(not(all(feature = "domains", feature = "notices", feature = "upload")))]
-fn left_out(command: Command, what: &str) -> Command {
-    command.about(format!("(this program was built without {what})")).arg(
-        clap::Arg::new("rest")
-            .num_args(0..)
-            .trailing_var_arg(true)
-            .allow_hyphen_values(true)
-            .hide(true),
-    )
-}
-
-/// What such a verb says.
-#[cfg(not(all(feature = "domains", feature = "notices", feature = "upload")))]
-fn refuse(what: &str) -> Ended {
-    let why = format!("this program was built without {what}. Build it with: make build");
-    Err(Failure::saying(Exit::Usage, &why))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the program's edge: the libraries take the time")]

@@ -79,7 +79,7 @@ fn how(ways: Ways<'_>, what: &str) -> String {
 #[must_use]
 pub fn confirmation(subjects: &BTreeSet<Subject>, ways: Ways<'_>) -> Worded {
     let mut text = String::from(
-        "Hello,\n\nsomebody asked that this address get a mail when Tor exits of these cannot resolve names, and when \
+        "Hello,\n\nsomebody asked that this address get a mail when these Tor exits cannot resolve names, and when \
          they can again:\n\n",
     );
     text.push_str(&listed(subjects));

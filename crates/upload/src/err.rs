@@ -76,7 +76,7 @@ impl Cause {
             Self::Newer => "the store was written by a newer program",
             Self::Older => "the store's pointers are of a later report, and stay",
             Self::OtherNotices => {
-                "the store holds a backup of the notices' memory that is not of before the one here, and it stays"
+                "the store's backup of the notices' memory is later than the one here, or of another memory, and stays"
             }
             Self::Local => "a local file cannot be used",
             Self::Deadline => "not done in time",

@@ -65,15 +65,6 @@ CREATE TABLE track (
     first        TEXT NOT NULL,
     PRIMARY KEY (point, relay)
 ) WITHOUT ROWID;
-CREATE TABLE proof (
-    fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 20),
-    checked     INTEGER NOT NULL,
-    since       INTEGER NOT NULL,
-    domain      TEXT NOT NULL,
-    method      TEXT NOT NULL,
-    problem     TEXT,
-    PRIMARY KEY (fingerprint, checked)
-) WITHOUT ROWID;
 CREATE TABLE flag (name TEXT PRIMARY KEY) WITHOUT ROWID;
 ";
 
@@ -120,8 +111,8 @@ DELETE FROM track WHERE point <> 0;
 DELETE FROM point WHERE point <> 0;
 ";
 
-/// From layout 4: there was no `proof`. Nothing had been checked.
-const FROM_4: &str = "
+/// What layout 4 did not have: nothing had been checked.
+const PROOF: &str = "
 CREATE TABLE proof (
     fingerprint BLOB NOT NULL CHECK (length(fingerprint) = 20),
     checked     INTEGER NOT NULL,
@@ -150,11 +141,11 @@ pub(super) fn prepare(history: &mut History, flags: OpenFlags) -> Result<()> {
                 .map_err(sqlite)?;
             let found = self::found(&transaction).map_err(sqlite)?;
             let steps: &[&str] = match found {
-                DatabaseKind::Nothing => &[SCHEMA],
-                DatabaseKind::Layout(1) => &[FROM_1, SCHEMA, COPY_1],
-                DatabaseKind::Layout(2) => &[FROM_2, FROM_3, FROM_4],
-                DatabaseKind::Layout(3) => &[FROM_3, FROM_4],
-                DatabaseKind::Layout(4) => &[FROM_4],
+                DatabaseKind::Nothing => &[SCHEMA, PROOF],
+                DatabaseKind::Layout(1) => &[FROM_1, SCHEMA, PROOF, COPY_1],
+                DatabaseKind::Layout(2) => &[FROM_2, FROM_3, PROOF],
+                DatabaseKind::Layout(3) => &[FROM_3, PROOF],
+                DatabaseKind::Layout(4) => &[PROOF],
                 _ => &[],
             };
             if !steps.is_empty() {

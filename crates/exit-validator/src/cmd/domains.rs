@@ -3,25 +3,9 @@
 #[cfg(feature = "domains")]
 pub(crate) use with::VERB;
 #[cfg(not(feature = "domains"))]
-pub(crate) use without::VERB;
+pub(crate) const VERB: super::Verb = super::Verb::left_out(NAME, None);
 
 const NAME: &str = "domains";
-
-#[cfg(not(feature = "domains"))]
-mod without {
-    use crate::cmd::{Verb, left_out, refuse};
-
-    /// What this program was built without.
-    const CLIENT: &str = "what asks websites and the domain name system";
-
-    pub(crate) const VERB: Verb = Verb {
-        name: super::NAME,
-        link: None,
-        arguments: |command| left_out(command, CLIENT),
-        run: |_| refuse(CLIENT),
-        exits: &[],
-    };
-}
 
 #[cfg(feature = "domains")]
 mod with {

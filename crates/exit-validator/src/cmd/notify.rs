@@ -3,25 +3,9 @@
 #[cfg(feature = "notices")]
 pub(crate) use with::VERB;
 #[cfg(not(feature = "notices"))]
-pub(crate) use without::VERB;
+pub(crate) const VERB: super::Verb = super::Verb::left_out(NAME, None);
 
 const NAME: &str = "notify";
-
-#[cfg(not(feature = "notices"))]
-mod without {
-    use crate::cmd::{Verb, left_out, refuse};
-
-    /// What this program was built without.
-    const CLIENT: &str = "what sends notices";
-
-    pub(crate) const VERB: Verb = Verb {
-        name: super::NAME,
-        link: None,
-        arguments: |command| left_out(command, CLIENT),
-        run: |_| refuse(CLIENT),
-        exits: &[],
-    };
-}
 
 #[cfg(feature = "notices")]
 mod with {
@@ -227,7 +211,7 @@ mod with {
             return Err(Failure::saying(Exit::Input, text));
         }
         close(&keeper, &mut memory)?;
-        print(b"it gets no more mail\n")?;
+        print(b"the address gets no more mail\n")?;
         Ok(Exit::Done)
     }
 

@@ -3,7 +3,7 @@
 #[cfg(feature = "upload")]
 pub(crate) use with::VERB;
 #[cfg(not(feature = "upload"))]
-pub(crate) use without::VERB;
+pub(crate) const VERB: super::Verb = super::Verb::left_out(NAME, Some(NAME));
 
 const NAME: &str = "upload";
 
@@ -151,20 +151,4 @@ mod with {
             assert_eq!(exit_of_all(&[Cause::BadKey, Cause::NoBucket]), Exit::Stores);
         }
     }
-}
-
-#[cfg(not(feature = "upload"))]
-mod without {
-    use crate::cmd::{Verb, left_out, refuse};
-
-    /// What this program was built without.
-    const CLIENT: &str = "the client for object stores";
-
-    pub(crate) const VERB: Verb = Verb {
-        name: super::NAME,
-        link: Some(super::NAME),
-        arguments: |command| left_out(command, CLIENT),
-        run: |_| refuse(CLIENT),
-        exits: &[],
-    };
 }
