@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use contact::claim::Claim;
+use contact::claim::DomainClaim;
 use contact::proof::Claimant;
 
 use crate::history::{History, HistoryError, Standing};
@@ -46,7 +46,7 @@ pub fn claims(directories: &[PathBuf], history: &History) -> Result<Claims, Clai
     let mut known = history.checks(None)?;
     let mut claimants: Vec<Claimant> = Vec::new();
     for result in inputs.iter().flat_map(|input| input.results.values()) {
-        let claim = result.relay.contact.as_deref().and_then(Claim::of);
+        let claim = result.relay.contact.as_deref().and_then(DomainClaim::of);
         let Some(claim) = claim else { continue };
         let relay = result.exit_fingerprint;
         claimants.push(Claimant { relay, claim, checks: known.remove(&relay).unwrap_or_default() });

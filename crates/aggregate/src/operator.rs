@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use record::Fingerprint;
+use record::{Fingerprint, is_family_id};
 
 /// What is known of a relay.
 #[derive(Debug, Clone, Copy)]
@@ -100,15 +100,6 @@ fn families(relays: &[OperatedRelay<'_>]) -> Vec<usize> {
         }
     }
     (0..relays.len()).map(|one| root(&mut parent, one)).collect()
-}
-
-/// Whether a text is a family's key as descriptors have it: `ed25519:` and 32 bytes as base64 without
-/// padding (proposal 321). Who has the key is nobody's to say where it is none.
-pub(crate) fn is_family_id(text: &str) -> bool {
-    text.strip_prefix("ed25519:").is_some_and(|key| {
-        key.len() == 43
-            && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte))
-    })
 }
 
 fn root(parent: &mut [usize], mut one: usize) -> usize {

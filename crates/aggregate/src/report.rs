@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use contact::claim::Claim;
+use contact::claim::DomainClaim;
 use contact::proof;
 use record::{
     ABSENT_MARK, AbsentRelay, BandwidthShare, Counts, FailingRelay, FileReport, Fingerprint,
@@ -188,7 +188,7 @@ fn domain_of(
     checks: Option<&Checks>,
     at: DateTime<Utc>,
 ) -> Option<RelayDomain> {
-    let claim = Claim::of(result.relay.contact.as_deref()?)?;
+    let claim = DomainClaim::of(result.relay.contact.as_deref()?)?;
     let checks = checks.and_then(|checks| checks.get(&relay)).map_or(&[][..], Vec::as_slice);
     Some(proof::standing(&claim, checks, at))
 }
@@ -458,7 +458,7 @@ const FAMILY_IDS: usize = 16;
 fn info(relay: RelayInfo) -> ReportedInfo {
     let RelayInfo { flags, contact, mut family_ids, platform, bandwidth, ipv6, country, .. } =
         relay;
-    family_ids.retain(|id| operator::is_family_id(id));
+    family_ids.retain(|id| record::is_family_id(id));
     family_ids.truncate(FAMILY_IDS);
     ReportedInfo { flags, contact, family_ids, platform, bandwidth, ipv6, country }
 }

@@ -13,7 +13,7 @@ use reach::http::{HttpError, Reach, Redirects, Target};
 use record::{Fingerprint, ProofMethod, ProofProblem};
 use tokio::task::JoinSet;
 
-use crate::claim::Claim;
+use crate::claim::DomainClaim;
 use crate::proof::{self, Agenda, Check};
 use records::Records;
 
@@ -163,7 +163,7 @@ impl Asker {
                     (!listed.contains(&relay)).then_some(ProofProblem::NotListed)
                 }
             };
-            let claim = Claim { domain: domain.clone(), method };
+            let claim = DomainClaim { domain: domain.clone(), method };
             checks.push((relay, Check { claim, at, problem }));
         }
         checks

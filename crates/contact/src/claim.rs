@@ -9,14 +9,14 @@ const URL: usize = 399;
 
 /// A domain that a contact line claims, and how the line says that it can be proved.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Claim {
+pub struct DomainClaim {
     /// The domain, in lower case: a name with a dot in it, of letters, digits and hyphens.
     pub domain: String,
     /// How it can be proved.
     pub method: ProofMethod,
 }
 
-impl Claim {
+impl DomainClaim {
     /// What a contact line claims: nothing, unless it is of the specification's version 2 and has `url:` and
     /// `proof:`. The first field of a name counts.
     #[must_use]
@@ -68,7 +68,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn claimed(line: &str) -> Option<(String, ProofMethod)> {
-        Claim::of(line).map(|claim| (claim.domain, claim.method))
+        DomainClaim::of(line).map(|claim| (claim.domain, claim.method))
     }
 
     #[test]
@@ -136,7 +136,7 @@ mod tests {
                 "(url:|proof:|ciissversion:2|uri-rsa|dns-rsa|https://|a.b|[.:/%_-]|é| ){0,20}",
             ],
         ) {
-            if let Some(claim) = Claim::of(&line) {
+            if let Some(claim) = DomainClaim::of(&line) {
                 prop_assert!(is_domain(&claim.domain));
             }
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use record::{Fingerprint, ProofMethod, ProofProblem, RelayDomain};
 
-use crate::claim::Claim;
+use crate::claim::DomainClaim;
 
 /// After how long a proof is checked again: twice a year, as the ContactInfo specification asks for at
 /// least, and not more often, as the relays of others are none of our business.
@@ -36,7 +36,7 @@ pub const RECORD_TEXT: &[u8] = b"we-run-this-tor-relay";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
     /// What was checked.
-    pub claim: Claim,
+    pub claim: DomainClaim,
     /// When.
     pub at: DateTime<Utc>,
     /// Why it did not prove the claim; `None` if it did.
@@ -49,7 +49,7 @@ pub struct Claimant {
     /// The relay.
     pub relay: Fingerprint,
     /// What it claims.
-    pub claim: Claim,
+    pub claim: DomainClaim,
     /// The checks.
     pub checks: Vec<Check>,
 }
@@ -57,7 +57,7 @@ pub struct Claimant {
 /// What is known of a claim at this time, by its checks so far, oldest first. Checks of another claim say
 /// nothing of this one.
 #[must_use]
-pub fn standing(claim: &Claim, checks: &[Check], at: DateTime<Utc>) -> RelayDomain {
+pub fn standing(claim: &DomainClaim, checks: &[Check], at: DateTime<Utc>) -> RelayDomain {
     let own = || checks.iter().filter(|check| check.claim == *claim);
     let mut proved_at = None;
     let mut stands = false;
@@ -82,7 +82,7 @@ pub fn standing(claim: &Claim, checks: &[Check], at: DateTime<Utc>) -> RelayDoma
 
 /// When a claim is to be checked next; `None` if it never was, so at once.
 #[must_use]
-pub fn next(claim: &Claim, checks: &[Check]) -> Option<DateTime<Utc>> {
+pub fn next(claim: &DomainClaim, checks: &[Check]) -> Option<DateTime<Utc>> {
     let own: Vec<&Check> = checks.iter().filter(|check| check.claim == *claim).collect();
     let last = own.last()?;
     let failures = own.iter().rev().take_while(|check| check.problem.is_some()).count();
@@ -193,8 +193,8 @@ mod tests {
         DateTime::from_timestamp(1_767_225_600, 0).unwrap() + TimeDelta::days(days)
     }
 
-    fn claim(domain: &str) -> Claim {
-        Claim { domain: domain.to_owned(), method: ProofMethod::UriRsa }
+    fn claim(domain: &str) -> DomainClaim {
+        DomainClaim { domain: domain.to_owned(), method: ProofMethod::UriRsa }
     }
 
     fn checks(of: &[(i64, Option<ProofProblem>)]) -> Vec<Check> {
@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn another_claim_is_not_proved_by_the_checks_of_this_one() {
         let checks = checks(&[(0, None)]);
-        let other_way = Claim { method: ProofMethod::DnsRsa, ..claim("a.org") };
+        let other_way = DomainClaim { method: ProofMethod::DnsRsa, ..claim("a.org") };
         for other in [claim("b.org"), other_way] {
             let known = standing(&other, &checks, day(1));
             assert_eq!((known.proved, known.proved_at, known.checked_at), (false, None, None));
@@ -275,7 +275,7 @@ mod tests {
             claimant(2, "a.org", Vec::new()),
             claimant(3, "b.org", Vec::new()),
             Claimant {
-                claim: Claim { method: ProofMethod::DnsRsa, ..claim("c.org") },
+                claim: DomainClaim { method: ProofMethod::DnsRsa, ..claim("c.org") },
                 ..claimant(4, "c.org", Vec::new())
             },
         ];

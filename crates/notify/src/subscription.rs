@@ -13,7 +13,9 @@ use std::str::FromStr;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use lettre::Address;
-use record::{Blame, ErrorCode, Fingerprint, IncidentSubject, Report, ReportedRelay, Status};
+use record::{
+    Blame, ErrorCode, Fingerprint, IncidentSubject, Report, ReportedRelay, Status, is_family_id,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::incident::Watch;
@@ -121,10 +123,7 @@ pub fn address(text: &str) -> Result<Address, SubjectError> {
 }
 
 fn family(text: &str) -> Option<Subject> {
-    let key = text.strip_prefix("ed25519:")?;
-    let sound = key.len() == 43
-        && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte));
-    sound.then(|| Subject::Family(text.to_owned()))
+    is_family_id(text).then(|| Subject::Family(text.to_owned()))
 }
 
 impl FromStr for Subject {

@@ -40,6 +40,7 @@ pub use report::{
 pub use result::{
     Attempt, Bandwidth, Circuit, CircuitState, FirstAnswer, Ipv6, Ipv6Lookup, Ipv6Lookups,
     MAX_ATTEMPTS, Millis, Query, RelayFinding, RelayInfo, RelayResult, Remap, Timing, Via,
+    is_family_id,
 };
 pub use run::{
     Counts, Excluded, Plan, PlannedRelay, RelayFilter, Run, Selection, Settings, TorInfo, unreached,

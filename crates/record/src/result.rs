@@ -367,3 +367,13 @@ pub struct Ipv6 {
     /// Whether the exit policy allows any port over IPv6; null where there is no descriptor.
     pub exit: Option<bool>,
 }
+
+/// Whether a text is a family's key as descriptors have it: `ed25519:` and 32 bytes as base64 without
+/// padding (proposal 321). Who has the key is nobody's to say where it is none.
+#[must_use]
+pub fn is_family_id(text: &str) -> bool {
+    text.strip_prefix("ed25519:").is_some_and(|key| {
+        key.len() == 43
+            && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte))
+    })
+}

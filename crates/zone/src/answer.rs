@@ -8,7 +8,7 @@ use hickory_proto::rr::rdata::{A, AAAA, HINFO, NS, SOA};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use serde::{Deserialize, Serialize};
 
-use crate::layout::{Child, Family, NAME_TTL, Place, TTL, Zone, is_of_a_scan};
+use crate::layout::{Child, Family, NAME_TTL, NamePlace, ServedZone, TTL, is_of_a_scan};
 
 /// Octets of a header (RFC 1035, section 4.1.1).
 const HEADER: usize = 12;
@@ -22,7 +22,7 @@ const MAX_UDP: u16 = 1232;
 /// How a query came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Transport {
+pub enum QueryTransport {
     /// By UDP.
     Udp,
     /// By TCP.
@@ -31,16 +31,16 @@ pub enum Transport {
 
 /// Who asks, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Asker {
+pub struct QuerySource {
     /// The address. IPv4 is never written as IPv6 here.
     pub address: IpAddr,
     /// How the query came.
-    pub transport: Transport,
+    pub transport: QueryTransport,
 }
 
 /// What is to be sent, and what is known of the query.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Response {
+pub struct ZoneAnswer {
     /// The answer's octets.
     pub bytes: Vec<u8>,
     /// What was asked.
@@ -81,7 +81,7 @@ pub struct Seen {
 
 /// What is answered; `None` where nothing may be: to what is no query.
 #[must_use]
-pub fn respond(zone: &Zone, bytes: &[u8], from: Asker) -> Option<Response> {
+pub fn respond(zone: &ServedZone, bytes: &[u8], from: QuerySource) -> Option<ZoneAnswer> {
     let head: [u8; HEADER] = bytes.get(..HEADER)?.try_into().ok()?;
     // Somebody's answer, or one that was forged to make two servers talk to each other.
     if head[2] & 0x80 != 0 {
@@ -99,7 +99,7 @@ pub fn respond(zone: &Zone, bytes: &[u8], from: Asker) -> Option<Response> {
 }
 
 /// An answer to what could not be read: the header alone.
-fn refusal(id: u16, op_code: OpCode, code: ResponseCode) -> Response {
+fn refusal(id: u16, op_code: OpCode, code: ResponseCode) -> ZoneAnswer {
     let message = Message::error_msg(id, op_code, code);
     let seen = Seen {
         name: None,
@@ -113,12 +113,12 @@ fn refusal(id: u16, op_code: OpCode, code: ResponseCode) -> Response {
         truncated: false,
         of_a_scan: false,
     };
-    Response { bytes: encode(&message), seen }
+    ZoneAnswer { bytes: encode(&message), seen }
 }
 
 /// The same answer cut down to "ask by TCP", for who asks too much by UDP. It is no longer than the query.
 #[must_use]
-pub fn sent_to_tcp(response: &Response) -> Vec<u8> {
+pub fn sent_to_tcp(response: &ZoneAnswer) -> Vec<u8> {
     // Nothing is dropped that was put in here: what we made can be read.
     Message::from_vec(&response.bytes).map_or_else(|_| Vec::new(), |message| encode(&cut(message)))
 }
@@ -136,7 +136,7 @@ fn encode(message: &Message) -> Vec<u8> {
     message.to_vec().unwrap_or_default()
 }
 
-fn respond_to(zone: &Zone, question: &Message, from: Asker) -> Response {
+fn respond_to(zone: &ServedZone, question: &Message, from: QuerySource) -> ZoneAnswer {
     let query = &question.queries[0];
     let mut answer = Message::new(question.id, MessageType::Response, OpCode::Query);
     answer.metadata = Metadata::response_from_request(&question.metadata);
@@ -152,44 +152,44 @@ fn respond_to(zone: &Zone, question: &Message, from: Asker) -> Response {
     }
     let newer = question.edns.as_ref().is_some_and(|edns| edns.version() > 0);
     let finding =
-        if newer { Finding::Code(ResponseCode::BADVERS) } else { find(zone, query, from) };
-    let data = matches!(finding, Finding::Data(_));
+        if newer { ZoneFinding::Code(ResponseCode::BADVERS) } else { find(zone, query, from) };
+    let data = matches!(finding, ZoneFinding::Data(_));
     put(&mut answer, finding);
     let mut bytes = encode(&answer);
-    if from.transport == Transport::Udp && bytes.len() > usize::from(room) {
+    if from.transport == QueryTransport::Udp && bytes.len() > usize::from(room) {
         answer = cut(answer);
         bytes = encode(&answer);
     }
     let truncated = answer.metadata.truncation;
     let answered = mnemonic(answer.metadata.response_code);
-    Response { bytes, seen: seen(question, query, answered, data && !truncated, truncated) }
+    ZoneAnswer { bytes, seen: seen(question, query, answered, data && !truncated, truncated) }
 }
 
 /// Puts what was found into the answer.
-fn put(answer: &mut Message, finding: Finding) {
+fn put(answer: &mut Message, finding: ZoneFinding) {
     let (code, authoritative) = match &finding {
-        Finding::Code(code) => (*code, false),
-        Finding::None { code, .. } => (*code, true),
-        Finding::Referral { .. } => (ResponseCode::NoError, false),
-        Finding::Data(_) | Finding::ByTcp => (ResponseCode::NoError, true),
+        ZoneFinding::Code(code) => (*code, false),
+        ZoneFinding::None { code, .. } => (*code, true),
+        ZoneFinding::Referral { .. } => (ResponseCode::NoError, false),
+        ZoneFinding::Data(_) | ZoneFinding::ByTcp => (ResponseCode::NoError, true),
     };
     answer.metadata.response_code = code;
     answer.metadata.authoritative = authoritative;
     match finding {
-        Finding::Code(_) => {}
-        Finding::Data(records) => answer.answers = records,
-        Finding::None { soa, .. } => answer.authorities = vec![*soa],
-        Finding::Referral { server, addresses } => {
+        ZoneFinding::Code(_) => {}
+        ZoneFinding::Data(records) => answer.answers = records,
+        ZoneFinding::None { soa, .. } => answer.authorities = vec![*soa],
+        ZoneFinding::Referral { server, addresses } => {
             answer.authorities = vec![*server];
             answer.additionals = addresses;
         }
-        Finding::ByTcp => answer.metadata.truncation = true,
+        ZoneFinding::ByTcp => answer.metadata.truncation = true,
     }
 }
 
 /// What there is for a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Finding {
+enum ZoneFinding {
     /// Nothing but a code.
     Code(ResponseCode),
     /// These records.
@@ -202,35 +202,41 @@ enum Finding {
     ByTcp,
 }
 
-fn find(zone: &Zone, query: &Query, from: Asker) -> Finding {
+fn find(zone: &ServedZone, query: &Query, from: QuerySource) -> ZoneFinding {
     let (name, wanted) = (query.name(), query.query_type());
     if query.query_class() != DNSClass::IN {
-        return Finding::Code(ResponseCode::Refused);
+        return ZoneFinding::Code(ResponseCode::Refused);
     }
     // Nobody needs a copy of a zone that the documentation describes.
     if matches!(wanted, RecordType::AXFR | RecordType::IXFR) {
-        return Finding::Code(ResponseCode::Refused);
+        return ZoneFinding::Code(ResponseCode::Refused);
     }
     let exists = |records| of_type(records, wanted, name, &zone.origin, zone);
     match zone.place(name) {
-        Place::Outside => Finding::Code(ResponseCode::Refused),
-        Place::Apex => exists(apex(zone, name)),
-        Place::Server(server) => {
+        NamePlace::Outside => ZoneFinding::Code(ResponseCode::Refused),
+        NamePlace::Apex => exists(apex(zone, name)),
+        NamePlace::Server(server) => {
             exists(server.addresses.iter().map(|ip| address(name, TTL, *ip)).collect())
         }
-        Place::ServerOf(family) => {
+        NamePlace::ServerOf(family) => {
             exists(zone.addresses(family).into_iter().map(|ip| address(name, TTL, ip)).collect())
         }
-        Place::Child(child, apex) => in_child(zone, query, child, apex, from),
-        Place::Tcp if from.transport == Transport::Udp => Finding::ByTcp,
-        Place::Tcp | Place::Wildcard => exists(expected(zone, name)),
-        Place::Empty => exists(Vec::new()),
-        Place::Nowhere => none(ResponseCode::NXDomain, &zone.origin, zone),
+        NamePlace::Child(child, apex) => in_child(zone, query, child, apex, from),
+        NamePlace::Tcp if from.transport == QueryTransport::Udp => ZoneFinding::ByTcp,
+        NamePlace::Tcp | NamePlace::Wildcard => exists(expected(zone, name)),
+        NamePlace::Empty => exists(Vec::new()),
+        NamePlace::Nowhere => none(ResponseCode::NXDomain, &zone.origin, zone),
     }
 }
 
 /// What there is in a part that is delegated.
-fn in_child(zone: &Zone, query: &Query, child: Child, apex: bool, from: Asker) -> Finding {
+fn in_child(
+    zone: &ServedZone,
+    query: &Query,
+    child: Child,
+    apex: bool,
+    from: QuerySource,
+) -> ZoneFinding {
     let (name, wanted) = (query.name(), query.query_type());
     let cut = under(zone, child.label());
     let servers = zone.addresses(child.family());
@@ -246,7 +252,7 @@ fn in_child(zone: &Zone, query: &Query, child: Child, apex: bool, from: Asker) -
     let ns = |owner: &Name| record(owner, TTL, RData::NS(NS(server.clone())));
     if Family::of(from.address) != child.family() {
         let addresses = servers.into_iter().map(|ip| address(&server, TTL, ip)).collect();
-        return Finding::Referral { server: Box::new(ns(&cut)), addresses };
+        return ZoneFinding::Referral { server: Box::new(ns(&cut)), addresses };
     }
     let records = match (apex, child) {
         (true, _) => vec![soa(zone, name, TTL), ns(name)],
@@ -262,40 +268,40 @@ fn of_type(
     wanted: RecordType,
     name: &Name,
     cut: &Name,
-    zone: &Zone,
-) -> Finding {
+    zone: &ServedZone,
+) -> ZoneFinding {
     if wanted == RecordType::ANY && !records.is_empty() {
         // RFC 8482, section 4.2.
         let why = RData::HINFO(HINFO::new("RFC8482".to_owned(), String::new()));
-        return Finding::Data(vec![record(name, TTL, why)]);
+        return ZoneFinding::Data(vec![record(name, TTL, why)]);
     }
     let found: Vec<Record> =
         records.into_iter().filter(|record| record.record_type() == wanted).collect();
     if found.is_empty() {
         return none(ResponseCode::NoError, cut, zone);
     }
-    Finding::Data(found)
+    ZoneFinding::Data(found)
 }
 
-fn none(code: ResponseCode, cut: &Name, zone: &Zone) -> Finding {
-    Finding::None { code, soa: Box::new(soa(zone, cut, NAME_TTL)) }
+fn none(code: ResponseCode, cut: &Name, zone: &ServedZone) -> ZoneFinding {
+    ZoneFinding::None { code, soa: Box::new(soa(zone, cut, NAME_TTL)) }
 }
 
 /// What is at the zone's own name.
-fn apex(zone: &Zone, name: &Name) -> Vec<Record> {
+fn apex(zone: &ServedZone, name: &Name) -> Vec<Record> {
     let servers = zone.servers.iter();
     let servers = servers.map(|server| record(name, TTL, RData::NS(NS(server.name.clone()))));
     servers.chain([soa(zone, name, TTL)]).collect()
 }
 
 /// What the names of a scan resolve to.
-fn expected(zone: &Zone, name: &Name) -> Vec<Record> {
+fn expected(zone: &ServedZone, name: &Name) -> Vec<Record> {
     zone.expected.iter().map(|ip| address(name, NAME_TTL, *ip)).collect()
 }
 
 /// The start of authority. Its serial never changes: nothing is copied, and what is answered follows from
 /// the name. The times are those of RFC 1912, section 2.2.
-fn soa(zone: &Zone, owner: &Name, ttl: u32) -> Record {
+fn soa(zone: &ServedZone, owner: &Name, ttl: u32) -> Record {
     let server = zone.servers[0].name.clone();
     let data = SOA::new(server, zone.hostmaster.clone(), 1, 7200, 3600, 1_209_600, NAME_TTL);
     record(owner, ttl, RData::SOA(data))
@@ -314,7 +320,7 @@ fn record(owner: &Name, ttl: u32, data: RData) -> Record {
 }
 
 /// A name directly under the zone's.
-fn under(zone: &Zone, label: &str) -> Name {
+fn under(zone: &ServedZone, label: &str) -> Name {
     zone.origin.prepend_label(label).unwrap_or_else(|_| zone.origin.clone())
 }
 

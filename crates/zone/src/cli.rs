@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use record::{DEFAULT_DOMAIN, DEFAULT_EXPECTED};
 
-use crate::layout::{LayoutError, Zone};
+use crate::layout::{LayoutError, ServedZone};
 use crate::log::Keep;
 
 /// Answer for the zone and nothing else, by UDP and TCP, and remember each query.
@@ -103,12 +103,12 @@ impl ServeArgs {
     /// # Errors
     ///
     /// [`LayoutError`].
-    pub fn zone(&self) -> Result<Zone, LayoutError> {
+    pub fn zone(&self) -> Result<ServedZone, LayoutError> {
         let hostmaster = self.hostmaster.as_deref();
         let mut expected = vec![self.expected_ip];
         expected.extend(self.expected_ipv6.map(IpAddr::V6));
         expected.dedup();
-        Zone::new(&self.domain, &self.name_servers, hostmaster, expected)
+        ServedZone::new(&self.domain, &self.name_servers, hostmaster, expected)
     }
 
     /// Where to listen.

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use record::{Fingerprint, RelayResult, Status};
 use serde::Serialize;
 
-use crate::answer::Transport;
+use crate::answer::QueryTransport;
 use crate::log::QueryLine;
 
 /// Queries of one name that are kept one by one; the others are counted. A resolver asks for both families
@@ -48,7 +48,7 @@ pub struct QueryAtZone {
     /// Who asked.
     pub address: IpAddr,
     /// How.
-    pub transport: Transport,
+    pub transport: QueryTransport,
     /// For what.
     #[serde(rename = "type")]
     pub record_type: String,

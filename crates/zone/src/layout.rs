@@ -17,7 +17,7 @@ pub(crate) const NAME_TTL: u32 = 60;
 
 /// The zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Zone {
+pub struct ServedZone {
     /// Its name, in lower case.
     pub(crate) origin: Name,
     /// Who answers for it, by name.
@@ -84,7 +84,7 @@ pub(crate) fn name(text: &str) -> Result<Name, LayoutError> {
     Ok(name)
 }
 
-impl Zone {
+impl ServedZone {
     /// The zone of this name, in which a scan's names have the `expected` addresses. `servers` is as in ZONE_NAME_SERVERS: `NAME ADDRESS...`, with commas between
     /// several.
     ///
@@ -112,7 +112,7 @@ impl Zone {
         }
         let zone = Self { origin, servers, hostmaster, expected };
         for server in &zone.servers {
-            if !matches!(zone.by_labels(&server.name), Place::Outside | Place::Wildcard) {
+            if !matches!(zone.by_labels(&server.name), NamePlace::Outside | NamePlace::Wildcard) {
                 return Err(LayoutError::Taken(server.name.to_string()));
             }
         }
@@ -126,41 +126,45 @@ impl Zone {
     }
 
     /// Where a name is.
-    pub(crate) fn place(&self, name: &Name) -> Place<'_> {
+    pub(crate) fn place(&self, name: &Name) -> NamePlace<'_> {
         if let Some(server) = self.servers.iter().find(|server| server.name == *name) {
-            return if self.origin.zone_of(name) { Place::Server(server) } else { Place::Outside };
+            return if self.origin.zone_of(name) {
+                NamePlace::Server(server)
+            } else {
+                NamePlace::Outside
+            };
         }
         match self.by_labels(name) {
-            Place::Wildcard if self.servers.iter().any(|server| server.name.zone_of(name)) => {
-                Place::Nowhere
+            NamePlace::Wildcard if self.servers.iter().any(|server| server.name.zone_of(name)) => {
+                NamePlace::Nowhere
             }
             place => place,
         }
     }
 
     /// Where a name is, of the labels alone.
-    fn by_labels(&self, name: &Name) -> Place<'_> {
+    fn by_labels(&self, name: &Name) -> NamePlace<'_> {
         if !self.origin.zone_of(name) {
-            return Place::Outside;
+            return NamePlace::Outside;
         }
         let below = usize::from(name.num_labels() - self.origin.num_labels());
         // The label that stands directly under the zone's name.
         let Some(label) = below.checked_sub(1).and_then(|last| name.iter().nth(last)) else {
-            return Place::Apex;
+            return NamePlace::Apex;
         };
         let apex = below == 1;
         match &*label.to_ascii_lowercase() {
-            b"who" => Place::Child(Child::Who, apex),
-            b"who6" => Place::Child(Child::Who6, apex),
-            b"v6" => Place::Child(Child::V6, apex),
-            b"tcp" if apex => Place::Empty,
-            b"tcp" => Place::Tcp,
-            b"nx" if apex => Place::Empty,
-            b"nx" => Place::Nowhere,
-            b"ns4" if apex => Place::ServerOf(Family::V4),
-            b"ns6" if apex => Place::ServerOf(Family::V6),
-            b"ns4" | b"ns6" => Place::Nowhere,
-            _ => Place::Wildcard,
+            b"who" => NamePlace::Child(Child::Who, apex),
+            b"who6" => NamePlace::Child(Child::Who6, apex),
+            b"v6" => NamePlace::Child(Child::V6, apex),
+            b"tcp" if apex => NamePlace::Empty,
+            b"tcp" => NamePlace::Tcp,
+            b"nx" if apex => NamePlace::Empty,
+            b"nx" => NamePlace::Nowhere,
+            b"ns4" if apex => NamePlace::ServerOf(Family::V4),
+            b"ns6" if apex => NamePlace::ServerOf(Family::V6),
+            b"ns4" | b"ns6" => NamePlace::Nowhere,
+            _ => NamePlace::Wildcard,
         }
     }
 }
@@ -197,7 +201,7 @@ impl Family {
 
 /// Where a name is in the zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place<'a> {
+pub(crate) enum NamePlace<'a> {
     /// Not in the zone.
     Outside,
     /// The zone's own name.
@@ -276,10 +280,10 @@ pub(crate) fn is_of_a_scan(name: &Name) -> bool {
 pub(crate) mod tests {
     use super::*;
 
-    pub(crate) fn example() -> Zone {
+    pub(crate) fn example() -> ServedZone {
         let servers = "ns1.Example.org 192.0.2.53 2001:db8::53, ns.z.example.org 198.51.100.53";
         let expected = ["64.65.4.1", "2001:db8::1"].map(|ip| ip.parse().unwrap());
-        Zone::new("Z.example.ORG.", servers, None, expected.into()).unwrap()
+        ServedZone::new("Z.example.ORG.", servers, None, expected.into()).unwrap()
     }
 
     /// A name as it comes in a query.
@@ -294,25 +298,25 @@ pub(crate) mod tests {
         let zone = example();
         let server = &zone.servers[1];
         for (text, place) in [
-            ("example.org", Place::Outside),
-            ("xz.example.org", Place::Outside),
-            (".", Place::Outside),
-            ("Z.EXAMPLE.org", Place::Apex),
-            ("a.z.example.org", Place::Wildcard),
-            ("who.a.z.example.org", Place::Wildcard),
-            ("who.z.example.org", Place::Child(Child::Who, true)),
-            ("a.b.WHO.z.example.org", Place::Child(Child::Who, false)),
-            ("a.who6.z.example.org", Place::Child(Child::Who6, false)),
-            ("v6.z.example.org", Place::Child(Child::V6, true)),
-            ("tcp.z.example.org", Place::Empty),
-            ("a.tcp.z.example.org", Place::Tcp),
-            ("nx.z.example.org", Place::Empty),
-            ("a.nx.z.example.org", Place::Nowhere),
-            ("ns4.z.example.org", Place::ServerOf(Family::V4)),
-            ("a.ns6.z.example.org", Place::Nowhere),
-            ("NS.z.example.org", Place::Server(server)),
-            ("a.ns.z.example.org", Place::Nowhere),
-            ("ns1.example.org", Place::Outside),
+            ("example.org", NamePlace::Outside),
+            ("xz.example.org", NamePlace::Outside),
+            (".", NamePlace::Outside),
+            ("Z.EXAMPLE.org", NamePlace::Apex),
+            ("a.z.example.org", NamePlace::Wildcard),
+            ("who.a.z.example.org", NamePlace::Wildcard),
+            ("who.z.example.org", NamePlace::Child(Child::Who, true)),
+            ("a.b.WHO.z.example.org", NamePlace::Child(Child::Who, false)),
+            ("a.who6.z.example.org", NamePlace::Child(Child::Who6, false)),
+            ("v6.z.example.org", NamePlace::Child(Child::V6, true)),
+            ("tcp.z.example.org", NamePlace::Empty),
+            ("a.tcp.z.example.org", NamePlace::Tcp),
+            ("nx.z.example.org", NamePlace::Empty),
+            ("a.nx.z.example.org", NamePlace::Nowhere),
+            ("ns4.z.example.org", NamePlace::ServerOf(Family::V4)),
+            ("a.ns6.z.example.org", NamePlace::Nowhere),
+            ("NS.z.example.org", NamePlace::Server(server)),
+            ("a.ns.z.example.org", NamePlace::Nowhere),
+            ("ns1.example.org", NamePlace::Outside),
         ] {
             assert_eq!(zone.place(&wire(text)), place, "{text}");
         }
@@ -321,7 +325,7 @@ pub(crate) mod tests {
     #[test]
     fn a_zone_that_cannot_be_is_refused_and_why() {
         let made = |origin: &str, servers: &str| {
-            Zone::new(origin, servers, None, Vec::new()).map(|_| ()).unwrap_err()
+            ServedZone::new(origin, servers, None, Vec::new()).map(|_| ()).unwrap_err()
         };
         let good = "ns.example.org 192.0.2.1";
         assert_eq!(made("", good), LayoutError::Name(String::new()));

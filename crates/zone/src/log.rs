@@ -18,7 +18,7 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::answer::{Asker, Seen, Transport};
+use crate::answer::{QuerySource, QueryTransport, Seen};
 
 /// The file that is written.
 pub(crate) const CURRENT: &str = "queries.jsonl";
@@ -42,7 +42,7 @@ pub struct QueryLine {
     /// From which port.
     pub port: u16,
     /// How.
-    pub transport: Transport,
+    pub transport: QueryTransport,
     /// What, and how it was answered.
     #[serde(flatten)]
     pub seen: Seen,
@@ -75,12 +75,12 @@ impl Keep {
 
 /// The log as those who answer see it.
 #[derive(Debug, Clone)]
-pub struct Log {
+pub struct QueryLog {
     lines: Option<SyncSender<QueryLine>>,
     unlogged: Arc<AtomicU64>,
 }
 
-impl Log {
+impl QueryLog {
     /// One that remembers nothing.
     #[must_use]
     pub fn none() -> Self {
@@ -98,7 +98,7 @@ impl Log {
         keep: Keep,
         clock: fn() -> DateTime<Utc>,
     ) -> io::Result<(Self, JoinHandle<()>)> {
-        let files = Files::open(directory, keep, clock())?;
+        let files = LogFiles::open(directory, keep, clock())?;
         let (lines, waiting) = sync_channel(WAITING);
         let unlogged = Arc::<AtomicU64>::default();
         let counter = Arc::clone(&unlogged);
@@ -109,9 +109,9 @@ impl Log {
     }
 
     /// Remembers a query.
-    pub(crate) fn query(&self, time: DateTime<Utc>, from: Asker, port: u16, seen: Seen) {
+    pub(crate) fn query(&self, time: DateTime<Utc>, from: QuerySource, port: u16, seen: Seen) {
         let Some(lines) = &self.lines else { return };
-        let Asker { address, transport } = from;
+        let QuerySource { address, transport } = from;
         let line = QueryLine { time, address, port, transport, seen };
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = lines.try_send(line) {
             self.count();
@@ -126,7 +126,7 @@ impl Log {
 
 /// Writes what comes, until nobody is left who sends.
 fn write(
-    mut files: Files,
+    mut files: LogFiles,
     lines: &Receiver<QueryLine>,
     unlogged: &AtomicU64,
     clock: fn() -> DateTime<Utc>,
@@ -155,7 +155,7 @@ fn write(
 }
 
 /// Puts onto the disk what waits, and the count of what has no line.
-fn tidy(files: &mut Files, unlogged: &AtomicU64, now: DateTime<Utc>) {
+fn tidy(files: &mut LogFiles, unlogged: &AtomicU64, now: DateTime<Utc>) {
     let count = unlogged.swap(0, Ordering::Relaxed);
     let counted = match count {
         0 => Ok(()),
@@ -176,7 +176,7 @@ pub(crate) fn stamp(time: DateTime<Utc>) -> String {
 
 /// The files.
 #[derive(Debug)]
-struct Files {
+struct LogFiles {
     directory: PathBuf,
     keep: Keep,
     file: BufWriter<File>,
@@ -187,7 +187,7 @@ struct Files {
     complained: Option<DateTime<Utc>>,
 }
 
-impl Files {
+impl LogFiles {
     fn open(directory: &Path, keep: Keep, now: DateTime<Utc>) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o750).create(directory)?;
         let path = directory.join(CURRENT);
@@ -320,7 +320,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let keep = Keep { days: 2, bytes: 1 << 20 };
         let day = 86_400;
-        let mut files = Files::open(&dir.path().join("log"), keep, at(0)).unwrap();
+        let mut files = LogFiles::open(&dir.path().join("log"), keep, at(0)).unwrap();
         for n in 0..6 {
             files.write(&line(n * day), at(n * day)).unwrap();
         }
@@ -341,7 +341,7 @@ mod tests {
     fn they_never_have_more_bytes_than_they_may_and_the_newest_stay() {
         let dir = tempfile::tempdir().unwrap();
         let keep = Keep { days: 30, bytes: 16 * 200 };
-        let mut files = Files::open(dir.path(), keep, at(0)).unwrap();
+        let mut files = LogFiles::open(dir.path(), keep, at(0)).unwrap();
         for n in 0..500 {
             files.write(&line(n), at(n)).unwrap();
             files.flush().unwrap();
@@ -362,7 +362,7 @@ mod tests {
         let keep = Keep { days: 30, bytes: 1 << 20 };
         fs::write(dir.path().join(CURRENT), "{\"time\":\"20").unwrap();
         let now = Utc::now();
-        let mut files = Files::open(dir.path(), keep, now).unwrap();
+        let mut files = LogFiles::open(dir.path(), keep, now).unwrap();
         files.write(&line(1), now).unwrap();
         files.flush().unwrap();
         let text = fs::read_to_string(dir.path().join(CURRENT)).unwrap();
@@ -375,8 +375,10 @@ mod tests {
     fn what_does_not_fit_is_counted_and_nobody_waits() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
-        let (log, writer) = Log::open(&path, Keep { days: 1, bytes: 1 << 30 }, Utc::now).unwrap();
-        let from = Asker { address: IpAddr::from([192, 0, 2, 1]), transport: Transport::Udp };
+        let (log, writer) =
+            QueryLog::open(&path, Keep { days: 1, bytes: 1 << 30 }, Utc::now).unwrap();
+        let from =
+            QuerySource { address: IpAddr::from([192, 0, 2, 1]), transport: QueryTransport::Udp };
         let seen = Seen {
             name: Some("a.".repeat(100)),
             record_type: Some("A".to_owned()),

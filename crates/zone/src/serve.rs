@@ -14,10 +14,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-use crate::answer::{Asker, Transport, respond, sent_to_tcp};
-use crate::layout::Zone;
+use crate::answer::{QuerySource, QueryTransport, respond, sent_to_tcp};
+use crate::layout::ServedZone;
 use crate::limit::{Allowance, Limiter, network};
-use crate::log::Log;
+use crate::log::QueryLog;
 
 /// Longest query that is read. Ours have a name and some options.
 const QUERY: usize = 4096;
@@ -43,14 +43,14 @@ const BUFFER: usize = 4 << 20;
 
 /// The sockets, open and not yet read.
 #[derive(Debug, Default)]
-pub struct Sockets {
+pub struct ZoneSockets {
     udp: Vec<UdpSocket>,
     tcp: Vec<TcpListener>,
 }
 
 /// Why there are no sockets.
 #[derive(Debug, thiserror::Error)]
-pub enum SocketsError {
+pub enum ZoneSocketsError {
     /// One cannot be had.
     #[error(
         "cannot listen on {address}: {error}. Ports below 1024 need the right to: start it by its systemd \
@@ -67,16 +67,16 @@ pub enum SocketsError {
     Passed(io::Error),
 }
 
-impl Sockets {
+impl ZoneSockets {
     /// Opens these addresses, each for UDP and TCP.
     ///
     /// # Errors
     ///
-    /// [`SocketsError::Bind`].
-    pub fn bind(addresses: &[SocketAddr]) -> Result<Self, SocketsError> {
+    /// [`ZoneSocketsError::Bind`].
+    pub fn bind(addresses: &[SocketAddr]) -> Result<Self, ZoneSocketsError> {
         let mut sockets = Self::default();
         for address in addresses {
-            let failed = |error| SocketsError::Bind { address: *address, error };
+            let failed = |error| ZoneSocketsError::Bind { address: *address, error };
             let udp = bound(*address, Type::DGRAM).map_err(failed)?;
             let udp = UdpSocket::from(udp);
             // With port 0 both get the same one.
@@ -93,14 +93,16 @@ impl Sockets {
     ///
     /// # Errors
     ///
-    /// [`SocketsError::Passed`].
-    pub fn passed() -> Result<Option<Self>, SocketsError> {
+    /// [`ZoneSocketsError::Passed`].
+    pub fn passed() -> Result<Option<Self>, ZoneSocketsError> {
         let mut passed = listenfd::ListenFd::from_env();
         let mut sockets = Self::default();
         for at in 0..passed.len() {
             if let Ok(Some(udp)) = passed.take_udp_socket(at) {
                 sockets.udp.push(udp);
-            } else if let Some(tcp) = passed.take_tcp_listener(at).map_err(SocketsError::Passed)? {
+            } else if let Some(tcp) =
+                passed.take_tcp_listener(at).map_err(ZoneSocketsError::Passed)?
+            {
                 sockets.tcp.push(tcp);
             }
         }
@@ -141,9 +143,9 @@ fn bound(address: SocketAddr, kind: Type) -> io::Result<Socket> {
 
 /// What everybody who answers needs.
 struct Service {
-    zone: Zone,
+    zone: ServedZone,
     limiter: Mutex<Limiter>,
-    log: Log,
+    log: QueryLog,
     clock: fn() -> DateTime<Utc>,
     ticks: fn() -> Instant,
     end: AtomicBool,
@@ -153,11 +155,11 @@ struct Service {
 #[derive(Debug)]
 pub struct Serving {
     /// What is answered.
-    pub zone: Zone,
+    pub zone: ServedZone,
     /// Answers a second for each network by UDP; 0: without limit.
     pub rate: u16,
     /// What is remembered.
-    pub log: Log,
+    pub log: QueryLog,
     /// The time.
     pub clock: fn() -> DateTime<Utc>,
     /// A clock that never goes back.
@@ -171,7 +173,7 @@ pub struct Serving {
 /// Where a thread cannot be started, or a socket not be used.
 pub async fn serve(
     serving: Serving,
-    sockets: Sockets,
+    sockets: ZoneSockets,
     end: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let Serving { zone, rate, log, clock, ticks } = serving;
@@ -221,7 +223,7 @@ impl Service {
 
     /// The answer to a query by UDP, if it gets one.
     fn by_udp(&self, query: &[u8], from: SocketAddr) -> Option<Vec<u8>> {
-        let asker = asker(from, Transport::Udp);
+        let asker = asker(from, QueryTransport::Udp);
         let mut response = respond(&self.zone, query, asker)?;
         let allowance = {
             let mut limiter = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
@@ -259,7 +261,7 @@ impl Service {
                 continue;
             };
             // Where there is no room it is closed, and asked again later.
-            if let Some(place) = Place::take(&room, from.ip()) {
+            if let Some(place) = ConnectionPlace::take(&room, from.ip()) {
                 let service = Arc::clone(&self);
                 connections.spawn(async move {
                     let _ = service.connection(stream, from).await;
@@ -271,7 +273,7 @@ impl Service {
 
     /// Answers the queries of a connection, one after another.
     async fn connection(&self, mut stream: TcpStream, from: SocketAddr) -> io::Result<()> {
-        let asker = asker(from, Transport::Tcp);
+        let asker = asker(from, QueryTransport::Tcp);
         for _ in 0..QUERIES {
             let Ok(query) = tokio::time::timeout(PATIENCE, read(&mut stream)).await else { break };
             let Some(response) = respond(&self.zone, &query?, asker) else { break };
@@ -299,8 +301,8 @@ async fn read(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     Ok(query)
 }
 
-fn asker(from: SocketAddr, transport: Transport) -> Asker {
-    Asker { address: from.ip().to_canonical(), transport }
+fn asker(from: SocketAddr, transport: QueryTransport) -> QuerySource {
+    QuerySource { address: from.ip().to_canonical(), transport }
 }
 
 /// Room for connections, in all and for each network.
@@ -318,13 +320,13 @@ impl Default for Room {
 
 /// The place of a connection.
 #[derive(Debug)]
-struct Place {
+struct ConnectionPlace {
     room: Arc<Room>,
     network: u64,
     _permit: tokio::sync::OwnedSemaphorePermit,
 }
 
-impl Place {
+impl ConnectionPlace {
     fn take(room: &Arc<Room>, from: IpAddr) -> Option<Self> {
         let permit = Arc::clone(&room.all).try_acquire_owned().ok()?;
         let network = network(from.to_canonical());
@@ -338,7 +340,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         let mut networks = self.room.networks.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = networks.get_mut(&self.network) {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use contact::claim::Claim;
+use contact::claim::DomainClaim;
 use contact::proof::{COUNTS, Check};
 use record::{Fingerprint, ProofMethod, ProofProblem, Report};
 use rusqlite::{Connection, params};
@@ -47,7 +47,7 @@ impl History {
             };
             let domain = row.get(2).map_err(&doing)?;
             checks.entry(relay).or_default().push(Check {
-                claim: Claim { domain, method: *method },
+                claim: DomainClaim { domain, method: *method },
                 at: self.time(row.get(1).map_err(&doing)?)?,
                 problem: problem.as_ref().and_then(known),
             });
@@ -83,7 +83,7 @@ impl History {
         let mut checks = Vec::new();
         for relay in &report.results {
             let Some(domain) = &relay.domain else { continue };
-            let claim = Claim { domain: domain.name.clone(), method: domain.method };
+            let claim = DomainClaim { domain: domain.name.clone(), method: domain.method };
             let mut add = |at: Option<DateTime<Utc>>, problem| {
                 let Some(at) = at else { return };
                 let claim = claim.clone();

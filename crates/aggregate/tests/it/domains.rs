@@ -4,7 +4,7 @@ use aggregate::gate::Thresholds;
 use aggregate::history::{History, LAYOUT, Standing};
 use aggregate::reconcile;
 use chrono::{DateTime, TimeDelta, Utc};
-use contact::claim::Claim;
+use contact::claim::DomainClaim;
 use contact::proof::Check;
 use record::{ProofMethod, ProofProblem, Report};
 
@@ -28,8 +28,8 @@ fn ended(scan: &Scan) -> DateTime<Utc> {
     report_of(std::slice::from_ref(scan), None, None).metadata.timestamp
 }
 
-fn claim() -> Claim {
-    Claim { domain: "example.org".to_owned(), method: ProofMethod::UriRsa }
+fn claim() -> DomainClaim {
+    DomainClaim { domain: "example.org".to_owned(), method: ProofMethod::UriRsa }
 }
 
 fn check(at: DateTime<Utc>, problem: Option<ProofProblem>) -> Check {

@@ -16,8 +16,8 @@ use record::{Status, printable};
 use tokio::signal::unix::{SignalKind, signal};
 use zone::cli::{CorrelateArgs, ServeArgs};
 use zone::correlate::{ClockOffset, Correlation, Correlator, resolvers};
-use zone::log::Log;
-use zone::serve::{Serving, Sockets, serve};
+use zone::log::QueryLog;
+use zone::serve::{Serving, ZoneSockets, serve};
 
 use super::{Call, Verb, now, random, runtime};
 use crate::exit::Exit;
@@ -27,7 +27,7 @@ pub(crate) const VERB: Verb = Verb {
     name: "zone",
     link: None,
     arguments: |command| {
-        Zone::augment_subcommands(command)
+        ZoneCommand::augment_subcommands(command)
             .about("Look after our own zone")
             .subcommand_required(true)
             .arg_required_else_help(true)
@@ -35,9 +35,9 @@ pub(crate) const VERB: Verb = Verb {
     run: |call: &Call<'_>| {
         start_log(call.log, io::stderr);
         match call.arguments() {
-            Zone::Check(arguments) => check(&arguments),
-            Zone::Serve(arguments) => answer(&arguments),
-            Zone::Correlate(arguments) => correlate(&arguments),
+            ZoneCommand::Check(arguments) => check(&arguments),
+            ZoneCommand::Serve(arguments) => answer(&arguments),
+            ZoneCommand::Correlate(arguments) => correlate(&arguments),
         }
     },
     exits: EXITS,
@@ -46,7 +46,7 @@ pub(crate) const VERB: Verb = Verb {
 const EXITS: &[Exit] = &[Exit::Output, Exit::Input, Exit::Zone, Exit::Listen];
 
 #[derive(Debug, Subcommand)]
-enum Zone {
+enum ZoneCommand {
     /// Resolve a fresh name in our zone directly, and say whether the answer is right
     Check(ZoneArgs),
     Serve(ServeArgs),
@@ -69,15 +69,15 @@ pub(crate) fn check(arguments: &ZoneArgs) -> Ended {
 fn answer(arguments: &ServeArgs) -> Ended {
     let zone = arguments.zone().map_err(|error| Failure::new(Exit::Usage, error))?;
     let failed = |error: &dyn Display| Failure::new(Exit::Listen, error);
-    let passed = Sockets::passed().map_err(|error| failed(&error))?;
+    let passed = ZoneSockets::passed().map_err(|error| failed(&error))?;
     let sockets = match passed {
         Some(sockets) => sockets,
-        None => Sockets::bind(arguments.listen()).map_err(|error| failed(&error))?,
+        None => ZoneSockets::bind(arguments.listen()).map_err(|error| failed(&error))?,
     };
     let (log, writer) = match arguments.log() {
-        None => (Log::none(), None),
+        None => (QueryLog::none(), None),
         Some((directory, keep)) => {
-            let (log, writer) = Log::open(&directory, keep, now).map_err(|error| {
+            let (log, writer) = QueryLog::open(&directory, keep, now).map_err(|error| {
                 failed(&format_args!("cannot keep the log of queries in {directory:?}: {error}"))
             })?;
             (log, Some(writer))

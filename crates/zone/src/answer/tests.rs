@@ -9,8 +9,8 @@ use crate::layout::tests::{example, wire};
 const V4: &str = "192.0.2.99";
 const V6: &str = "2001:db8:9::99";
 
-fn asker(address: &str, transport: Transport) -> Asker {
-    Asker { address: address.parse().unwrap(), transport }
+fn asker(address: &str, transport: QueryTransport) -> QuerySource {
+    QuerySource { address: address.parse().unwrap(), transport }
 }
 
 fn question(name: &str, record_type: RecordType) -> Message {
@@ -19,7 +19,7 @@ fn question(name: &str, record_type: RecordType) -> Message {
     message
 }
 
-fn asked(question: &Message, from: Asker) -> (Message, Seen) {
+fn asked(question: &Message, from: QuerySource) -> (Message, Seen) {
     let response = respond(&example(), &question.to_vec().unwrap(), from).unwrap();
     (Message::from_vec(&response.bytes).unwrap(), response.seen)
 }
@@ -157,7 +157,7 @@ fn the_name_decides_the_answer() {
         format!("{owner} 60 SOA ns1.example.org. hostmaster.z.example.org. 1 7200 3600 1209600 60")
     };
     for (name, record_type, how, wanted) in TABLE {
-        let transport = if how.ends_with('t') { Transport::Tcp } else { Transport::Udp };
+        let transport = if how.ends_with('t') { QueryTransport::Tcp } else { QueryTransport::Udp };
         let from = asker(if how.starts_with('4') { V4 } else { V6 }, transport);
         let (answer, _) = asked(&question(name, *record_type), from);
         let wanted = wanted
@@ -177,7 +177,7 @@ fn the_name_decides_the_answer() {
 
 #[test]
 fn the_zone_s_own_name_has_its_servers_and_its_beginning() {
-    let from = asker(V4, Transport::Udp);
+    let from = asker(V4, QueryTransport::Udp);
     let (servers, _) = asked(&question("z.example.org", RecordType::NS), from);
     assert_eq!(
         line(&servers),
@@ -193,18 +193,19 @@ fn the_zone_s_own_name_has_its_servers_and_its_beginning() {
 #[test]
 fn without_an_address_of_a_family_nothing_is_delegated_to_it() {
     let expected = vec!["64.65.4.1".parse().unwrap()];
-    let zone = Zone::new("z.example.org", "ns.example.org 192.0.2.1", None, expected).unwrap();
+    let zone =
+        ServedZone::new("z.example.org", "ns.example.org 192.0.2.1", None, expected).unwrap();
     let bytes = question("a.v6.z.example.org", RecordType::A).to_vec().unwrap();
-    let response = respond(&zone, &bytes, asker(V4, Transport::Udp)).unwrap();
+    let response = respond(&zone, &bytes, asker(V4, QueryTransport::Udp)).unwrap();
     assert_eq!(response.seen.answer, "NXDOMAIN");
     let bytes = question("a.z.example.org", RecordType::AAAA).to_vec().unwrap();
-    let response = respond(&zone, &bytes, asker(V4, Transport::Udp)).unwrap();
+    let response = respond(&zone, &bytes, asker(V4, QueryTransport::Udp)).unwrap();
     assert_eq!((response.seen.answer.as_str(), response.seen.data), ("NOERROR", false));
 }
 
 #[test]
 fn edns_is_answered_with_edns_and_a_newer_one_with_badvers() {
-    let from = asker(V4, Transport::Udp);
+    let from = asker(V4, QueryTransport::Udp);
     let mut asks = question("a.z.example.org", RecordType::A);
     assert_eq!(asked(&asks, from).0.edns, None);
     let mut edns = Edns::new();
@@ -230,7 +231,7 @@ fn edns_is_answered_with_edns_and_a_newer_one_with_badvers() {
 #[test]
 fn what_is_no_query_gets_no_answer_and_what_cannot_be_read_a_short_one() {
     let zone = example();
-    let from = asker(V4, Transport::Udp);
+    let from = asker(V4, QueryTransport::Udp);
     let bytes = question("a.z.example.org", RecordType::A).to_vec().unwrap();
     let code = |bytes: &[u8]| respond(&zone, bytes, from).map(|response| response.seen.answer);
     assert_eq!(code(&[]), None);
@@ -254,7 +255,7 @@ fn who_asks_too_much_is_sent_to_tcp_by_an_answer_that_is_no_longer_than_the_quer
     for edns in [None, Some(Edns::new())] {
         asks.edns = edns;
         let bytes = asks.to_vec().unwrap();
-        let response = respond(&example(), &bytes, asker(V4, Transport::Udp)).unwrap();
+        let response = respond(&example(), &bytes, asker(V4, QueryTransport::Udp)).unwrap();
         let short = sent_to_tcp(&response);
         let message = Message::from_vec(&short).unwrap();
         assert!(message.metadata.truncation && message.answers.is_empty());
@@ -262,10 +263,10 @@ fn who_asks_too_much_is_sent_to_tcp_by_an_answer_that_is_no_longer_than_the_quer
     }
 }
 
-fn from() -> impl Strategy<Value = Asker> {
-    (any::<IpAddr>(), any::<bool>()).prop_map(|(address, udp)| Asker {
+fn from() -> impl Strategy<Value = QuerySource> {
+    (any::<IpAddr>(), any::<bool>()).prop_map(|(address, udp)| QuerySource {
         address: address.to_canonical(),
-        transport: if udp { Transport::Udp } else { Transport::Tcp },
+        transport: if udp { QueryTransport::Udp } else { QueryTransport::Tcp },
     })
 }
 
@@ -333,7 +334,7 @@ proptest! {
         // Types that are no questions are none that can be read.
         let response = response.unwrap();
         prop_assert!(response.bytes.len() <= 4 * bytes.len());
-        if from.transport == Transport::Udp {
+        if from.transport == QueryTransport::Udp {
             prop_assert!(response.bytes.len() <= usize::from(MAX_UDP));
         }
         let answer = Message::from_vec(&response.bytes).unwrap();
