@@ -6,6 +6,7 @@
 //! verdict. `docs/formats/` describes every format for people, and holds a JSON Schema for each.
 //! The schemas are generated from the types here and their doc comments (feature `schema`).
 
+mod checks;
 mod export;
 mod fingerprint;
 mod format;
@@ -22,6 +23,7 @@ mod trends;
 mod verdict;
 mod zone;
 
+pub use checks::{CheckLookup, CheckName, CheckOutcome, ResolverChecks};
 pub use export::{
     BadgeWord, Badges, CompatMetadata, CompatPercentiles, CompatRelay, CompatReport, CompatTime,
     CompatTimings, CompatVantages, OnionooDns, OnionooRelay, OperatorBadge, RelayBadge,

@@ -6,7 +6,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Blame, ErrorCode, FindingCode, Fingerprint, Format, Ipv6Outcome, Mode, Shard, Status};
+use crate::{
+    Blame, ErrorCode, FindingCode, Fingerprint, Format, Ipv6Outcome, Mode, ResolverChecks, Shard,
+    Status,
+};
 
 /// The most attempts of one result: a reader refuses more. A scan makes a handful, and one that is
 /// resumed again and again stops here.
@@ -89,6 +92,9 @@ pub struct RelayResult {
     /// What its resolver makes of IPv6 addresses; null where that was not asked.
     #[serde(default)]
     pub ipv6: Option<Ipv6Lookups>,
+    /// What the zone's own names show of its resolver; null where none was asked for.
+    #[serde(default)]
+    pub checks: Option<ResolverChecks>,
     /// What was found beside the verdict.
     #[serde(default)]
     pub findings: Vec<RelayFinding>,

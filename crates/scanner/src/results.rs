@@ -375,6 +375,7 @@ pub(crate) mod tests {
             timing: Timing::default(),
             provisional: version.is_multiple_of(2),
             first: None,
+            checks: None,
             ipv6: None,
             findings: Vec::new(),
             attempts: Vec::new(),

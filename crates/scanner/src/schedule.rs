@@ -1009,6 +1009,7 @@ fn result(
         provisional,
         first,
         ipv6,
+        checks: None,
         findings,
         relay: target.info,
         attempts: target.attempts,

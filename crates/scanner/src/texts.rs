@@ -107,6 +107,7 @@ fn result(number: u8, status: Status, error_code: Option<ErrorCode>) -> RelayRes
         timing: Timing::default(),
         provisional: false,
         first: None,
+        checks: None,
         ipv6: None,
         findings: Vec::new(),
         attempts: Vec::new(),

@@ -216,6 +216,7 @@ pub fn result(plan: &Plan, number: u32, mark: char) -> Option<RelayResult> {
         timing,
         provisional,
         first: status.tested().then_some(FirstAnswer { attempt: 1, status, error_code }),
+        checks: None,
         ipv6: None,
         findings: Vec::new(),
         attempts: (1..=attempts).map(attempt).collect(),
