@@ -15,6 +15,7 @@ mod memory;
 mod proofs;
 mod prune;
 pub mod rebuild;
+mod resolvers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ use rusqlite::{
 use serde::{Deserialize, Serialize};
 
 use crate::report;
+use crate::resolver::FoundResolver;
 
 pub use layout::{APPLICATION_ID, LAYOUT};
 pub use memory::Memory;
@@ -717,7 +719,7 @@ fn enter(
     for id in &run_ids {
         input.execute(params![id, run])?;
     }
-    insert_results(transaction, run, ended, &report.results)?;
+    insert_results(transaction, run, ended, report)?;
     Ok(if own.is_empty() { Added::New } else { Added::Replaced })
 }
 
@@ -725,14 +727,15 @@ fn insert_results(
     transaction: &Transaction<'_>,
     run: i64,
     ended: i64,
-    results: &[ReportedRelay],
+    report: &Report,
 ) -> rusqlite::Result<()> {
     let mut relays = Relays::prepare(transaction)?;
     let mut code_in = transaction.prepare("INSERT OR IGNORE INTO code (name) VALUES (?1)")?;
     let mut code_of = transaction.prepare("SELECT code FROM code WHERE name = ?1")?;
     let mut codes: BTreeMap<&str, i64> = BTreeMap::new();
-    let mut rows = Vec::with_capacity(results.len());
-    for row in results {
+    let mut resolvers = resolvers::Resolvers::prepare(transaction)?;
+    let mut rows = Vec::with_capacity(report.results.len());
+    for row in &report.results {
         let address = row.exit_address.to_string();
         let relay = relays.number(row.exit_fingerprint, &row.exit_nickname, &address, ended)?;
         let code = match row.error_code.map(record::ErrorCode::as_str) {
@@ -747,17 +750,21 @@ fn insert_results(
                 }
             }),
         };
-        rows.push((relay, code, cells(row)));
+        let cells = cells(row, report.metadata.timestamp);
+        let resolver = cells.resolver.as_deref().map(|addresses| resolvers.number(addresses));
+        rows.push((relay, code, resolver.transpose()?, cells));
     }
     // In the order of the table, so that it grows at its end.
     rows.sort_unstable_by_key(|(relay, ..)| *relay);
     let mut result = transaction.prepare(
-        "INSERT INTO result (run, relay, mark, code, resolve_ms, circuit_ms, first)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO result
+             (run, relay, mark, code, resolve_ms, circuit_ms, first, resolver, checks)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
-    for (relay, code, cells) in rows {
-        let (resolve, circuit) = (cells.resolve_ms, cells.circuit_ms);
-        result.execute(params![run, relay, cells.mark, code, resolve, circuit, cells.first])?;
+    for (relay, code, resolver, cells) in rows {
+        let Cells { mark, resolve_ms, circuit_ms, first, checks, .. } = cells;
+        let row = params![run, relay, mark, code, resolve_ms, circuit_ms, first, resolver, checks];
+        result.execute(row)?;
     }
     Ok(())
 }
@@ -840,16 +847,24 @@ struct Cells {
     circuit_ms: Option<i64>,
     /// The mark of the first answer.
     first: Option<String>,
+    /// Who asked for its names.
+    resolver: Option<String>,
+    /// What was found of that resolver.
+    checks: Option<String>,
 }
 
-fn cells(row: &ReportedRelay) -> Cells {
+fn cells(row: &ReportedRelay, run: DateTime<Utc>) -> Cells {
     #[expect(clippy::cast_possible_truncation, reason = "`as` saturates; times are below a day")]
     let whole = |time: Option<record::Millis>| time.map(|time| time.get().round() as i64);
+    let found = row.resolver.as_ref().map(|resolver| FoundResolver::of_report(resolver, run));
+    let found = found.unwrap_or_default();
     Cells {
         mark: recent_mark(row.status, row.provisional).to_string(),
         resolve_ms: whole(row.timing.resolve_ms),
         circuit_ms: whole(row.timing.circuit_ms),
         first: row.first.map(|first| recent_mark(first.status, false).to_string()),
+        resolver: resolvers::addresses_text(&found),
+        checks: resolvers::checks_text(&found),
     }
 }
 
@@ -868,8 +883,9 @@ fn same(
         return Ok(false);
     }
     let mut statement = transaction.prepare(
-        "SELECT mark, code.name, resolve_ms, circuit_ms, first
+        "SELECT mark, code.name, resolve_ms, circuit_ms, first, resolver.addresses, checks
          FROM relay CROSS JOIN result USING (relay) LEFT JOIN code USING (code)
+             LEFT JOIN resolver USING (resolver)
          WHERE relay.fingerprint = ?1 AND result.run = ?2",
     )?;
     for row in &report.results {
@@ -881,12 +897,14 @@ fn same(
                     resolve_ms: found.get(2)?,
                     circuit_ms: found.get(3)?,
                     first: found.get(4)?,
+                    resolver: found.get(5)?,
+                    checks: found.get(6)?,
                 };
                 Ok((code, cells))
             })
             .optional()?;
         let code = row.error_code.map(|code| code.as_str().to_owned());
-        if stored != Some((code, cells(row))) {
+        if stored != Some((code, cells(row, report.metadata.timestamp))) {
             return Ok(false);
         }
     }

@@ -22,6 +22,7 @@ use crate::publish::{self, Output, PublishError};
 use crate::reconcile::{self, ReconcileError};
 use crate::rejections::{Rejection, Rejections};
 use crate::report::{self, Context, Past};
+use crate::resolver::{self, SeenResolvers};
 use crate::shards::{self, FoundRun, Set};
 use crate::zone::{self, Expectation};
 
@@ -354,7 +355,10 @@ fn one(
     let held = memory
         .with(|history| history.held_before(time, &run_ids, &terms))
         .unwrap_or_else(|| gate::held_in(&files));
-    let locations = locations(options, &joined, time);
+    let resolvers = memory.with(|history| history.seen_resolvers(time, &run_ids));
+    let mut resolvers = resolvers.unwrap_or_default();
+    resolver::add_run(&mut resolvers, &joined, time);
+    let locations = locations(options, &joined, &resolvers, time);
     let checks = memory.with(|history| history.checks(Some(time)));
     let context = Context {
         now: machine.now,
@@ -364,6 +368,7 @@ fn one(
         zone_check,
         held: &held,
         checks: checks.as_ref(),
+        resolvers: Some(&resolvers),
         locations: locations.as_ref(),
         license: Some(&options.license),
     };
@@ -715,12 +720,21 @@ fn earlier(
     Ok(None)
 }
 
-/// Whose networks the relays are in, for a run that ended at `time`. A database that is not there, or
-/// cannot be used, costs nothing but itself.
-fn locations(options: &ReportOptions, joined: &Joined, time: DateTime<Utc>) -> Option<Locations> {
+/// Whose networks the relays and their resolvers are in, for a run that ended at `time`. A database that
+/// is not there, or cannot be used, costs nothing but itself.
+fn locations(
+    options: &ReportOptions,
+    joined: &Joined,
+    resolvers: &SeenResolvers,
+    time: DateTime<Utc>,
+) -> Option<Locations> {
     let path = &options.location_db;
-    let addresses = joined.relays.values().map(|vote| vote.result.exit_address);
-    match location::look_up(path, addresses, time) {
+    let relays = joined.relays.values().map(|vote| &vote.result);
+    let relays =
+        relays.flat_map(|relay| [Some(relay.exit_address), relay.relay.ipv6.address]).flatten();
+    let resolvers = resolvers.values().filter_map(|seen| seen.addresses.as_ref());
+    let resolvers = resolvers.flat_map(|(addresses, _)| addresses.iter().copied());
+    match location::look_up(path, relays.chain(resolvers), time) {
         Ok(locations) => Some(locations),
         Err(LocationError::Read(error)) if error.kind() == io::ErrorKind::NotFound => {
             info!("there is no location database {path:?}: no networks are told");

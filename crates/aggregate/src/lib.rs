@@ -3,7 +3,7 @@
 //!
 //! The decisions are pure: [`input::check`] whether a file is a result, [`shards`] which runs are one
 //! scan, [`merge`] what several inputs say together, [`fold`] what the history's rows say in the order of
-//! time, [`streak`] what that means for a relay, [`rate`] how often its lookups fail, [`operator`] whose relay it is, [`gate`] whether the
+//! time, [`streak`] what that means for a relay, [`rate`] how often its lookups fail, [`operator`] whose relay it is, [`resolver`] who resolves its names, [`gate`] whether the
 //! report may be published, [`report`] what stands in it, [`summary`] how a person reads it. The edges are
 //! [`input`] (files in), [`location`] (whose networks addresses are in), [`history`] (the database), [`publish`] (files out) and [`zone`] (one DNS
 //! question); [`domains`] reads what relays of a run claim. [`reconcile`] brings history and output directory together, by what is really there; [`job`]
@@ -25,6 +25,7 @@ pub mod rate;
 pub mod reconcile;
 pub mod rejections;
 pub mod report;
+pub mod resolver;
 pub mod retain;
 pub mod shards;
 pub mod stats;

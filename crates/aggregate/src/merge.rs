@@ -11,6 +11,7 @@ use record::{
 
 use crate::input::{Facts, Input};
 use crate::rejections::{Rejection, Rejections};
+use crate::resolver::FoundResolver;
 use crate::shards::TOGETHER;
 
 /// Inputs that belong together, and what they found together.
@@ -43,6 +44,8 @@ pub struct Vote {
     pub result: RelayResult,
     /// What each of several inputs found; empty where there was one.
     pub vantages: Vec<Vantage>,
+    /// What all of them found of its resolver.
+    pub resolver: FoundResolver,
 }
 
 /// Why inputs cannot be one report.
@@ -140,9 +143,13 @@ pub fn join(mut inputs: Vec<Input>) -> Result<Joined, MergeError> {
         // Whose first answer counts must not hang on what it says.
         let first = results.iter().filter(|(_, result)| result.first.is_some());
         let first = first.min_by_key(|(_, result)| &result.run_id).and_then(|(_, it)| it.first);
+        let mut resolver = FoundResolver::default();
+        for checks in results.iter().filter_map(|(_, result)| result.checks.as_ref()) {
+            resolver.join(&FoundResolver::of(checks));
+        }
         if let Some((_, result)) = results.into_iter().next() {
             let result = RelayResult { first, ..result };
-            relays.insert(relay, Vote { result, vantages });
+            relays.insert(relay, Vote { result, vantages, resolver });
         }
     }
     let not_reached = planned.into_iter().filter(|relay| !relays.contains_key(relay)).collect();

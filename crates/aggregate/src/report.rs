@@ -9,9 +9,9 @@ use contact::proof;
 use record::{
     ABSENT_MARK, AbsentRelay, BandwidthShare, Counts, FailingRelay, FileReport, Fingerprint,
     GateCode, Ipv6Lookups, Ipv6Outcome, Kind, KnownGood, Metadata, OperatorFailures, Previous,
-    Publish, Rejected, RelayDomain, RelayInfo, RelayLocation, RelayResult, Report, ReportInput,
-    ReportSelection, ReportedInfo, ReportedRelay, Status, Streak, TrendEntry, ZoneCheck,
-    recent_mark,
+    Publish, Rejected, RelayDomain, RelayInfo, RelayLocation, RelayResolver, RelayResult, Report,
+    ReportInput, ReportSelection, ReportedInfo, ReportedRelay, Status, Streak, TrendEntry,
+    ZoneCheck, recent_mark,
 };
 
 use crate::gate::{self, Circumstances, HeldRun, Thresholds};
@@ -23,6 +23,7 @@ use crate::operator;
 use crate::previous::{Base, KnownRelay};
 use crate::rate::{self, FirstAnswers};
 use crate::rejections::Rejections;
+use crate::resolver::{self, ResolvedRelay, SeenResolvers};
 use crate::stats::{percent, percentiles};
 use crate::streak::{self, Effect};
 
@@ -84,6 +85,8 @@ pub struct Context<'a> {
     pub held: &'a [HeldRun],
     /// The checks of the domains that relays claim.
     pub checks: Option<&'a Checks>,
+    /// What this run and those of the week before it saw of the relays' resolvers.
+    pub resolvers: Option<&'a SeenResolvers>,
     /// Whose networks the relays are in, where there is a location database.
     pub locations: Option<&'a Locations>,
     /// The licence of the data, by its SPDX identifier.
@@ -131,7 +134,13 @@ pub fn build(
     {
         let known = waiting.remove(&fingerprint);
         let location = context.locations.and_then(|all| all.of.get(&verdict.result.exit_address));
-        let whose = Whose { operator, domain, location: location.cloned() };
+        let seen = context.resolvers.and_then(|all| all.get(&fingerprint));
+        let resolver = seen.and_then(|seen| {
+            let relay = &verdict.result;
+            let relay = ResolvedRelay { address: relay.exit_address, info: &relay.relay };
+            resolver::of_relay(relay, seen, context.locations.map(|all| &all.of))
+        });
+        let whose = Whose { operator, domain, location: location.cloned(), resolver };
         results.push(reported(verdict, whose, known, past, timestamp));
     }
     let absent =
@@ -139,10 +148,7 @@ pub fn build(
 
     let failing: Vec<&ReportedRelay> =
         results.iter().filter(|relay| relay.status.counts_against_dns()).collect();
-    let mut failures: Vec<FailingRelay> = failing.iter().map(|relay| failure(relay)).collect();
-    failures.sort_by_key(|failure| {
-        (std::cmp::Reverse(failure.consecutive_failures), failure.exit_fingerprint)
-    });
+    let failures = failures(&failing);
     let mut failures_by_ip: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for relay in &failing {
         failures_by_ip.entry(relay.exit_address).or_default().push(relay.exit_fingerprint);
@@ -159,6 +165,8 @@ pub fn build(
     let mut metadata = metadata(&joined, &results, base.previous, timestamp);
     metadata.rejected = rejections.into_rejected();
     metadata.license = context.license.map(str::to_owned);
+    let (resolvers, resolver_networks) = resolver::of_network(&results);
+    metadata.resolvers = resolvers;
     metadata.locations = context.locations.map(|all| all.source.clone());
     let circumstances = Circumstances {
         now: context.now,
@@ -177,6 +185,7 @@ pub fn build(
         failures,
         failures_by_ip,
         failures_by_operator,
+        resolver_networks,
         absent,
     }
 }
@@ -276,6 +285,7 @@ fn metadata(
         error_codes: tally(results.iter().filter_map(|relay| relay.error_code)),
         blames: tally(results.iter().filter_map(|relay| relay.blame)),
         bandwidth: bandwidth(results),
+        resolvers: None,
         license: None,
         locations: None,
         previous,
@@ -369,11 +379,12 @@ fn bandwidth(results: &[ReportedRelay]) -> BandwidthShare {
     }
 }
 
-/// Whose a relay is, and whose network it is in.
+/// Whose a relay is, whose network it is in, and who resolves its names.
 struct Whose {
     operator: String,
     domain: Option<RelayDomain>,
     location: Option<RelayLocation>,
+    resolver: Option<RelayResolver>,
 }
 
 fn reported(
@@ -383,7 +394,7 @@ fn reported(
     past: Option<&Past>,
     timestamp: DateTime<Utc>,
 ) -> ReportedRelay {
-    let Vote { result, vantages } = verdict;
+    let Vote { result, vantages, .. } = verdict;
     let RelayResult { exit_fingerprint, status, provisional, .. } = result;
     let effect = streak::effect(status, provisional);
     let (before, earlier) =
@@ -438,6 +449,7 @@ fn reported(
         operator: whose.operator,
         domain: whose.domain,
         location: whose.location,
+        resolver: whose.resolver,
         first: result.first,
         ipv6: result.ipv6.map(|ipv6| match ipv6.outcome {
             Ipv6Outcome::Stall | Ipv6Outcome::WrongAddress => ipv6,
@@ -474,6 +486,15 @@ fn absent(fingerprint: Fingerprint, known: KnownRelay) -> AbsentRelay {
         recent,
         streak: known.streak,
     }
+}
+
+/// The relays whose DNS failed, the longest streak first.
+fn failures(failing: &[&ReportedRelay]) -> Vec<FailingRelay> {
+    let mut failures: Vec<FailingRelay> = failing.iter().map(|relay| failure(relay)).collect();
+    failures.sort_by_key(|failure| {
+        (std::cmp::Reverse(failure.consecutive_failures), failure.exit_fingerprint)
+    });
+    failures
 }
 
 fn failure(relay: &ReportedRelay) -> FailingRelay {
@@ -545,6 +566,7 @@ pub fn trend(metadata: &Metadata) -> TrendEntry {
         reachability_rate_percent: metadata.reachability_rate_percent,
         lookup_failure: metadata.lookup_failure,
         degraded: metadata.degraded,
+        resolvers: metadata.resolvers.clone(),
         failing_bandwidth_percent: metadata.bandwidth.failing_percent,
         states: metadata.states.clone(),
         error_codes: metadata.error_codes.clone(),

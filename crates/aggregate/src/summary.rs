@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use record::{
-    Blame, Counts, ErrorCode, Metadata, Millis, Percentiles, Report, Shard, State, Status,
-    of_recent_mark, printable,
+    Blame, Counts, ErrorCode, Metadata, Millis, Percentiles, RelayShare, Report, Shard, State,
+    Status, of_recent_mark, printable,
 };
 
 use crate::history::Story;
@@ -88,6 +88,7 @@ fn rates(text: &mut String, metadata: &Metadata) {
     line!(text, "  reachable    {reach:>9}   {tested} of {}{relays}", metadata.total_relays);
     let weight = share(metadata.bandwidth.failing_percent);
     line!(text, "  affected     {weight:>9}   of the exits' bandwidth");
+    resolvers(text, metadata);
     percentiles(text, "resolve time", metadata.resolve_ms.as_ref());
     percentiles(text, "circuit time", metadata.circuit_ms.as_ref());
     line!(text);
@@ -112,6 +113,29 @@ fn rates(text: &mut String, metadata: &Metadata) {
         );
     }
     line!(text);
+}
+
+/// Who resolves names for the exits, by weight.
+fn resolvers(text: &mut String, metadata: &Metadata) {
+    let Some(resolvers) = &metadata.resolvers else { return };
+    let of = |share: &RelayShare| share.weight_percent.unwrap_or(share.percent);
+    let covered = share(Some(of(&resolvers.covered)));
+    let kinds = resolvers.kinds.iter().map(|(kind, share)| (kind.as_str(), of(share)));
+    let kinds: Vec<String> = kinds.map(|(kind, share)| format!("{kind} {share:.1} %")).collect();
+    line!(text, "  resolvers    {covered:>9}   of the weight seen: {}", list_or_none(&kinds));
+    let public = resolvers.public.iter().map(|(one, share)| (one.as_str(), of(share)));
+    let public: Vec<String> = public.map(|(one, share)| format!("{one} {share:.1} %")).collect();
+    if !public.is_empty() {
+        line!(text, "  {:<24}public ones: {}", "", public.join(", "));
+    }
+    if let Some(validates) = &resolvers.validates {
+        let works = share(Some(of(&validates.yes)));
+        line!(text, "  validating   {works:>9}   of the weight asked refuse a wrong signature");
+    }
+}
+
+fn list_or_none(texts: &[String]) -> String {
+    if texts.is_empty() { "none".to_owned() } else { texts.join(", ") }
 }
 
 fn percentiles(text: &mut String, name: &str, values: Option<&Percentiles>) {
@@ -327,7 +351,7 @@ fn plural(count: u32, one: &str, several: &str) -> String {
 
 fn list<'a, N: std::fmt::Display>(counts: impl Iterator<Item = (&'a str, N)>) -> String {
     let counts: Vec<String> = counts.map(|(name, count)| format!("{name} {count}")).collect();
-    if counts.is_empty() { "none".to_owned() } else { counts.join(", ") }
+    list_or_none(&counts)
 }
 
 fn more(text: &mut String, all: usize) {

@@ -2,6 +2,7 @@
 //!
 //! * [`mod@line`] reads a line: the operator's address, and the fields of the ContactInfo specification.
 //! * [`claim`] says which domain a line claims.
+//! * [`declared`] says what a line declares of the relay's resolver.
 //! * [`proof`] says what proves a claim, how long that counts, and when it is checked.
 //!
 //! A contact line is a stranger's text, and proves nothing by itself. Everything here but `check` is
@@ -10,5 +11,6 @@
 #[cfg(feature = "check")]
 pub mod check;
 pub mod claim;
+pub mod declared;
 pub mod line;
 pub mod proof;

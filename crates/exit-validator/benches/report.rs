@@ -260,6 +260,7 @@ fn enter(history: &mut History, run: u32, runs: u32, relays: u32) -> Vec<u8> {
         known_good: None,
         zone_check: None,
         held: &[],
+        resolvers: None,
         checks: None,
         locations: None,
         license: None,

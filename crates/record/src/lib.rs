@@ -12,6 +12,7 @@ mod fingerprint;
 mod format;
 mod incident;
 mod report;
+mod resolver;
 mod result;
 mod run;
 #[cfg(feature = "schema")]
@@ -38,6 +39,10 @@ pub use report::{
     RECENT_RUNS, RejectReason, Rejected, RejectedFile, RelayDomain, RelayLocation, Report,
     ReportInput, ReportSelection, ReportedInfo, ReportedRelay, ShardCoverage, State, Streak,
     Vantage, ZoneCheck, of_recent_mark, recent_mark,
+};
+pub use resolver::{
+    AbilityShare, DeclaredLocation, DeclaredResolver, PublicResolver, RelayResolver, RelayShare,
+    ResolverAddress, ResolverKind, ResolverNetwork, ResolverRule, ResolverShares, SeenOutcome,
 };
 pub use result::{
     Attempt, Bandwidth, Circuit, CircuitState, FirstAnswer, Ipv6, Ipv6Lookup, Ipv6Lookups,

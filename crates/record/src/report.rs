@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::verdict::closed_list;
 use crate::{
     Attempt, Bandwidth, Blame, Counts, ErrorCode, Fingerprint, FirstAnswer, Format, Ipv6,
-    Ipv6Lookups, Millis, Mode, RelayFilter, RelayFinding, Shard, Status, Timing, TorInfo,
+    Ipv6Lookups, Millis, Mode, RelayFilter, RelayFinding, RelayResolver, ResolverNetwork,
+    ResolverShares, Shard, Status, Timing, TorInfo,
 };
 
 /// A report, as `dns_health_YYYY-MM-DD_HH-MM-SS.json` and `latest.json` hold it. Documented in
@@ -34,6 +35,10 @@ pub struct Report {
     pub failures_by_ip: BTreeMap<IpAddr, Vec<Fingerprint>>,
     /// The relays whose DNS failed, by operator, the one with the most failing relays first.
     pub failures_by_operator: Vec<OperatorFailures>,
+    /// The networks that resolve names for exits, the largest share of the weight first. Absent where no
+    /// resolver's network is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resolver_networks: Vec<ResolverNetwork>,
     /// Relays of earlier runs that have no result in this one: their streaks wait here for up to
     /// 30 days. By fingerprint.
     pub absent: Vec<AbsentRelay>,
@@ -120,6 +125,9 @@ pub struct Metadata {
     pub blames: BTreeMap<Blame, u32>,
     /// The share of the exits' bandwidth that is affected.
     pub bandwidth: BandwidthShare,
+    /// Who resolves names for the exits. Absent where nothing is known of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolvers: Option<ResolverShares>,
     /// The licence of this data, by its SPDX identifier: what somebody else's licence asks for is in
     /// `locations`. Absent in reports of former versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -488,6 +496,9 @@ pub struct ReportedRelay {
     /// What its resolver makes of IPv6 addresses; the lookups only where there is a finding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ipv6: Option<Ipv6Lookups>,
+    /// Who resolves its names. Absent where nothing is known of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolver: Option<RelayResolver>,
     /// What was found beside the verdict.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<RelayFinding>,

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Blame, Counts, ErrorCode, Format, GateCode, NetworkFailureRate, Percentiles, State};
+use crate::{
+    Blame, Counts, ErrorCode, Format, GateCode, NetworkFailureRate, Percentiles, ResolverShares,
+    State,
+};
 
 /// One entry for each run in the history. Documented in `docs/formats/trends.md`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +49,9 @@ pub struct TrendEntry {
     /// How many relays are degraded. Absent if none is.
     #[serde(default, skip_serializing_if = "crate::report::is_none")]
     pub degraded: u32,
+    /// Who resolved names for the exits. Absent where nothing was known of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolvers: Option<ResolverShares>,
     /// Share of the bandwidth of relays whose DNS failed.
     #[cfg_attr(feature = "schema", schemars(range(min = 0, max = 100)))]
     pub failing_bandwidth_percent: Option<f64>,

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use super::{History, HistoryError, Result};
 
 /// The version of the layout that this program writes, in SQLite's `user_version`.
-pub const LAYOUT: i64 = 5;
+pub const LAYOUT: i64 = 6;
 
 /// SQLite's `application_id` of a history: "exit" in ASCII.
 pub const APPLICATION_ID: i64 = 0x6578_6974;
@@ -45,6 +45,8 @@ CREATE TABLE result (
     resolve_ms INTEGER,
     circuit_ms INTEGER,
     first      TEXT,
+    resolver   INTEGER,
+    checks     TEXT,
     PRIMARY KEY (run, relay)
 ) WITHOUT ROWID;
 CREATE TABLE point (
@@ -124,6 +126,20 @@ CREATE TABLE proof (
 ) WITHOUT ROWID;
 ";
 
+/// The addresses of resolvers, by number: what layout 5 did not have.
+const RESOLVER: &str = "
+CREATE TABLE resolver (
+    resolver  INTEGER PRIMARY KEY,
+    addresses TEXT NOT NULL UNIQUE
+);
+";
+
+/// From layout 5: `result` said nothing of resolvers.
+const FROM_5: &str = "
+ALTER TABLE result ADD COLUMN resolver INTEGER;
+ALTER TABLE result ADD COLUMN checks TEXT;
+";
+
 /// Makes sure that the tables are those of this layout: a history that may be begun may be brought
 /// to it as well. One that is only looked at may have an older one.
 pub(super) fn prepare(history: &mut History, flags: OpenFlags) -> Result<()> {
@@ -141,11 +157,12 @@ pub(super) fn prepare(history: &mut History, flags: OpenFlags) -> Result<()> {
                 .map_err(sqlite)?;
             let found = self::found(&transaction).map_err(sqlite)?;
             let steps: &[&str] = match found {
-                DatabaseKind::Nothing => &[SCHEMA, PROOF],
-                DatabaseKind::Layout(1) => &[FROM_1, SCHEMA, PROOF, COPY_1],
-                DatabaseKind::Layout(2) => &[FROM_2, FROM_3, PROOF],
-                DatabaseKind::Layout(3) => &[FROM_3, PROOF],
-                DatabaseKind::Layout(4) => &[PROOF],
+                DatabaseKind::Nothing => &[SCHEMA, PROOF, RESOLVER],
+                DatabaseKind::Layout(1) => &[FROM_1, SCHEMA, PROOF, RESOLVER, COPY_1],
+                DatabaseKind::Layout(2) => &[FROM_2, FROM_3, PROOF, FROM_5, RESOLVER],
+                DatabaseKind::Layout(3) => &[FROM_3, PROOF, FROM_5, RESOLVER],
+                DatabaseKind::Layout(4) => &[PROOF, FROM_5, RESOLVER],
+                DatabaseKind::Layout(5) => &[FROM_5, RESOLVER],
                 _ => &[],
             };
             if !steps.is_empty() {

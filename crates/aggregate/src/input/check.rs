@@ -66,6 +66,10 @@ pub fn result(
     if result.status == Status::Success && result.attempts.len() == 1 {
         result.attempts = Vec::new();
     }
+    // A report has what they showed.
+    if let Some(checks) = &mut result.checks {
+        checks.lookups = Vec::new();
+    }
     Ok(result)
 }
 
@@ -130,8 +134,8 @@ fn in_range(result: &RelayResult, window: &Window) -> Result<(), String> {
             return Err(format!("a text of more than {most} bytes"));
         }
     }
-    let lookups = || result.ipv6.iter().flat_map(|ipv6| &ipv6.lookups);
-    if lookups().count() > MAX_ATTEMPTS || result.findings.len() > FINDINGS {
+    let lookups = result.ipv6.as_ref().map_or(0, |ipv6| ipv6.lookups.len());
+    if lookups > MAX_ATTEMPTS || result.findings.len() > FINDINGS {
         return Err(format!("more than {MAX_ATTEMPTS} lookups, or {FINDINGS} findings"));
     }
     for finding in &result.findings {
@@ -140,8 +144,27 @@ fn in_range(result: &RelayResult, window: &Window) -> Result<(), String> {
             return Err(format!("a finding of more than {FINDING_TEXT} bytes"));
         }
     }
+    let addresses = result.checks.as_ref().map_or(0, |checks| checks.addresses.len());
+    let checks = result.checks.as_ref().map_or(0, |checks| checks.lookups.len());
+    if checks.max(addresses) > MAX_ATTEMPTS {
+        return Err(format!(
+            "more than {MAX_ATTEMPTS} further lookups, or addresses of a resolver"
+        ));
+    }
+    for time in times(result) {
+        if !(0.0..=LONGEST_MS).contains(&time) {
+            return Err(format!("a time of {time} ms"));
+        }
+    }
+    Ok(())
+}
+
+/// Every time that was measured, in milliseconds.
+fn times(result: &RelayResult) -> impl Iterator<Item = f64> + use<'_> {
+    let lookups = || result.ipv6.iter().flat_map(|ipv6| &ipv6.lookups);
+    let checks = || result.checks.iter().flat_map(|checks| &checks.lookups);
     let queries = || result.attempts.iter().flat_map(|attempt| &attempt.queries);
-    let timings = result
+    result
         .attempts
         .iter()
         .map(|attempt| attempt.timing)
@@ -152,11 +175,8 @@ fn in_range(result: &RelayResult, window: &Window) -> Result<(), String> {
         .chain(queries().flat_map(|query| [query.attach_ms, query.resolve_ms]))
         .chain(lookups().map(|lookup| lookup.answered_ms))
         .chain(lookups().flat_map(|lookup| [lookup.query.attach_ms, lookup.query.resolve_ms]))
-        .chain([result.latency_ms]);
-    for time in timings.flatten().map(record::Millis::get) {
-        if !(0.0..=LONGEST_MS).contains(&time) {
-            return Err(format!("a time of {time} ms"));
-        }
-    }
-    Ok(())
+        .chain(checks().flat_map(|lookup| [lookup.query.attach_ms, lookup.query.resolve_ms]))
+        .chain([result.latency_ms])
+        .flatten()
+        .map(record::Millis::get)
 }

@@ -12,6 +12,14 @@ use crate::fixture::{Scan, relay, scan};
 use crate::reported::report_of;
 use crate::schema;
 
+/// Takes what layout 5 did not have out of a history.
+pub const TO_LAYOUT_5: &str = "
+    DROP TABLE resolver;
+    ALTER TABLE result DROP COLUMN resolver;
+    ALTER TABLE result DROP COLUMN checks;
+    PRAGMA user_version = 5;
+";
+
 /// A run of three relays of one contact, and one whose contact claims no domain.
 fn run(number: i32) -> Scan {
     let mut scan = scan(number, (1..=4).map(|number| (number, 'd')));
@@ -132,6 +140,7 @@ fn a_history_of_layout_4_has_no_checks_and_can_have_them() {
     let change = |text: &str| {
         rusqlite::Connection::open(&path).unwrap().execute_batch(text).unwrap();
     };
+    change(TO_LAYOUT_5);
     change("DROP TABLE proof; PRAGMA user_version = 4;");
     assert!(History::open_existing(&path).is_err(), "only who may begin a history brings it on");
     let mut history = History::open(&path).unwrap();

@@ -228,6 +228,7 @@ impl Example {
             zone_check: options.zone_check.clone(),
             held: &gate::held_in(&self.listed),
             checks: None,
+            resolvers: None,
             locations: None,
             license: Some("CC0-1.0"),
         };

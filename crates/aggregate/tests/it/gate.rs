@@ -148,6 +148,7 @@ impl Host {
                 zone_check: self.zone_check.clone(),
                 held: &held,
                 checks: None,
+                resolvers: None,
                 locations: locations.as_ref(),
                 license: None,
             };
@@ -650,6 +651,7 @@ fn months_of_outages_and_faults_of_ours() {
             zone_check: None,
             held: &held,
             checks: None,
+            resolvers: None,
             locations: None,
             license: None,
         };

@@ -9,6 +9,7 @@ mod gate;
 mod properties;
 mod rates;
 mod reported;
+mod resolvers;
 mod rules;
 mod schema;
 mod texts;

@@ -90,6 +90,7 @@ proptest! {
                 zone_check: None,
                 held: &[],
                 checks: None,
+                resolvers: None,
                 locations: None,
                 license: None,
             };

@@ -102,6 +102,7 @@ fn points_hold_the_first_answers_and_those_of_layout_3_are_made_again() {
     drop(history);
 
     assert!(count("SELECT count(*) FROM point") > 0, "kept again");
+    change(crate::domains::TO_LAYOUT_5);
     change("DROP TABLE proof; ALTER TABLE track DROP COLUMN first; PRAGMA user_version = 3;");
     assert!(History::open_existing(&path).is_err(), "only who may begin a history brings it on");
     let history = History::open(&path).unwrap();

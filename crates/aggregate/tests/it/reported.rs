@@ -2,16 +2,28 @@
 
 use aggregate::gate::Thresholds;
 use aggregate::history::History;
+use aggregate::location::Locations;
 use aggregate::merge;
 use aggregate::previous::{self, Base};
 use aggregate::rejections::Rejections;
 use aggregate::report::{self, Context, Past};
+use aggregate::resolver;
 use record::{Report, Status};
 
 use super::fixture::{Scan, scan};
 
 /// A report of these scans after the previous one, and from a history where there is one.
 pub fn report_of(scans: &[Scan], previous: Option<&[u8]>, history: Option<&History>) -> Report {
+    report_with(scans, previous, history, None)
+}
+
+/// The same, with a location database.
+pub fn report_with(
+    scans: &[Scan],
+    previous: Option<&[u8]>,
+    history: Option<&History>,
+    locations: Option<&Locations>,
+) -> Report {
     let inputs: Vec<_> =
         scans.iter().enumerate().map(|(n, scan)| scan.input(&format!("input-{n}"))).collect();
     let ids = report::run_ids(&inputs);
@@ -30,6 +42,9 @@ pub fn report_of(scans: &[Scan], previous: Option<&[u8]>, history: Option<&Histo
     let past = past.or_else(|| history.map(|_| Past::default()));
     let checks = history.map(|history| history.checks(Some(time)).unwrap());
     let joined = merge::join(inputs).unwrap();
+    let seen = history.map(|history| history.seen_resolvers(time, &ids).unwrap());
+    let mut seen = seen.unwrap_or_default();
+    resolver::add_run(&mut seen, &joined, time);
     let context = Context {
         now: time,
         thresholds: &Thresholds { min_relays: 1, ..Thresholds::default() },
@@ -38,7 +53,8 @@ pub fn report_of(scans: &[Scan], previous: Option<&[u8]>, history: Option<&Histo
         zone_check: None,
         held: &[],
         checks: checks.as_ref(),
-        locations: None,
+        resolvers: Some(&seen),
+        locations,
         license: Some("CC0-1.0"),
     };
     report::build(joined, base, past.as_ref(), Rejections::default(), context)

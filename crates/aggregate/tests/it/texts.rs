@@ -70,7 +70,8 @@ fn the_summary_of_a_report() {
         None,
     );
     held.metadata.publish.allowed = false;
-    let summaries = [good, bad, held].map(|report| summary::of_report(&report));
+    let resolvers = crate::resolvers::a_report();
+    let summaries = [good, bad, held, resolvers].map(|report| summary::of_report(&report));
     insta::assert_snapshot!(summaries.join("\n----------\n"));
 }
 
