@@ -260,6 +260,11 @@ pub struct ReportArgs {
     )]
     pub zone_server: Option<SocketAddr>,
 
+    /// The log of the zone's own name server, a directory or a file; several, where there are several
+    /// servers: who asked for each exit, and where lost lookups got lost. Without it, none is told.
+    #[arg(long, env = "ZONE_LOG_DIR", value_name = "DIR", help_heading = "Zone")]
+    pub zone_log: Vec<PathBuf>,
+
     /// An exit whose resolver is known to be good: whether it works is noted for whoever looks at a run
     /// that is held back.
     #[arg(long, env = "KNOWN_GOOD_EXIT", value_name = "FINGERPRINT", help_heading = "Zone")]

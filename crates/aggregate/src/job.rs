@@ -22,7 +22,7 @@ use crate::publish::{self, Output, PublishError};
 use crate::reconcile::{self, ReconcileError};
 use crate::rejections::{Rejection, Rejections};
 use crate::report::{self, Context, Past};
-use crate::resolver::{self, SeenResolvers};
+use crate::resolver::{self, SeenResolvers, ZoneWitness};
 use crate::shards::{self, FoundRun, Set};
 use crate::zone::{self, Expectation};
 
@@ -97,11 +97,13 @@ impl ReportOptions {
 
 /// What the job takes from the machine beside files.
 #[derive(Debug, Clone, Copy)]
-pub struct JobMachine {
+pub struct JobMachine<'a> {
     /// The time now: tells a run from the future, and old unfinished files from new ones.
     pub now: DateTime<Utc>,
     /// A random number, for the name that the check of our zone asks for.
     pub random: u128,
+    /// Where the zone's log is read; none where there is none.
+    pub zone: Option<&'a dyn ZoneWitness>,
 }
 
 /// What came of it.
@@ -161,7 +163,7 @@ pub enum JobError {
 ///
 /// [`JobError`]. A history that cannot be used is none, unless the disk is full: the report is worth
 /// more, and the outcome says it.
-pub fn run(options: &ReportOptions, machine: JobMachine) -> Result<JobOutcome, JobError> {
+pub fn run(options: &ReportOptions, machine: JobMachine<'_>) -> Result<JobOutcome, JobError> {
     let directories = directories(options)?;
     // Before anything is read: it must not change until this report is there.
     let output = match &options.target {
@@ -236,7 +238,7 @@ impl Keeper {
     fn catch_up(
         &mut self,
         options: &ReportOptions,
-        machine: JobMachine,
+        machine: JobMachine<'_>,
         output: &Output,
         directories: &[PathBuf],
     ) -> Result<(), JobError> {
@@ -332,9 +334,9 @@ fn missed(
 /// One report, of these directories as they were read; and where it was written.
 fn one(
     options: &ReportOptions,
-    machine: JobMachine,
+    machine: JobMachine<'_>,
     directories: &[PathBuf],
-    joined: Joined,
+    mut joined: Joined,
     output: Option<&Output>,
     memory: &mut Keeper,
 ) -> Result<(Report, Option<PathBuf>), JobError> {
@@ -355,6 +357,12 @@ fn one(
     let held = memory
         .with(|history| history.held_before(time, &run_ids, &terms))
         .unwrap_or_else(|| gate::held_in(&files));
+    if let Some(zone) = machine.zone {
+        joined.add_witness(&zone.of(directories));
+        if output.is_some() {
+            memory.with(|history| add_late_logs(history, &options.root, zone, time, &run_ids));
+        }
+    }
     let resolvers = memory.with(|history| history.seen_resolvers(time, &run_ids));
     let mut resolvers = resolvers.unwrap_or_default();
     resolver::add_run(&mut resolvers, &joined, time);
@@ -402,6 +410,40 @@ fn one(
         (ReportTarget::Print | ReportTarget::Directory(_), _) => None,
     };
     Ok((report, written))
+}
+
+/// How many runs before a report's own may have their log come late: those of a day, mostly.
+const LATE: usize = 4;
+
+/// What the zone's log says of the last runs before `time` whose rows say nothing of resolvers, as where the
+/// log of another host came after their reports.
+fn add_late_logs(
+    history: &mut History,
+    root: &Path,
+    zone: &dyn ZoneWitness,
+    time: DateTime<Utc>,
+    own: &[String],
+) -> Result<(), HistoryError> {
+    let Ok(runs) = input::runs_in(root) else { return Ok(()) };
+    let before = runs.into_iter().rev().filter(|FoundRun { run, .. }| {
+        run.complete && run.ended < time && !own.contains(&run.run_id)
+    });
+    for FoundRun { path, run } in before.take(LATE) {
+        if !history.lacks_resolvers(&run.run_id)? {
+            continue;
+        }
+        let found: Vec<_> = zone
+            .of(&[path])
+            .into_iter()
+            .map(|(relay, seen)| (relay, seen.found()))
+            .filter(|(_, found)| !found.is_empty())
+            .collect();
+        if !found.is_empty() {
+            info!("the zone's log of the run {} has come: {} relays", run.run_id, found.len());
+            history.add_resolvers(&run.run_id, &found)?;
+        }
+    }
+    Ok(())
 }
 
 /// What a report goes on from.

@@ -1,17 +1,18 @@
 //! Joins shards and vantage points: several inputs, one verdict for each relay. Pure.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
 
 use chrono::TimeDelta;
 use record::{
-    Disagreements, Fingerprint, RejectReason, RelayResult, ShardCoverage, Status, Vantage,
+    Disagreements, Fingerprint, LookupAtZone, RejectReason, RelayResult, ShardCoverage, Status,
+    Vantage,
 };
 
 use crate::input::{Facts, Input};
 use crate::rejections::{Rejection, Rejections};
-use crate::resolver::FoundResolver;
+use crate::resolver::{FoundResolver, SeenAtZone};
 use crate::shards::TOGETHER;
 
 /// Inputs that belong together, and what they found together.
@@ -46,6 +47,21 @@ pub struct Vote {
     pub vantages: Vec<Vantage>,
     /// What all of them found of its resolver.
     pub resolver: FoundResolver,
+    /// What became of the deciding lookup, as the zone's log has it.
+    pub at_zone: Option<LookupAtZone>,
+}
+
+impl Joined {
+    /// Takes in what the zone's log says of these inputs' lookups.
+    pub fn add_witness(&mut self, seen: &HashMap<Fingerprint, SeenAtZone>) {
+        for (relay, vote) in &mut self.relays {
+            let Some(seen) = seen.get(relay) else { continue };
+            vote.resolver.join(&seen.found());
+            if vote.result.status.counts_against_dns() {
+                vote.at_zone = seen.deciding(&vote.result);
+            }
+        }
+    }
 }
 
 /// Why inputs cannot be one report.
@@ -149,7 +165,7 @@ pub fn join(mut inputs: Vec<Input>) -> Result<Joined, MergeError> {
         }
         if let Some((_, result)) = results.into_iter().next() {
             let result = RelayResult { first, ..result };
-            relays.insert(relay, Vote { result, vantages, resolver });
+            relays.insert(relay, Vote { result, vantages, resolver, at_zone: None });
         }
     }
     let not_reached = planned.into_iter().filter(|relay| !relays.contains_key(relay)).collect();

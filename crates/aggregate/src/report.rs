@@ -394,7 +394,7 @@ fn reported(
     past: Option<&Past>,
     timestamp: DateTime<Utc>,
 ) -> ReportedRelay {
-    let Vote { result, vantages, .. } = verdict;
+    let Vote { result, vantages, at_zone, .. } = verdict;
     let RelayResult { exit_fingerprint, status, provisional, .. } = result;
     let effect = streak::effect(status, provisional);
     let (before, earlier) =
@@ -449,6 +449,7 @@ fn reported(
         operator: whose.operator,
         domain: whose.domain,
         location: whose.location,
+        at_zone,
         resolver: whose.resolver,
         first: result.first,
         ipv6: result.ipv6.map(|ipv6| match ipv6.outcome {

@@ -4,12 +4,13 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use record::{
-    AbilityShare, CheckOutcome, Fingerprint, PublicResolver, RelayInfo, RelayLocation,
-    RelayResolver, RelayShare, ReportedRelay, ResolverAddress, ResolverChecks, ResolverKind,
-    ResolverNetwork, ResolverRule, ResolverShares, SeenOutcome,
+    AbilityShare, CheckOutcome, Fingerprint, LookupAtZone, PublicResolver, RelayInfo,
+    RelayLocation, RelayResolver, RelayResult, RelayShare, ReportedRelay, ResolverAddress,
+    ResolverChecks, ResolverKind, ResolverNetwork, ResolverRule, ResolverShares, SeenOutcome,
 };
 
 use crate::merge::Joined;
@@ -155,6 +156,42 @@ impl FoundResolver {
             };
             *own = [*own, other].into_iter().flatten().max_by_key(|one| weight(*one));
         }
+    }
+}
+
+/// What the zone's log says of a run's lookups.
+pub trait ZoneWitness: std::fmt::Debug {
+    /// What it says of each relay of the runs in these analysis directories, which are of one scan. A log that
+    /// cannot be read says nothing: that is told in the log of the program.
+    fn of(&self, directories: &[PathBuf]) -> HashMap<Fingerprint, SeenAtZone>;
+}
+
+/// What the zone's log says of a relay's lookups.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SeenAtZone {
+    /// Who asked for its names.
+    pub addresses: Vec<IpAddr>,
+    /// Whether who asked tells no more of a name than is needed; none where nobody asked.
+    pub minimises: Option<CheckOutcome>,
+    /// What became of each of its names, in lower case and without a last dot.
+    pub lookups: HashMap<String, LookupAtZone>,
+}
+
+impl SeenAtZone {
+    /// What it adds to what further lookups found.
+    #[must_use]
+    pub fn found(&self) -> FoundResolver {
+        let mut found =
+            FoundResolver { outcomes: [None, None, None, self.minimises], ..Default::default() };
+        found.add_addresses(self.addresses.iter().copied());
+        found
+    }
+
+    /// What became of the lookup that decided a result.
+    #[must_use]
+    pub fn deciding(&self, result: &RelayResult) -> Option<LookupAtZone> {
+        let name = result.query_domain.as_deref()?.trim_end_matches('.').to_ascii_lowercase();
+        self.lookups.get(&name).copied()
     }
 }
 

@@ -7,6 +7,7 @@ mod cmd;
 mod exit;
 mod run;
 mod terminal;
+mod zone_log;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

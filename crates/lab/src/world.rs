@@ -96,7 +96,8 @@ pub fn play(
         let moment = Moment { number, weather, started, seed: rng.random() };
         let Scanned { ended, results } = sky.scan(&truths, &moment, &directory)?;
         let options = options(&directory, &analysis, &public);
-        let machine = JobMachine { now: ended + TimeDelta::minutes(1), random: rng.random() };
+        let machine =
+            JobMachine { now: ended + TimeDelta::minutes(1), random: rng.random(), zone: None };
         let outcome = job::run(&options, machine)
             .map_err(|source| WorldError::Report { run: number, source })?;
         judgement.report(number, weather, &outcome.report);

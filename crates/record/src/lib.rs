@@ -41,8 +41,9 @@ pub use report::{
     Vantage, ZoneCheck, of_recent_mark, recent_mark,
 };
 pub use resolver::{
-    AbilityShare, DeclaredLocation, DeclaredResolver, PublicResolver, RelayResolver, RelayShare,
-    ResolverAddress, ResolverKind, ResolverNetwork, ResolverRule, ResolverShares, SeenOutcome,
+    AbilityShare, DeclaredLocation, DeclaredResolver, LookupAtZone, PublicResolver, RelayResolver,
+    RelayShare, ResolverAddress, ResolverKind, ResolverNetwork, ResolverRule, ResolverShares,
+    SeenOutcome, ZoneFate,
 };
 pub use result::{
     Attempt, Bandwidth, Circuit, CircuitState, FirstAnswer, Ipv6, Ipv6Lookup, Ipv6Lookups,

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::verdict::closed_list;
 use crate::{
     Attempt, Bandwidth, Blame, Counts, ErrorCode, Fingerprint, FirstAnswer, Format, Ipv6,
-    Ipv6Lookups, Millis, Mode, RelayFilter, RelayFinding, RelayResolver, ResolverNetwork,
-    ResolverShares, Shard, Status, Timing, TorInfo,
+    Ipv6Lookups, LookupAtZone, Millis, Mode, RelayFilter, RelayFinding, RelayResolver,
+    ResolverNetwork, ResolverShares, Shard, Status, Timing, TorInfo,
 };
 
 /// A report, as `dns_health_YYYY-MM-DD_HH-MM-SS.json` and `latest.json` hold it. Documented in
@@ -496,6 +496,10 @@ pub struct ReportedRelay {
     /// What its resolver makes of IPv6 addresses; the lookups only where there is a finding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ipv6: Option<Ipv6Lookups>,
+    /// What became of the deciding lookup, as the zone's name server saw it: of a failure, where the zone's log
+    /// was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_zone: Option<LookupAtZone>,
     /// Who resolves its names. Absent where nothing is known of that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolver: Option<RelayResolver>,

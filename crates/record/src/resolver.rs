@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::report::is_none;
 use crate::verdict::closed_list;
-use crate::{CheckOutcome, Fingerprint, RelayLocation};
+use crate::{CheckOutcome, Fingerprint, Millis, RelayLocation};
 
 closed_list! {
     /// Where a resolver is, seen from the exit that uses it: nearest first.
@@ -68,6 +68,36 @@ closed_list! {
         /// It tells the servers on the way no more of a name than they need (RFC 9156).
         Minimises = "minimises",
     }
+}
+
+closed_list! {
+    /// What became of a lookup, as the zone's name server saw it.
+    ZoneFate {
+        /// The zone was asked and answered, and the exit got the answer.
+        Answered = "answered",
+        /// The zone was never asked: the exit's resolver, or its way out, lost the question.
+        NeverAsked = "never_asked",
+        /// The zone was asked in time and answered; the answer did not reach the exit, or not as it was.
+        AnswerLost = "answer_lost",
+        /// The zone was asked when the exit had given up: the resolver is slow.
+        AskedLate = "asked_late",
+        /// The zone was asked; when, the clocks do not tell.
+        Asked = "asked",
+    }
+}
+
+/// The lookup that decided a verdict, as the zone's name server saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct LookupAtZone {
+    /// What became of it.
+    pub fate: ZoneFate,
+    /// How many queries for its name came.
+    pub asked: u64,
+    /// How long after the exit was asked the first of them came, at most, as far as the clocks tell. Absent
+    /// where they do not, and where none came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_within_ms: Option<Millis>,
 }
 
 /// An address from which a name of an exit's was asked for.

@@ -4,9 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use record::{Fingerprint, RelayResult, Status};
+use record::{Fingerprint, Millis, RelayResult, Status, ZoneFate};
 use serde::Serialize;
 
 use crate::answer::QueryTransport;
@@ -19,6 +20,9 @@ const KEPT: usize = 32;
 /// So long after an attempt a query is no retry of it any more: somebody else has the name.
 const LATER: TimeDelta = TimeDelta::hours(1);
 
+/// How far clocks may differ of which nothing is known.
+const UNTOLD: TimeDelta = TimeDelta::minutes(10);
+
 /// What is known of one name.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NameAtZone {
@@ -28,12 +32,12 @@ pub struct NameAtZone {
     pub attempt: u32,
     /// What the attempt alone says.
     pub status: Status,
-    /// When the attempt began, by the scanner's clock.
+    /// When the exit could be asked, by the scanner's clock: the circuit was there.
     pub started: DateTime<Utc>,
     /// When it was over.
     pub ended: DateTime<Utc>,
     /// What came of it, as the zone saw it.
-    pub fate: Fate,
+    pub fate: ZoneFate,
     /// The queries, in the order of the log; 32 at most.
     pub queries: Vec<QueryAtZone>,
     /// How many there were.
@@ -58,38 +62,6 @@ pub struct QueryAtZone {
     pub data: bool,
 }
 
-/// What became of a lookup, as the zone saw it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fate {
-    /// The zone was asked and answered, and the exit got it.
-    Answered,
-    /// The zone was never asked.
-    NeverAsked,
-    /// The zone was asked in time and answered: what it said was lost, or changed, on its way back.
-    AnswerLost,
-    /// The zone was asked when the exit had given up.
-    AskedLate,
-    /// The zone was asked, and the clocks do not say when.
-    Asked,
-}
-
-impl Fate {
-    /// In words.
-    #[must_use]
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::Answered => "asked and answered",
-            Self::NeverAsked => "the zone was never asked",
-            Self::AnswerLost => {
-                "the zone was asked and answered; the answer did not reach the exit, or not as it was"
-            }
-            Self::AskedLate => "the zone was asked after the exit had given up",
-            Self::Asked => "the zone was asked; when, the clocks do not tell",
-        }
-    }
-}
-
 /// By how much the zone's clock is ahead of the scanner's, between these bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ClockOffset {
@@ -112,6 +84,9 @@ pub struct Correlation {
     pub nicknames: BTreeMap<Fingerprint, String>,
     /// Of each relay, its names in the order of its attempts.
     pub relays: BTreeMap<Fingerprint, Vec<NameAtZone>>,
+    /// Of each relay for whose names somebody asked, whether the name above them was asked for as well: that
+    /// is how a resolver asks that tells servers no more of a name than they need (RFC 9156).
+    pub minimises: BTreeMap<Fingerprint, bool>,
     /// Names that were asked for again more than an hour after their attempt, and by whom.
     pub asked_again: BTreeMap<String, BTreeSet<IpAddr>>,
 }
@@ -125,6 +100,10 @@ pub struct Correlator {
     beginnings: HashSet<u64>,
     nicknames: BTreeMap<Fingerprint, String>,
     relays: BTreeMap<Fingerprint, Vec<NameAtZone>>,
+    /// The names above those of the run, and whose those are; none where they are several relays'.
+    above: HashMap<String, Option<Fingerprint>>,
+    /// When such a name was asked for, the first times.
+    asked_above: HashMap<Fingerprint, Vec<DateTime<Utc>>>,
 }
 
 impl Correlator {
@@ -138,8 +117,10 @@ impl Correlator {
     pub fn result(&mut self, result: RelayResult) {
         let relay = result.exit_fingerprint;
         self.nicknames.insert(relay, result.exit_nickname);
-        let names = self.relays.entry(relay).or_default();
         for attempt in &result.attempts {
+            let built = attempt.timing.circuit_ms.map_or(0.0, Millis::get);
+            let started =
+                attempt.started + Duration::try_from_secs_f64(built / 1e3).unwrap_or_default();
             for query in &attempt.queries {
                 let name = query.name.trim_end_matches('.').to_ascii_lowercase();
                 // A second lookup of a name, as for its IPv6 address, or a connection to it.
@@ -147,19 +128,30 @@ impl Correlator {
                     continue;
                 }
                 self.beginnings.insert(beginning(name.as_bytes()));
+                self.name_above(&name, relay);
+                let names = self.relays.entry(relay).or_default();
                 self.places.insert(name.clone(), (relay, names.len()));
                 names.push(NameAtZone {
                     name,
                     attempt: attempt.number,
                     status: attempt.status,
-                    started: attempt.started,
+                    started: started.min(attempt.ended),
                     ended: attempt.ended,
-                    fate: Fate::NeverAsked,
+                    fate: ZoneFate::NeverAsked,
                     queries: Vec::new(),
                     asked: 0,
                 });
             }
         }
+    }
+
+    /// Remembers the name above one of a relay's.
+    fn name_above(&mut self, name: &str, relay: Fingerprint) {
+        let Some((_, above)) = name.split_once('.') else { return };
+        self.beginnings.insert(beginning(above.as_bytes()));
+        self.beginnings.insert(beginning(format!("_.{above}").as_bytes()));
+        let whose = self.above.entry(above.to_owned()).or_insert(Some(relay));
+        *whose = whose.filter(|known| *known == relay);
     }
 
     /// Takes in a line of the log, as it was read. What is no query of the run is passed over.
@@ -171,7 +163,17 @@ impl Correlator {
         let Ok(line) = serde_json::from_slice::<QueryLine>(line) else { return };
         let Some(name) = &line.seen.name else { return };
         let name = name.trim_end_matches('.').to_ascii_lowercase();
-        let Some((relay, at)) = self.places.get(&name) else { return };
+        let Some((relay, at)) = self.places.get(&name) else {
+            // BIND asks for a name below the one above.
+            let above = self.above.get(name.strip_prefix("_.").unwrap_or(&name));
+            if let Some(Some(relay)) = above {
+                let times = self.asked_above.entry(*relay).or_default();
+                if times.len() < KEPT {
+                    times.push(line.time);
+                }
+            }
+            return;
+        };
         let Some(known) = self.relays.get_mut(relay).and_then(|names| names.get_mut(*at)) else {
             return;
         };
@@ -210,6 +212,7 @@ impl Correlator {
                 asked_again.insert(name.name.clone(), by);
             }
         }
+        let minimises = self.minimises(clock_offset);
         for name in self.relays.values_mut().flatten() {
             name.fate = fate(name, clock_offset);
         }
@@ -219,8 +222,29 @@ impl Correlator {
             names_seen: names_seen as u64,
             nicknames: self.nicknames,
             relays: self.relays,
+            minimises,
             asked_again,
         }
+    }
+
+    /// Whose resolvers ask for the names above first. Every run has those: only what was asked while this
+    /// one was under way is of it.
+    fn minimises(&self, offset: Option<ClockOffset>) -> BTreeMap<Fingerprint, bool> {
+        let all = || self.relays.values().flatten();
+        let slack = offset.map_or((-UNTOLD, UNTOLD), |offset| {
+            let (least, most) = (offset.least_ms, offset.most_ms);
+            (TimeDelta::milliseconds(least), TimeDelta::milliseconds(most))
+        });
+        let from = all().map(|name| name.started + slack.0).min();
+        let to = all().map(|name| name.ended + slack.1).max();
+        let Some((from, to)) = from.zip(to) else { return BTreeMap::new() };
+        let asked = self.relays.iter().filter(|(_, names)| names.iter().any(|name| name.asked > 0));
+        asked
+            .map(|(relay, _)| {
+                let times = self.asked_above.get(relay).into_iter().flatten();
+                (*relay, times.into_iter().any(|time| (from..=to).contains(time)))
+            })
+            .collect()
     }
 }
 
@@ -246,23 +270,32 @@ fn clock_offset<'a>(names: impl Iterator<Item = &'a NameAtZone>) -> Option<Clock
     (least <= most).then_some(ClockOffset { least_ms, most_ms })
 }
 
-fn fate(name: &NameAtZone, offset: Option<ClockOffset>) -> Fate {
+/// How long after the exit could be asked the first query for a name came, at most, in milliseconds; none
+/// where none came, or the clocks do not tell.
+#[must_use]
+pub fn first_within(name: &NameAtZone, offset: Option<ClockOffset>) -> Option<Millis> {
+    let first = name.queries.iter().map(|query| query.time).min()?;
+    let passed = first - name.started - TimeDelta::milliseconds(offset?.least_ms);
+    Some(passed.to_std().unwrap_or_default().into())
+}
+
+fn fate(name: &NameAtZone, offset: Option<ClockOffset>) -> ZoneFate {
     if name.queries.is_empty() {
-        return Fate::NeverAsked;
+        return ZoneFate::NeverAsked;
     }
     if name.status == Status::Success {
-        return Fate::Answered;
+        return ZoneFate::Answered;
     }
-    let Some(ClockOffset { least_ms, most_ms }) = offset else { return Fate::Asked };
+    let Some(ClockOffset { least_ms, most_ms }) = offset else { return ZoneFate::Asked };
     // When the attempt was over, by the zone's clock.
     let (least, most) = (TimeDelta::milliseconds(least_ms), TimeDelta::milliseconds(most_ms));
     let data = || name.queries.iter().filter(|query| query.data);
     if data().any(|query| query.time <= name.ended + least) {
-        Fate::AnswerLost
+        ZoneFate::AnswerLost
     } else if name.queries.iter().all(|query| query.time > name.ended + most) {
-        Fate::AskedLate
+        ZoneFate::AskedLate
     } else {
-        Fate::Asked
+        ZoneFate::Asked
     }
 }
 
@@ -288,12 +321,12 @@ mod tests {
     fn name(at_relay: u8, status: Status, started: i64, ended: i64) -> (Fingerprint, NameAtZone) {
         let relay = Fingerprint::from_bytes([at_relay; 20]);
         let name = NameAtZone {
-            name: format!("{at_relay:08x}.z.example.org"),
+            name: format!("aaaa{at_relay:04x}.{at_relay:08x}.z.example.org"),
             attempt: 1,
             status,
             started: at(started),
             ended: at(ended),
-            fate: Fate::NeverAsked,
+            fate: ZoneFate::NeverAsked,
             queries: Vec::new(),
             asked: 0,
         };
@@ -304,6 +337,7 @@ mod tests {
         let mut correlator = Correlator::default();
         for (relay, name) in names {
             correlator.beginnings.insert(beginning(name.name.as_bytes()));
+            correlator.name_above(&name.name, relay);
             correlator.places.insert(name.name.clone(), (relay, 0));
             correlator.relays.insert(relay, vec![name]);
         }
@@ -312,10 +346,19 @@ mod tests {
 
     fn line(at_relay: u8, ms: i64, data: bool) -> Vec<u8> {
         let time = at(ms);
-        let name = format!("{at_relay:08X}.Z.example.org.");
+        let name = format!("AAAA{at_relay:04X}.{at_relay:08X}.Z.example.org.");
         serde_json::json!({
             "time": time, "address": format!("192.0.2.{at_relay}"), "port": 1, "transport": "udp",
             "name": name, "type": "A", "flags": [], "answer": "NOERROR", "data": data,
+        })
+        .to_string()
+        .into_bytes()
+    }
+
+    fn line_of(name: &str, ms: i64) -> Vec<u8> {
+        serde_json::json!({
+            "time": at(ms), "address": "192.0.2.9", "port": 1, "transport": "udp",
+            "name": name, "type": "A", "flags": [], "answer": "NOERROR", "data": false,
         })
         .to_string()
         .into_bytes()
@@ -345,26 +388,43 @@ mod tests {
         ] {
             correlator.line(&line(relay, ms, data));
         }
+        // The names above: of relay 4 in time, by BIND's way; of relay 5 in another run.
+        for (name, ms) in
+            [("_.00000004.z.example.org", 70_900), ("00000005.z.example.org", 9_000_000)]
+        {
+            correlator.line(&line_of(name, ms));
+        }
         let done = correlator.finish();
         assert_eq!(done.clock_offset, Some(ClockOffset { least_ms: 59_900, most_ms: 60_300 }));
         assert_eq!((done.names, done.names_seen), (7, 6));
-        let fates: Vec<Fate> = done.relays.values().map(|names| names[0].fate).collect();
+        let fates: Vec<ZoneFate> = done.relays.values().map(|names| names[0].fate).collect();
         assert_eq!(
             fates,
             [
-                Fate::Answered,
-                Fate::Answered,
-                Fate::NeverAsked,
-                Fate::AnswerLost,
-                Fate::AskedLate,
-                Fate::Asked,
-                Fate::Asked,
+                ZoneFate::Answered,
+                ZoneFate::Answered,
+                ZoneFate::NeverAsked,
+                ZoneFate::AnswerLost,
+                ZoneFate::AskedLate,
+                ZoneFate::Asked,
+                ZoneFate::Asked,
             ]
         );
-        assert_eq!(done.asked_again.keys().collect::<Vec<_>>(), ["00000001.z.example.org"]);
+        assert_eq!(
+            done.asked_again.keys().collect::<Vec<_>>(),
+            ["aaaa0001.00000001.z.example.org"]
+        );
         let first = &done.relays[&Fingerprint::from_bytes([1; 20])];
         assert_eq!(resolvers(first), BTreeSet::from([IpAddr::from([192, 0, 2, 1])]));
         assert_eq!(first[0].asked, 2);
+        let minimise = done.minimises.iter().filter(|(_, does)| **does);
+        assert_eq!(minimise.map(|(relay, _)| relay.as_bytes()[0]).collect::<Vec<_>>(), [4]);
+        assert_eq!(done.minimises.len(), 6, "of relay 3 nothing was asked");
+        let within = |n: u8| {
+            first_within(&done.relays[&Fingerprint::from_bytes([n; 20])][0], done.clock_offset)
+        };
+        let within = (3..=5).map(|n| within(n).map(Millis::get)).collect::<Vec<_>>();
+        assert_eq!(within, [None, Some(1100.0), Some(15_100.0)]);
     }
 
     #[test]
@@ -380,7 +440,7 @@ mod tests {
         correlator.line(&line(3, 71_000, true));
         let done = correlator.finish();
         assert_eq!(done.clock_offset, None);
-        assert_eq!(done.relays[&Fingerprint::from_bytes([3; 20])][0].fate, Fate::Asked);
+        assert_eq!(done.relays[&Fingerprint::from_bytes([3; 20])][0].fate, ZoneFate::Asked);
     }
 
     #[test]

@@ -55,6 +55,71 @@ impl History {
         }
         Ok(seen)
     }
+
+    /// Whether the run with this id is known, and says nothing of any relay's resolver.
+    ///
+    /// # Errors
+    ///
+    /// [`super::HistoryError`].
+    pub(crate) fn lacks_resolvers(&self, run_id: &str) -> Result<bool> {
+        let doing = self.sqlite("read");
+        let runs = super::own_runs(&self.connection, &[run_id.to_owned()]).map_err(&doing)?;
+        let Some(run) = runs.first() else { return Ok(false) };
+        self.connection
+            .query_row(
+                "SELECT NOT EXISTS (SELECT 1 FROM result WHERE run = ?1 AND resolver IS NOT NULL)",
+                [run],
+                |row| row.get(0),
+            )
+            .map_err(doing)
+    }
+
+    /// Adds what the zone's log says of a run that is known.
+    ///
+    /// # Errors
+    ///
+    /// [`super::HistoryError`]; the history is then as it was.
+    pub(crate) fn add_resolvers(
+        &mut self,
+        run_id: &str,
+        all: &[(Fingerprint, FoundResolver)],
+    ) -> Result<()> {
+        let doing = self.sqlite("write");
+        let transaction = self.transaction().map_err(&doing)?;
+        add_to(&transaction, run_id, all).and_then(|()| transaction.commit()).map_err(doing)
+    }
+}
+
+fn add_to(
+    connection: &Connection,
+    run_id: &str,
+    all: &[(Fingerprint, FoundResolver)],
+) -> rusqlite::Result<()> {
+    let runs = super::own_runs(connection, &[run_id.to_owned()])?;
+    let Some(run) = runs.first() else { return Ok(()) };
+    let mut resolvers = Resolvers::prepare(connection)?;
+    let mut read = connection.prepare(
+        "SELECT relay.relay, resolver.addresses, result.checks FROM relay
+         CROSS JOIN result ON result.run = ?1 AND result.relay = relay.relay
+         LEFT JOIN resolver ON resolver.resolver = result.resolver
+         WHERE relay.fingerprint = ?2",
+    )?;
+    let mut write = connection
+        .prepare("UPDATE result SET resolver = ?3, checks = ?4 WHERE run = ?1 AND relay = ?2")?;
+    for (relay, new) in all {
+        let known = read
+            .query_row(params![run, relay.as_bytes()], |row| {
+                let texts: (Option<String>, Option<String>) = (row.get(1)?, row.get(2)?);
+                Ok((row.get::<_, i64>(0)?, texts))
+            })
+            .optional()?;
+        let Some((relay, (addresses, checks))) = known else { continue };
+        let mut all = found(addresses.as_deref(), checks.as_deref()).unwrap_or_default();
+        all.join(new);
+        let number = addresses_text(&all).map(|text| resolvers.number(&text)).transpose()?;
+        write.execute(params![run, relay, number, checks_text(&all)])?;
+    }
+    Ok(())
 }
 
 /// Finds the numbers of resolvers' addresses, and gives them to those that have none.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use aggregate::cli::{ReportArgs, ReportCli, ReportCommand};
 use aggregate::job::{self, JobError, JobMachine, JobOutcome, ReportTarget};
 use aggregate::publish::{self, Output, PublishError};
+use aggregate::resolver::ZoneWitness;
 use aggregate::summary;
 use clap::Args;
 use notify::export::ExportError;
@@ -17,6 +18,7 @@ use super::history::analysis_root;
 use super::{Call, Verb, now, random};
 use crate::exit::Exit;
 use crate::terminal::{Ended, Failure, print, start_log};
+use crate::zone_log::ZoneLogs;
 
 pub(crate) const VERB: Verb = Verb {
     name: "report",
@@ -63,8 +65,10 @@ pub(crate) fn beside(command: ReportCommand) -> Ended {
 /// Makes a report.
 pub(crate) fn make(arguments: ReportArgs) -> Ended {
     let quiet = arguments.quiet;
+    let logs = ZoneLogs(arguments.zone_log.clone());
+    let zone = (!logs.0.is_empty()).then_some(&logs as &dyn ZoneWitness);
     let options = arguments.options();
-    let machine = JobMachine { now: now(), random: random() };
+    let machine = JobMachine { now: now(), random: random(), zone };
     let JobOutcome { report, written, history } = job::run(&options, machine).map_err(|error| {
         let exit = match &error {
             JobError::NoRun { .. }

@@ -10,18 +10,18 @@ use std::time::Instant;
 use aggregate::cli::ZoneArgs;
 use aggregate::job;
 use aggregate::zone::Expectation;
-use chrono::TimeDelta;
 use clap::Subcommand;
 use record::{Status, printable};
 use tokio::signal::unix::{SignalKind, signal};
 use zone::cli::{CorrelateArgs, ServeArgs};
-use zone::correlate::{ClockOffset, Correlation, Correlator, resolvers};
+use zone::correlate::{ClockOffset, Correlation, resolvers};
 use zone::log::QueryLog;
 use zone::serve::{Serving, ZoneSockets, serve};
 
 use super::{Call, Verb, now, random, runtime};
 use crate::exit::Exit;
 use crate::terminal::{Ended, Failure, print, start_log};
+use crate::zone_log;
 
 pub(crate) const VERB: Verb = Verb {
     name: "zone",
@@ -112,30 +112,9 @@ const SHOWN: usize = 20;
 
 /// Holds a run beside the log.
 fn correlate(arguments: &CorrelateArgs) -> Ended {
-    let failed = |error: &dyn Display| Failure::new(Exit::Input, error);
-    let mut correlator = Correlator::default();
-    let left_out = zone::read::run(&arguments.run, |result| correlator.result(result));
-    let left_out = left_out.map_err(|error| {
-        failed(&format_args!("cannot read the analysis directory {:?}: {error}", arguments.run))
-    })?;
-    for file in left_out {
-        tracing::warn!("left out: {}", printable(&file));
-    }
-    let Some(began) = correlator.began() else {
-        let none = format_args!(
-            "{:?} has no results with names that were asked for; name a directory that the scanner wrote",
-            arguments.run
-        );
-        return Err(failed(&none));
-    };
-    for log in &arguments.log {
-        // A day for clocks that differ: the names say what belongs together.
-        let since = began - TimeDelta::days(1);
-        zone::read::log(log, since, |line| correlator.line(line)).map_err(|error| {
-            failed(&format_args!("cannot read the log of queries {log:?}: {error}"))
-        })?;
-    }
-    let correlation = correlator.finish();
+    let runs = std::slice::from_ref(&arguments.run);
+    let correlation = zone_log::correlate(runs, &arguments.log)
+        .map_err(|error| Failure::new(Exit::Input, error))?;
     let text = if arguments.json {
         let json = serde_json::to_string_pretty(&correlation);
         json.map_err(|error| Failure::new(Exit::Internal, error))? + "\n"
@@ -148,7 +127,7 @@ fn correlate(arguments: &CorrelateArgs) -> Ended {
 
 /// A run beside the log, for people.
 fn told(correlation: &Correlation) -> String {
-    let Correlation { clock_offset, names, names_seen, nicknames, relays, asked_again } =
+    let Correlation { clock_offset, names, names_seen, nicknames, relays, minimises, asked_again } =
         correlation;
     let mut text = format!("the zone was asked for {names_seen} of the run's {names} names\n");
     // Writing into a string does not fail.
@@ -170,6 +149,12 @@ fn told(correlation: &Correlation) -> String {
     for (address, count) in behind.iter().take(SHOWN) {
         let _ = writeln!(text, "{count:>6}  {address}");
     }
+    let minimise = minimises.values().filter(|does| **does).count();
+    let _ = writeln!(
+        text,
+        "{minimise} of {} exits have a resolver that tells no more of a name than is needed",
+        minimises.len()
+    );
     text.push_str("\nlookups that failed:\n");
     for (relay, names) in relays {
         let nickname = nicknames.get(relay).map_or("", String::as_str);
@@ -178,14 +163,14 @@ fn told(correlation: &Correlation) -> String {
                 name.queries.iter().map(|query| query.address.to_string()).collect();
             let by: BTreeSet<String> = by.into_iter().collect();
             let by = by.into_iter().collect::<Vec<_>>().join(", ");
-            let by = if by.is_empty() { by } else { format!(" (by {by})") };
+            let by = if by.is_empty() { by } else { format!(" Asked by {by}.") };
             let _ = writeln!(
                 text,
-                "{relay} {}: attempt {}, {}: {}{by}",
+                "{relay} {}: attempt {}, {}. {}{by}",
                 printable(nickname),
                 name.attempt,
                 name.status,
-                name.fate.words()
+                name.fate.meaning()
             );
         }
     }

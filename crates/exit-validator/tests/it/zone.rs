@@ -15,7 +15,7 @@ use hickory_proto::rr::{Name, RecordType};
 use serde_json::{Value, json};
 
 use crate::others::{Ended, python};
-use crate::report::fixture::scan;
+use crate::report::fixture::{Scan, scan};
 use crate::support::program;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -406,26 +406,45 @@ fn logged(name: &str, time: DateTime<Utc>, address: &str) -> String {
     format!("{line}\n")
 }
 
-#[test]
-fn a_run_beside_the_log_says_who_asked_and_where_lookups_got_lost() {
-    let dir = tempfile::tempdir().unwrap();
-    let (run, log) = (dir.path().join("run"), dir.path().join("zone"));
-    let scan = scan(0, [(1, 's'), (2, 's'), (3, 't'), (4, 'd'), (5, 'd'), (6, 'c')]);
-    scan.write(&run);
-    fs::create_dir(&log).unwrap();
+/// Writes a run and what the zone's server logged of it, by a clock that is seven seconds ahead.
+fn write_run_and_log(mut scan: Scan, run: &Path) -> String {
+    // As a scanner does, no run asks for a name of another.
+    let mut id = scan.plan.run_id.clone();
+    id.retain(|c| c.is_ascii_alphanumeric());
+    for result in &mut scan.results {
+        let queries = result.attempts.iter_mut().flat_map(|attempt| &mut attempt.queries);
+        let names = queries.map(|query| &mut query.name).chain(result.query_domain.as_mut());
+        names.for_each(|name| *name = format!("{}{name}", id.to_lowercase()));
+    }
+    scan.write(run);
     let (mut text, ahead) = (String::new(), TimeDelta::seconds(7));
     for result in &scan.results {
         let number = result.exit_fingerprint.as_bytes()[19];
         let attempt = &result.attempts[0];
         let Some(query) = attempt.queries.first() else { continue };
         let time = match number {
-            1 | 2 => attempt.started + ahead + TimeDelta::seconds(1),
+            1 | 2 => attempt.ended + ahead - TimeDelta::milliseconds(5),
             4 => attempt.ended + ahead - TimeDelta::milliseconds(1500),
             5 => attempt.ended + ahead + TimeDelta::seconds(30),
             _ => continue,
         };
-        text += &logged(&query.name, time, &format!("192.0.2.{}", number / 3));
+        let address = format!("192.0.2.{}", number / 3);
+        if number < 3 {
+            // It asks for the name above first.
+            text += &logged(query.name.split_once('.').unwrap().1, time, &address);
+        }
+        text += &logged(&query.name, time, &address);
     }
+    text
+}
+
+#[test]
+fn a_run_beside_the_log_says_who_asked_and_where_lookups_got_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("zone");
+    let scan = scan(0, [(1, 's'), (2, 's'), (3, 't'), (4, 'd'), (5, 'd'), (6, 'c')]);
+    let mut text = write_run_and_log(scan, &dir.path().join("run"));
+    fs::create_dir(&log).unwrap();
     text += "{\"time\":\"2026-01-01T00:00:00Z\",\"unlogged\":7}\nhalf a li";
     fs::write(log.join("queries.jsonl"), text).unwrap();
     let correlate = |arguments: &[&str]| {
@@ -451,4 +470,66 @@ fn a_run_beside_the_log_says_who_asked_and_where_lookups_got_lost() {
     assert!(said.contains("has no results"), "{said}");
     let (code, said) = correlate(&["run"]);
     assert_eq!(code, Some(2), "{said}");
+}
+
+/// What the log says is in the report; a log that comes after its run's report is in the next one.
+#[test]
+fn a_report_says_what_the_log_does_also_when_that_comes_late() {
+    let dir = tempfile::tempdir().unwrap();
+    let marks = [(1, 's'), (2, 's'), (3, 't'), (4, 'd'), (5, 'd'), (6, 'c')];
+    let log = dir.path().join("zone");
+    fs::create_dir(&log).unwrap();
+    let report = |run: i32, more: &[&str]| -> Value {
+        let output = Command::new(program("exit-validator"))
+            .env_clear()
+            .current_dir(dir.path())
+            .args(["report", "--zone-check=false", "--gate-min-relays", "1", "--force"])
+            .args(["--location-db", "none", "--input", &format!("analysis/run{run}")])
+            .args(more)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        let bytes = fs::read(dir.path().join("public/latest.json")).unwrap();
+        serde_json::from_slice(&bytes).unwrap()
+    };
+    let of = |report: &Value, number: u8| -> Value {
+        let results = report["results"].as_array().unwrap();
+        let is = |result: &&Value| {
+            result["exit_fingerprint"].as_str().unwrap().ends_with(&format!("{number:02}"))
+        };
+        results.iter().find(is).unwrap().clone()
+    };
+    let first = write_run_and_log(scan(0, marks), &dir.path().join("analysis/run0"));
+    let made = report(0, &["--zone-log", "zone"]);
+    assert_eq!(of(&made, 1).get("resolver"), None, "the log is empty");
+    assert_eq!(of(&made, 3).get("at_zone"), None, "and says nothing of what it never had");
+
+    // Another run, of which the log has nothing but what is late of the first.
+    write_run_and_log(scan(1, marks), &dir.path().join("analysis/run1"));
+    fs::write(log.join("queries.jsonl"), &first).unwrap();
+    let made = report(1, &["--zone-log", "zone"]);
+    let resolver = &of(&made, 4)["resolver"];
+    assert_eq!(resolver["addresses"][0]["address"], "192.0.2.1", "{resolver}");
+    assert!(resolver["seen"].as_str().unwrap() < made["metadata"]["timestamp"].as_str().unwrap());
+    assert_eq!(of(&made, 4).get("at_zone"), None);
+
+    let third = write_run_and_log(scan(2, marks), &dir.path().join("analysis/run2"));
+    fs::write(log.join("queries.jsonl"), first + &third).unwrap();
+    let made = report(2, &["--zone-log", "zone"]);
+    let fate = |number| of(&made, number)["at_zone"]["fate"].clone();
+    assert_eq!(
+        [3, 4, 5].map(fate),
+        [json!("never_asked"), json!("answer_lost"), json!("asked_late")]
+    );
+    assert_eq!(of(&made, 1).get("at_zone"), None, "a success has nothing to explain");
+    let seen = &of(&made, 1)["resolver"];
+    assert_eq!(
+        (&seen["seen"], &seen["minimises"]["outcome"]),
+        (&made["metadata"]["timestamp"], &json!("yes"))
+    );
+    assert_eq!(of(&made, 4)["resolver"]["minimises"]["outcome"], "no");
+    assert_eq!(made["metadata"]["resolvers"]["covered"]["relays"], 4);
+    let within = of(&made, 5)["at_zone"]["first_within_ms"].as_f64().unwrap();
+    assert!((30_000.0..60_000.0).contains(&within), "{within}");
 }

@@ -26,8 +26,14 @@ pub const ZONE: &[Key] = &[
         Value("200"),
         "Most answers a second by UDP for each network, /24 or /56; 0: without limit.",
     ),
-    server("ZONE_LOG_DIR", None, "The directory of the log of queries; without it there is none.")
-        .of(ValueKind::Path),
+    key(
+        "ZONE_LOG_DIR",
+        Group::Zone,
+        &[Reader::Zone, Reader::Aggregate],
+        None,
+        "The directory of the log of queries; without it there is none. Reports say what is in it.",
+    )
+    .of(ValueKind::Path),
     server("ZONE_LOG_DAYS", Value("35"), "For how many days that log is kept."),
     server("ZONE_LOG_MB", Value("2000"), "Most megabytes of it in all; the oldest goes first."),
 ];

@@ -53,7 +53,7 @@ fn report(host: &Path, run: i32) {
         location_db: host.join("none"),
         license: job::DEFAULT_LICENSE.to_owned(),
     };
-    let machine = JobMachine { now: scans::start_of(RUNS + 1), random: 1 };
+    let machine = JobMachine { now: scans::start_of(RUNS + 1), random: 1, zone: None };
     let outcome = job::run(&options, machine).unwrap();
     assert!(outcome.history.is_none());
 }
