@@ -47,11 +47,61 @@ const SPREADS: f64 = 8.0;
 /// How many operators of one autonomous system must begin to fail within a day to be an incident of it.
 const OPERATORS_AT_ONCE: usize = 3;
 
+/// Which networks of relays are looked at.
+#[derive(Debug, Clone, Copy)]
+enum NetworkSide {
+    /// Those that they are in.
+    Relay,
+    /// Those, others than these, that resolve their names.
+    Resolver,
+}
+
+impl NetworkSide {
+    fn of(self, relay: &AffectedRelay) -> &[u32] {
+        match self {
+            Self::Relay => relay.network.as_slice(),
+            Self::Resolver => &relay.resolver_networks,
+        }
+    }
+
+    fn seen(self, relay: &RelaySeen) -> &[(u32, String)] {
+        match self {
+            Self::Relay => relay.network.as_slice(),
+            Self::Resolver => &relay.resolver_networks,
+        }
+    }
+
+    const fn subject(self, number: u32, name: String) -> IncidentSubject {
+        match self {
+            Self::Relay => IncidentSubject::AutonomousSystem { number, name },
+            Self::Resolver => IncidentSubject::ResolverNetwork { number, name },
+        }
+    }
+
+    const fn number(self, subject: &IncidentSubject) -> Option<u32> {
+        match (self, subject) {
+            (Self::Relay, IncidentSubject::AutonomousSystem { number, .. })
+            | (Self::Resolver, IncidentSubject::ResolverNetwork { number, .. }) => Some(*number),
+            _ => None,
+        }
+    }
+
+    fn detail(self, operators: usize) -> String {
+        match self {
+            Self::Relay => format!("{operators} operators have failing relays there"),
+            Self::Resolver => {
+                format!("{operators} operators have failing relays with a resolver there")
+            }
+        }
+    }
+}
+
 /// What an incident's subject is known by.
 fn key_of(subject: &IncidentSubject) -> String {
     match subject {
         IncidentSubject::Operator { operator } => operator.clone(),
         IncidentSubject::AutonomousSystem { number, .. } => format!("as:{number}"),
+        IncidentSubject::ResolverNetwork { number, .. } => format!("resolver:{number}"),
         IncidentSubject::FailureRate => "failure-rate".to_owned(),
         IncidentSubject::Zone => "zone".to_owned(),
         IncidentSubject::Silence => "silence".to_owned(),
@@ -162,7 +212,8 @@ impl Watch {
             self.published = Some(run.ended);
             self.end(&IncidentSubject::Silence, &mut changes);
             self.relays(run, &mut changes);
-            self.networks(run, &mut changes);
+            self.networks(run, NetworkSide::Relay, &mut changes);
+            self.networks(run, NetworkSide::Resolver, &mut changes);
             self.failure_rate(run, &mut changes);
         }
         self.incidents
@@ -319,6 +370,7 @@ impl Watch {
                     causes: doubt.cause.map(|cause| (cause, RUNS - 1)).into_iter().collect(),
                     weight_ppm: 0,
                     network: None,
+                    resolver_networks: Vec::new(),
                     tested: ended,
                     worked: 0,
                     working_since: None,
@@ -373,26 +425,27 @@ impl Watch {
     }
 
     /// Incidents of autonomous systems: several operators that began to fail at once.
-    fn networks(&mut self, run: &RunSeen, changes: &mut Changes) {
+    fn networks(&mut self, run: &RunSeen, side: NetworkSide, changes: &mut Changes) {
         type Operators<'a> = BTreeMap<&'a str, (DateTime<Utc>, Vec<Fingerprint>)>;
         let mut failing: BTreeMap<u32, Operators<'_>> = BTreeMap::new();
         for incident in self.incidents.values().filter(|one| one.is_open()) {
             let IncidentSubject::Operator { operator } = &incident.subject else { continue };
             for (fingerprint, relay) in incident.down() {
-                let Some(number) = relay.network else { continue };
-                let (since, relays) = failing
-                    .entry(number)
-                    .or_default()
-                    .entry(operator)
-                    .or_insert_with(|| (relay.since, Vec::new()));
-                *since = relay.since.min(*since);
-                relays.push(*fingerprint);
+                for number in side.of(relay) {
+                    let (since, relays) = failing
+                        .entry(*number)
+                        .or_default()
+                        .entry(operator)
+                        .or_insert_with(|| (relay.since, Vec::new()));
+                    *since = relay.since.min(*since);
+                    relays.push(*fingerprint);
+                }
             }
         }
         let names: BTreeMap<u32, &str> = run
             .relays
             .iter()
-            .filter_map(|seen| seen.network.as_ref())
+            .flat_map(|seen| side.seen(seen))
             .map(|(number, name)| (*number, name.as_str()))
             .collect();
         let mut begin = Vec::new();
@@ -405,7 +458,7 @@ impl Watch {
                 .windows(OPERATORS_AT_ONCE)
                 .find(|window| window[OPERATORS_AT_ONCE - 1] - window[0] <= STEADY);
             let name = names.get(number).copied().unwrap_or_default().to_owned();
-            let subject = IncidentSubject::AutonomousSystem { number: *number, name };
+            let subject = side.subject(*number, name);
             let is_open = self.open(&subject).is_some();
             if let Some(window) =
                 at_once.filter(|window| is_open || run.ended - window[0] < STEADY * 2)
@@ -417,17 +470,14 @@ impl Watch {
             }
         }
         for (subject, since, operators) in begin {
-            let detail = format!("{operators} operators have failing relays there");
+            let detail = side.detail(operators);
             self.begin(subject, since, Some(detail), changes);
         }
         let over: Vec<String> = self
             .incidents
             .values()
             .filter(|one| one.is_open())
-            .filter(|one| match one.subject {
-                IncidentSubject::AutonomousSystem { number, .. } => !open.contains(&number),
-                _ => false,
-            })
+            .filter(|one| side.number(&one.subject).is_some_and(|number| !open.contains(&number)))
             .map(|one| one.id.clone())
             .collect();
         for id in over {
@@ -473,6 +523,7 @@ fn hear(
     relay.nickname.clone_from(&seen.nickname);
     relay.address = seen.address;
     relay.network = seen.network.as_ref().map(|(number, _)| *number);
+    relay.resolver_networks = seen.resolver_networks.iter().map(|(number, _)| *number).collect();
     let ppm = (seen.weight.saturating_mul(1_000_000)).checked_div(total).unwrap_or(0);
     relay.weight_ppm = u32::try_from(ppm).unwrap_or(u32::MAX);
     match seen.word {

@@ -35,6 +35,8 @@ pub struct RelaySeen {
     pub weight: u64,
     /// The number and name of its autonomous system; the name is a stranger's text.
     pub network: Option<(u32, String)>,
+    /// Those of its resolvers, as far as they are others.
+    pub resolver_networks: Vec<(u32, String)>,
 }
 
 /// One report.
@@ -86,6 +88,14 @@ impl RelaySeen {
         let location = relay.location.as_ref();
         let network = location
             .and_then(|place| Some((place.as_number?, place.as_name.clone().unwrap_or_default())));
+        let addresses = relay.resolver.iter().flat_map(|resolver| &resolver.addresses);
+        let mut resolver_networks: Vec<(u32, String)> = addresses
+            .filter_map(|address| address.location.as_ref())
+            .filter_map(|place| Some((place.as_number?, place.as_name.clone().unwrap_or_default())))
+            .filter(|(number, _)| network.as_ref().is_none_or(|(own, _)| own != number))
+            .collect();
+        resolver_networks.sort_unstable();
+        resolver_networks.dedup_by_key(|(number, _)| *number);
         Self {
             fingerprint: relay.exit_fingerprint,
             nickname: relay.exit_nickname.clone(),
@@ -95,6 +105,7 @@ impl RelaySeen {
             cause: relay.error_code,
             weight: relay.relay.bandwidth.consensus_weight.unwrap_or(0),
             network,
+            resolver_networks,
         }
     }
 }

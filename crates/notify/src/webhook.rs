@@ -157,12 +157,15 @@ pub fn alert(incident: &Incident, forgotten: DateTime<Utc>, site: Option<&str>) 
     let name = match incident.subject {
         IncidentSubject::Operator { .. } => "TorExitsCannotResolve",
         IncidentSubject::AutonomousSystem { .. } => "TorExitNetworkCannotResolve",
+        IncidentSubject::ResolverNetwork { .. } => "TorExitResolverNetworkFails",
         IncidentSubject::FailureRate => "TorExitFailureRate",
         IncidentSubject::Zone => "TorExitValidatorZone",
         IncidentSubject::Silence => "TorExitValidatorSilent",
     };
     let severity = match incident.subject {
-        IncidentSubject::Operator { .. } | IncidentSubject::AutonomousSystem { .. } => "warning",
+        IncidentSubject::Operator { .. }
+        | IncidentSubject::AutonomousSystem { .. }
+        | IncidentSubject::ResolverNetwork { .. } => "warning",
         IncidentSubject::FailureRate | IncidentSubject::Zone | IncidentSubject::Silence => {
             "critical"
         }
@@ -172,7 +175,9 @@ pub fn alert(incident: &Incident, forgotten: DateTime<Utc>, site: Option<&str>) 
         ("severity".to_owned(), severity.to_owned()),
         ("incident".to_owned(), incident.id.clone()),
     ]);
-    if let IncidentSubject::AutonomousSystem { number, .. } = incident.subject {
+    if let IncidentSubject::AutonomousSystem { number, .. }
+    | IncidentSubject::ResolverNetwork { number, .. } = incident.subject
+    {
         labels.insert("as".to_owned(), number.to_string());
     }
     let annotations = BTreeMap::from([

@@ -43,6 +43,13 @@ pub fn title(incident: &Incident) -> String {
             let ended = if incident.is_open() { "fail" } else { "failed" };
             format!("exits of several operators {ended} in AS{number} {name}").trim_end().to_owned()
         }
+        IncidentSubject::ResolverNetwork { number, name } => {
+            let name = printable(name);
+            let ended = if incident.is_open() { "fail" } else { "failed" };
+            format!("exits of several operators {ended} whose resolver is in AS{number} {name}")
+                .trim_end()
+                .to_owned()
+        }
         IncidentSubject::FailureRate if incident.is_open() => {
             "more lookups than usual fail in the whole network".to_owned()
         }

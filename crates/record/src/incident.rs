@@ -36,6 +36,13 @@ pub enum IncidentSubject {
         /// Its name: a stranger's text.
         name: String,
     },
+    /// Several operators whose resolvers are in one autonomous system, which is not theirs, at once.
+    ResolverNetwork {
+        /// Its number.
+        number: u32,
+        /// Its name: a stranger's text.
+        name: String,
+    },
     /// More lookups fail, in the network as a whole, than usual.
     FailureRate,
     /// Our own zone does not answer as it must.
@@ -63,6 +70,9 @@ pub struct AffectedRelay {
     pub weight_ppm: u32,
     /// Its autonomous system.
     pub network: Option<u32>,
+    /// The other autonomous systems that resolve its names. Absent if none is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resolver_networks: Vec<u32>,
     /// The last run that tested it.
     pub tested: DateTime<Utc>,
     /// Runs in a row that found it working, up to now.

@@ -26,6 +26,8 @@ function subject({ kind, operator, name, number, id }) {
       return [foreign(operator.replace(/^[a-z]+:/, "") || id, { limit: 120 })];
     case "autonomous_system":
       return [`Several operators in AS${number ?? "?"} `, foreign(name, { limit: 80 })];
+    case "resolver_network":
+      return [`Several operators whose resolver is in AS${number ?? "?"} `, foreign(name, { limit: 80 })];
     case "failure_rate":
       return ["More lookups than usual fail in the whole network"];
     case "zone":

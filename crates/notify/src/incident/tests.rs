@@ -33,6 +33,7 @@ fn run(number: usize, rows: &[Row<'_>]) -> RunSeen {
             cause: (word == Word::Fails).then_some(ErrorCode::Servfail),
             weight: 10,
             network: None,
+            resolver_networks: Vec::new(),
         });
     }
     let run_id = format!("run{number}");
@@ -145,7 +146,7 @@ fn an_incident_follows_its_relays_to_another_key() {
 }
 
 #[test]
-fn many_operators_of_one_network_at_once_are_an_incident_of_it() {
+fn many_operators_of_one_network_or_with_one_s_resolvers_are_an_incident_of_it() {
     let rows: Vec<Row<'_>> =
         vec![Row("a", "wffffww"), Row("b", "wffffww"), Row("c", "wwfffww"), Row("d", "wwwwwww")];
     let mut watch = Watch::default();
@@ -154,15 +155,27 @@ fn many_operators_of_one_network_at_once_are_an_incident_of_it() {
         let mut run = run(number, &rows);
         for relay in &mut run.relays {
             relay.network = Some((64500, "Example".to_owned()));
+            // All but relay d of one, and that of another as well.
+            let number = if relay.operator == "d" { 64502 } else { 64501 };
+            relay.resolver_networks = vec![(number, "Resolvers".to_owned())];
         }
         for change in watch.take(&run) {
             let key = key_of(&watch.incident(&change.incident).unwrap().subject);
-            if key.starts_with("as:") {
+            if key.starts_with("as:") || key.starts_with("resolver:") {
                 told.push(format!("{number} {key} {:?}", change.happening));
             }
         }
     }
-    assert_eq!(told, ["3 as:64500 Opened", "6 as:64500 Closed"]);
+    told.sort_unstable();
+    assert_eq!(
+        told,
+        [
+            "3 as:64500 Opened",
+            "3 resolver:64501 Opened",
+            "6 as:64500 Closed",
+            "6 resolver:64501 Closed"
+        ]
+    );
 }
 
 #[test]
