@@ -29,6 +29,7 @@ mod start;
 #[cfg(feature = "store")]
 mod store;
 mod torrc;
+mod unpacked;
 pub mod world;
 pub mod zone;
 
@@ -47,3 +48,4 @@ pub use spec::Spec;
 pub use start::LabProgress;
 #[cfg(feature = "store")]
 pub use store::{R2_BUCKET, SPACES_BUCKET, StoreKey, StoreServer};
+pub use unpacked::unpacked;

@@ -8,7 +8,7 @@ use hickory_proto::rr::rdata::{A, AAAA, HINFO, NS, SOA};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use serde::{Deserialize, Serialize};
 
-use crate::layout::{Child, Family, NAME_TTL, NamePlace, ServedZone, TTL, is_of_a_scan};
+use crate::layout::{Child, Family, NAME_TTL, NamePlace, Place, ServedZone, TTL, is_of_a_scan};
 
 /// Octets of a header (RFC 1035, section 4.1.1).
 const HEADER: usize = 12;
@@ -211,10 +211,15 @@ fn find(zone: &ServedZone, query: &Query, from: QuerySource) -> ZoneFinding {
     if matches!(wanted, RecordType::AXFR | RecordType::IXFR) {
         return ZoneFinding::Code(ResponseCode::Refused);
     }
-    let exists = |records| of_type(records, wanted, name, &zone.origin, zone);
-    match zone.place(name) {
+    let Place { apex, at, .. } = zone.place(name);
+    let exists = |records| of_type(records, wanted, name, apex, zone);
+    match at {
         NamePlace::Outside => ZoneFinding::Code(ResponseCode::Refused),
-        NamePlace::Apex => exists(apex(zone, name)),
+        // The parent's own matter (RFC 4035, section 3.1.4.1).
+        NamePlace::Apex if wanted == RecordType::DS && zone.origin.zone_of(apex) => {
+            none(ResponseCode::NoError, &zone.origin, zone)
+        }
+        NamePlace::Apex => exists(at_apex(zone, name)),
         NamePlace::Server(server) => {
             exists(server.addresses.iter().map(|ip| address(name, TTL, *ip)).collect())
         }
@@ -225,7 +230,7 @@ fn find(zone: &ServedZone, query: &Query, from: QuerySource) -> ZoneFinding {
         NamePlace::Tcp if from.transport == QueryTransport::Udp => ZoneFinding::ByTcp,
         NamePlace::Tcp | NamePlace::Wildcard => exists(expected(zone, name)),
         NamePlace::Empty => exists(Vec::new()),
-        NamePlace::Nowhere => none(ResponseCode::NXDomain, &zone.origin, zone),
+        NamePlace::Nowhere => none(ResponseCode::NXDomain, apex, zone),
     }
 }
 
@@ -242,11 +247,10 @@ fn in_child(
     let servers = zone.addresses(child.family());
     // Without an address of that family there is no such part.
     if servers.is_empty() {
-        return none(ResponseCode::NXDomain, &zone.origin, zone);
+        return none(ResponseCode::NXDomain, &zone.checks, zone);
     }
-    // The parent's own matter (RFC 4035, section 3.1.4.1).
     if apex && wanted == RecordType::DS {
-        return none(ResponseCode::NoError, &zone.origin, zone);
+        return none(ResponseCode::NoError, &zone.checks, zone);
     }
     let server = under(zone, child.server());
     let ns = |owner: &Name| record(owner, TTL, RData::NS(NS(server.clone())));
@@ -287,8 +291,8 @@ fn none(code: ResponseCode, cut: &Name, zone: &ServedZone) -> ZoneFinding {
     ZoneFinding::None { code, soa: Box::new(soa(zone, cut, NAME_TTL)) }
 }
 
-/// What is at the zone's own name.
-fn apex(zone: &ServedZone, name: &Name) -> Vec<Record> {
+/// What is at a zone's own name.
+fn at_apex(zone: &ServedZone, name: &Name) -> Vec<Record> {
     let servers = zone.servers.iter();
     let servers = servers.map(|server| record(name, TTL, RData::NS(NS(server.name.clone()))));
     servers.chain([soa(zone, name, TTL)]).collect()
@@ -319,9 +323,9 @@ fn record(owner: &Name, ttl: u32, data: RData) -> Record {
     Record::from_rdata(owner.clone(), ttl, data)
 }
 
-/// A name directly under the zone's.
+/// A name directly under the checks zone's.
 fn under(zone: &ServedZone, label: &str) -> Name {
-    zone.origin.prepend_label(label).unwrap_or_else(|_| zone.origin.clone())
+    zone.checks.prepend_label(label).unwrap_or_else(|_| zone.checks.clone())
 }
 
 fn seen(question: &Message, query: &Query, answer: String, data: bool, truncated: bool) -> Seen {

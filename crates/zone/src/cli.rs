@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use clap::Args;
 use record::{DEFAULT_DOMAIN, DEFAULT_EXPECTED};
 
-use crate::layout::{LayoutError, ServedZone};
+use crate::layout::{LayoutError, ServedZone, ZoneSettings};
 use crate::log::Keep;
 
 /// Answer for the zone and nothing else, by UDP and TCP, and remember each query.
 ///
-/// Every name in the zone has the expected address. Beside them: NAME.who.ZONE answers with the
-/// address of who asks, NAME.nx.ZONE does not exist, NAME.tcp.ZONE is answered by TCP alone, and NAME.v6.ZONE
-/// by IPv6 alone. It goes on until SIGTERM or SIGINT.
+/// Every name in the zone has the expected address. In the checks zone NAME.who.CHECKS answers with the
+/// address of who asks, NAME.nx.CHECKS does not exist, NAME.tcp.CHECKS is answered by TCP alone, and
+/// NAME.v6.CHECKS by IPv6 alone. It goes on until SIGTERM or SIGINT.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct ServeArgs {
@@ -26,6 +26,9 @@ pub struct ServeArgs {
     /// Their IPv6 address, if they have one.
     #[arg(long, env = "DNS_EXPECTED_IPV6", value_name = "ADDRESS")]
     expected_ipv6: Option<Ipv6Addr>,
+    /// The zone of the checks [default: checks below the zone].
+    #[arg(long, env = "ZONE_CHECKS_DOMAIN", value_name = "NAME")]
+    checks_domain: Option<String>,
     /// Who answers for the zone: NAME ADDRESS..., with commas between several. The zone above
     /// names the same.
     #[arg(long, env = "ZONE_NAME_SERVERS", default_value = "", value_name = "SERVERS")]
@@ -104,11 +107,16 @@ impl ServeArgs {
     ///
     /// [`LayoutError`].
     pub fn zone(&self) -> Result<ServedZone, LayoutError> {
-        let hostmaster = self.hostmaster.as_deref();
         let mut expected = vec![self.expected_ip];
         expected.extend(self.expected_ipv6.map(IpAddr::V6));
         expected.dedup();
-        ServedZone::new(&self.domain, &self.name_servers, hostmaster, expected)
+        ServedZone::new(ZoneSettings {
+            domain: &self.domain,
+            checks: self.checks_domain.as_deref(),
+            servers: &self.name_servers,
+            hostmaster: self.hostmaster.as_deref(),
+            expected,
+        })
     }
 
     /// Where to listen.

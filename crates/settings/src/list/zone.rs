@@ -7,6 +7,11 @@ use crate::key::{DefaultValue, Group, Key, ValueKind};
 
 pub const ZONE: &[Key] = &[
     server(
+        "ZONE_CHECKS_DOMAIN",
+        Words("checks below DNS_WILDCARD_DOMAIN"),
+        "The zone of the checks: one label below the zone, or a name outside it.",
+    ),
+    server(
         "ZONE_NAME_SERVERS",
         None,
         "Who answers for the zone: NAME ADDRESS..., with commas between several, as the zone above has it.",

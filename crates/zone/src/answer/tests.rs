@@ -4,7 +4,8 @@ use hickory_proto::rr::rdata::opt::ClientSubnet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::layout::tests::{example, wire};
+use crate::layout::ZoneSettings;
+use crate::layout::tests::{example, settings, wire};
 
 const V4: &str = "192.0.2.99";
 const V6: &str = "2001:db8:9::99";
@@ -71,66 +72,69 @@ const TABLE: &[Row] = &[
     ),
     // Who asks.
     (
-        "a.who.z.example.org",
+        "a.who.checks.z.example.org",
         RecordType::A,
         "4",
-        "NOERROR aa | a.who.z.example.org. 0 A 192.0.2.99 | |",
+        "NOERROR aa | a.who.checks.z.example.org. 0 A 192.0.2.99 | |",
     ),
-    ("a.who.z.example.org", RecordType::AAAA, "4", "NOERROR aa | | who SOA |"),
+    ("a.who.checks.z.example.org", RecordType::AAAA, "4", "NOERROR aa | | who SOA |"),
     (
-        "a.who.z.example.org",
+        "a.who.checks.z.example.org",
         RecordType::A,
         "6",
-        "NOERROR | | who.z.example.org. 3600 NS ns4.z.example.org. | GLUE4",
+        "NOERROR | | who.checks.z.example.org. 3600 NS ns4.checks.z.example.org. | GLUE4",
     ),
     (
-        "a.who6.z.example.org",
+        "a.who6.checks.z.example.org",
         RecordType::AAAA,
         "6",
-        "NOERROR aa | a.who6.z.example.org. 0 AAAA 2001:db8:9::99 | |",
+        "NOERROR aa | a.who6.checks.z.example.org. 0 AAAA 2001:db8:9::99 | |",
     ),
     (
-        "a.who6.z.example.org",
+        "a.who6.checks.z.example.org",
         RecordType::AAAA,
         "4",
-        "NOERROR | | who6.z.example.org. 3600 NS ns6.z.example.org. | GLUE6",
+        "NOERROR | | who6.checks.z.example.org. 3600 NS ns6.checks.z.example.org. | GLUE6",
     ),
     // The part's own name: NS and SOA are its own, DS is its parent's.
     (
-        "who.z.example.org",
+        "who.checks.z.example.org",
         RecordType::NS,
         "4",
-        "NOERROR aa | who.z.example.org. 3600 NS ns4.z.example.org. | |",
+        "NOERROR aa | who.checks.z.example.org. 3600 NS ns4.checks.z.example.org. | |",
     ),
-    ("who.z.example.org", RecordType::A, "4", "NOERROR aa | | who SOA |"),
-    ("who.z.example.org", RecordType::DS, "4", "NOERROR aa | | SOA |"),
-    ("who.z.example.org", RecordType::DS, "6", "NOERROR aa | | SOA |"),
+    ("who.checks.z.example.org", RecordType::A, "4", "NOERROR aa | | who SOA |"),
+    ("who.checks.z.example.org", RecordType::DS, "4", "NOERROR aa | | CHECKS SOA |"),
+    ("who.checks.z.example.org", RecordType::DS, "6", "NOERROR aa | | CHECKS SOA |"),
+    ("checks.z.example.org", RecordType::DS, "4", "NOERROR aa | | SOA |"),
+    ("checks.z.example.org", RecordType::A, "4", "NOERROR aa | | CHECKS SOA |"),
+    ("a.checks.z.example.org", RecordType::A, "4", "NXDOMAIN aa | | CHECKS SOA |"),
     // By IPv6 alone.
     (
-        "a.v6.z.example.org",
+        "a.v6.checks.z.example.org",
         RecordType::A,
         "6",
-        "NOERROR aa | a.v6.z.example.org. 60 A 64.65.4.1 | |",
+        "NOERROR aa | a.v6.checks.z.example.org. 60 A 64.65.4.1 | |",
     ),
     (
-        "a.v6.z.example.org",
+        "a.v6.checks.z.example.org",
         RecordType::A,
         "4",
-        "NOERROR | | v6.z.example.org. 3600 NS ns6.z.example.org. | GLUE6",
+        "NOERROR | | v6.checks.z.example.org. 3600 NS ns6.checks.z.example.org. | GLUE6",
     ),
     // By TCP alone.
-    ("a.tcp.z.example.org", RecordType::A, "4", "NOERROR aa tc | | |"),
+    ("a.tcp.checks.z.example.org", RecordType::A, "4", "NOERROR aa tc | | |"),
     (
-        "a.tcp.z.example.org",
+        "a.tcp.checks.z.example.org",
         RecordType::A,
         "4t",
-        "NOERROR aa | a.tcp.z.example.org. 60 A 64.65.4.1 | |",
+        "NOERROR aa | a.tcp.checks.z.example.org. 60 A 64.65.4.1 | |",
     ),
-    ("tcp.z.example.org", RecordType::A, "4", "NOERROR aa | | SOA |"),
+    ("tcp.checks.z.example.org", RecordType::A, "4", "NOERROR aa | | CHECKS SOA |"),
     // What does not exist, and what exists for what is under it.
-    ("a.nx.z.example.org", RecordType::A, "4", "NXDOMAIN aa | | SOA |"),
-    ("nx.z.example.org", RecordType::A, "4", "NOERROR aa | | SOA |"),
-    ("a.ns4.z.example.org", RecordType::A, "4", "NXDOMAIN aa | | SOA |"),
+    ("a.nx.checks.z.example.org", RecordType::A, "4", "NXDOMAIN aa | | CHECKS SOA |"),
+    ("nx.checks.z.example.org", RecordType::A, "4", "NOERROR aa | | CHECKS SOA |"),
+    ("a.ns4.checks.z.example.org", RecordType::A, "4", "NXDOMAIN aa | | CHECKS SOA |"),
     // The zone's own name, and its servers.
     ("z.example.org", RecordType::A, "4", "NOERROR aa | | SOA |"),
     (
@@ -140,10 +144,10 @@ const TABLE: &[Row] = &[
         "NOERROR aa | ns.z.example.org. 3600 A 198.51.100.53 | |",
     ),
     (
-        "ns6.z.example.org",
+        "ns6.checks.z.example.org",
         RecordType::AAAA,
         "4",
-        "NOERROR aa | ns6.z.example.org. 3600 AAAA 2001:db8::53 | |",
+        "NOERROR aa | ns6.checks.z.example.org. 3600 AAAA 2001:db8::53 | |",
     ),
     // Nobody else's business.
     ("example.org", RecordType::A, "4", "REFUSED | | |"),
@@ -161,13 +165,14 @@ fn the_name_decides_the_answer() {
         let from = asker(if how.starts_with('4') { V4 } else { V6 }, transport);
         let (answer, _) = asked(&question(name, *record_type), from);
         let wanted = wanted
-            .replace("| who SOA", &format!("| {}", soa("who.z.example.org.")))
+            .replace("| who SOA", &format!("| {}", soa("who.checks.z.example.org.")))
+            .replace("| CHECKS SOA", &format!("| {}", soa("checks.z.example.org.")))
             .replace("| SOA", &format!("| {}", soa("z.example.org.")))
             .replace(
                 "| GLUE4",
-                "| ns4.z.example.org. 3600 A 192.0.2.53, ns4.z.example.org. 3600 A 198.51.100.53",
+                "| ns4.checks.z.example.org. 3600 A 192.0.2.53, ns4.checks.z.example.org. 3600 A 198.51.100.53",
             )
-            .replace("| GLUE6", "| ns6.z.example.org. 3600 AAAA 2001:db8::53");
+            .replace("| GLUE6", "| ns6.checks.z.example.org. 3600 AAAA 2001:db8::53");
         let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(squeezed(&line(&answer)), squeezed(&wanted), "{name} {record_type} {how}");
         assert_eq!(answer.id, 4711);
@@ -193,9 +198,9 @@ fn the_zone_s_own_name_has_its_servers_and_its_beginning() {
 #[test]
 fn without_an_address_of_a_family_nothing_is_delegated_to_it() {
     let expected = vec!["64.65.4.1".parse().unwrap()];
-    let zone =
-        ServedZone::new("z.example.org", "ns.example.org 192.0.2.1", None, expected).unwrap();
-    let bytes = question("a.v6.z.example.org", RecordType::A).to_vec().unwrap();
+    let servers = "ns.example.org 192.0.2.1";
+    let zone = ServedZone::new(ZoneSettings { servers, expected, ..settings() }).unwrap();
+    let bytes = question("a.v6.checks.z.example.org", RecordType::A).to_vec().unwrap();
     let response = respond(&zone, &bytes, asker(V4, QueryTransport::Udp)).unwrap();
     assert_eq!(response.seen.answer, "NXDOMAIN");
     let bytes = question("a.z.example.org", RecordType::AAAA).to_vec().unwrap();
@@ -279,10 +284,10 @@ fn a_name() -> impl Strategy<Value = String> {
     ];
     let under = prop_oneof![
         Just("z.example.org"),
-        Just("who.z.example.org"),
-        Just("nx.z.example.org"),
-        Just("tcp.z.example.org"),
-        Just("who6.Z.example.org"),
+        Just("who.checks.z.example.org"),
+        Just("nx.checks.z.example.org"),
+        Just("tcp.checks.z.example.org"),
+        Just("who6.Checks.z.example.org"),
         Just("example.org"),
     ];
     (proptest::collection::vec(label, 0..3), under).prop_map(|(mut labels, under)| {
