@@ -6,8 +6,10 @@ use crate::key::Reader;
 use crate::key::{DefaultValue, Group, Key, ValueKind};
 
 pub const ZONE: &[Key] = &[
-    server(
+    key(
         "ZONE_CHECKS_DOMAIN",
+        Group::Zone,
+        &[Reader::Scanner, Reader::Zone],
         Words("checks below DNS_WILDCARD_DOMAIN"),
         "The zone of the checks: one label below the zone, or a name outside it.",
     ),
