@@ -6,7 +6,7 @@
 //! it, and on no other.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -107,7 +107,12 @@ pub(crate) const fn via(name: CheckName) -> Via {
 }
 
 /// What the lookups say together; none where there was none.
-pub(crate) fn conclude(lookups: Vec<CheckLookup>, judge: &Judge) -> Option<ResolverChecks> {
+/// `expected_ipv6`: the zone's own IPv6 address, where one was named.
+pub(crate) fn conclude(
+    lookups: Vec<CheckLookup>,
+    judge: &Judge,
+    expected_ipv6: Option<Ipv6Addr>,
+) -> Option<ResolverChecks> {
     if lookups.is_empty() {
         return None;
     }
@@ -130,7 +135,8 @@ pub(crate) fn conclude(lookups: Vec<CheckLookup>, judge: &Judge) -> Option<Resol
             && asked
         {
             // The exit's word, and nobody else's.
-            for address in given.iter().filter(|address| Some(**address) != judge.expected) {
+            let of_zone = [judge.expected, expected_ipv6.map(IpAddr::V6)];
+            for address in given.iter().filter(|address| !of_zone.contains(&Some(**address))) {
                 if !addresses.contains(address) {
                     addresses.push(*address);
                 }
@@ -255,7 +261,7 @@ mod tests {
             (died(Signed), None, Unknown),
         ] {
             let lookups: Vec<_> = [Some(signed), bogus].into_iter().flatten().collect();
-            let told = conclude(lookups.clone(), &judge()).unwrap();
+            let told = conclude(lookups.clone(), &judge(), None).unwrap();
             assert_eq!(told.validates, Some(outcome), "{lookups:?}");
             assert_eq!((told.tcp, told.ipv6), (None, None));
         }
@@ -274,7 +280,7 @@ mod tests {
                 (lookup(name, "NOERROR", &[], 20), Unknown),
                 (died(name), Unknown),
             ] {
-                let told = conclude(vec![lookup.clone()], &judge()).unwrap();
+                let told = conclude(vec![lookup.clone()], &judge(), None).unwrap();
                 let found = if name == CheckName::Tcp { told.tcp } else { told.ipv6 };
                 assert_eq!(found, Some(outcome), "{lookup:?}");
                 assert_eq!(told.validates, None);
@@ -284,7 +290,7 @@ mod tests {
 
     #[test]
     fn who_asks_is_the_address_as_it_was_given_each_once() {
-        let who = |lookups| conclude(lookups, &judge()).unwrap().addresses;
+        let who = |lookups| conclude(lookups, &judge(), None).unwrap().addresses;
         let [v4, v6]: [IpAddr; 2] = [RESOLVER, "2001:db8::53"].map(|it| it.parse().unwrap());
         assert_eq!(who(vec![address(CheckName::Who, RESOLVER)]), [v4]);
         let both = vec![
@@ -299,14 +305,14 @@ mod tests {
         let mut unwitnessed = address(CheckName::Who, RESOLVER);
         unwitnessed.query.attach_ms = None;
         assert_eq!(who(vec![unwitnessed]), nobody, "one witness is none");
-        assert_eq!(conclude(Vec::new(), &judge()), None);
+        assert_eq!(conclude(Vec::new(), &judge(), None), None);
     }
 
     #[test]
     fn a_wildcard_that_answers_all_of_these_names_shows_nothing() {
         let names = [CheckName::Who, CheckName::Signed, CheckName::Bogus, CheckName::Tcp];
         let lookups = names.into_iter().chain([CheckName::V6]).map(|name| address(name, EXPECTED));
-        let told = conclude(lookups.collect(), &judge()).unwrap();
+        let told = conclude(lookups.collect(), &judge(), None).unwrap();
         let unknown = Some(CheckOutcome::Unknown);
         assert_eq!(told.addresses, Vec::<IpAddr>::new());
         assert_eq!((told.validates, told.tcp, told.ipv6), (unknown, unknown, unknown));

@@ -1025,7 +1025,7 @@ fn result(
     let exit = &target.relay.fingerprint;
     let first = first::answer(exit, &target.attempts, doubted, &context.judge);
     let ipv6 = ipv6::conclude(ipv6, context.expected_ipv6);
-    let checks = checks::conclude(checks, &context.judge);
+    let checks = checks::conclude(checks, &context.judge, context.expected_ipv6);
     let findings = findings::of(&target.attempts, ipv6.as_ref(), context.judge.expected);
     let conclusion = classify::conclude(&target.attempts)?;
     let decisive = &target.attempts[conclusion.attempt];

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use record::{Fingerprint, RelayResult, Status};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::answer::QueryTransport;
 use crate::log::QueryLine;
@@ -59,7 +59,7 @@ pub struct QueryAtZone {
 }
 
 /// What became of a lookup, as the zone saw it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fate {
     /// The zone was asked and answered, and the exit got it.

@@ -185,10 +185,7 @@ fn a_scan_that_looks_at_resolvers_goes_on_where_the_last_whole_run_began() {
     );
     let another = scan(&[("CHECKS", "tcp"), ("SHARD", "1/3")]);
     assert!(another.ends_with("--checks-since 2026-11-29T09:00:00+00:00"), "{another}");
-    assert_eq!(
-        scan(&[("CHECKS", "tcp"), ("SHARD", "2/3")]),
-        format!("scan --analysis-dir {SCAN}")
-    );
+    assert_eq!(scan(&[("CHECKS", "tcp"), ("SHARD", "2/3")]), format!("scan --analysis-dir {SCAN}"));
 }
 
 #[test]
