@@ -209,8 +209,10 @@ fn in_checks(label: &[u8], at_it: bool) -> NamePlace<'static> {
         b"v6" => NamePlace::Child(Child::V6, at_it),
         b"ns4" if at_it => NamePlace::ServerOf(Family::V4),
         b"ns6" if at_it => NamePlace::ServerOf(Family::V6),
-        b"tcp" | b"nx" if at_it => NamePlace::Empty,
+        b"tcp" | b"nx" | b"signed" | b"bogus" if at_it => NamePlace::Empty,
         b"tcp" => NamePlace::Tcp,
+        b"signed" => NamePlace::Sealed { broken: false },
+        b"bogus" => NamePlace::Sealed { broken: true },
         _ => NamePlace::Nowhere,
     }
 }
@@ -271,6 +273,8 @@ pub(crate) enum NamePlace<'a> {
     Child(Child, bool),
     /// Whatever is asked for here is answered by TCP alone.
     Tcp,
+    /// Whatever is asked for here has a signature, valid or broken on purpose; there is nothing without a key.
+    Sealed { broken: bool },
     /// A name that is there only as others are under it.
     Empty,
     /// What the wildcard answers for.
@@ -380,6 +384,9 @@ pub(crate) mod tests {
             ("nx.checks.z.example.org", "checks.z", NamePlace::Empty),
             ("a.nx.checks.z.example.org", "checks.z", NamePlace::Nowhere),
             ("a.checks.z.example.org", "checks.z", NamePlace::Nowhere),
+            ("signed.checks.z.example.org", "checks.z", NamePlace::Empty),
+            ("a.signed.checks.z.example.org", "checks.z", NamePlace::Sealed { broken: false }),
+            ("a.b.bogus.checks.z.example.org", "checks.z", NamePlace::Sealed { broken: true }),
             ("ns4.checks.z.example.org", "checks.z", NamePlace::ServerOf(Family::V4)),
             ("a.ns6.checks.z.example.org", "checks.z", NamePlace::Nowhere),
         ] {

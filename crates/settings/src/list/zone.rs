@@ -24,6 +24,12 @@ pub const ZONE: &[Key] = &[
         "The mail address of who looks after the zone.",
     ),
     server(
+        "ZONE_KEY",
+        None,
+        "The file of the checks zone's key; without it that zone is not signed.",
+    )
+    .of(ValueKind::Path),
+    server(
         "ZONE_LISTEN",
         Value("127.0.0.1:53"),
         "Where it listens, ADDRESS:PORT, with commas between several; sockets of systemd go before.",
