@@ -1,6 +1,7 @@
 //! The name server of the lab's zone and of its checks zone: the one that `exit-validator zone serve` runs,
 //! on loopback, with its log. Decides no answer.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
@@ -9,6 +10,7 @@ use std::time::Instant;
 use ::zone::layout::{ServedZone, ZoneSettings};
 use ::zone::log::{Keep, QueryLog};
 use ::zone::serve::{Serving, ZoneSockets, serve};
+use ::zone::sign::{ZoneKey, ZoneSigner};
 use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
 
@@ -33,8 +35,8 @@ pub(crate) struct ZoneServer {
     pub(crate) ipv6: bool,
     /// The directory of its log.
     pub(crate) log: PathBuf,
-    /// The checks zone's key as a DS record; none where that is not signed.
-    pub(crate) anchor: Option<String>,
+    /// The checks zone's key as a DS record.
+    pub(crate) anchor: String,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
     writer: Option<JoinHandle<()>>,
@@ -63,14 +65,20 @@ impl ZoneServer {
             hostmaster: None,
             expected: vec![EXPECTED_ADDRESS.into(), EXPECTED_ADDRESS_V6.into()],
         };
-        let zone =
-            ServedZone::new(settings).map_err(|error| failed(std::io::Error::other(error)))?;
+        let zone = ServedZone::new(settings).map_err(|error| failed(io::Error::other(error)))?;
         let keep = Keep { days: 1, bytes: LOG_BYTES };
         let log = dir.join("zone-log");
         let (lines, writer) =
             QueryLog::open(&log, keep, now).map_err(LabError::file("write", &log))?;
+        let key = ZoneKey::generate().and_then(|pem| ZoneKey::from_pem(pem.as_bytes()));
+        let key = key.map_err(|error| failed(io::Error::other(error)))?;
+        let records = ::zone::keys::delegation(&zone, &key);
+        let records = records.map_err(|error| failed(io::Error::other(error)))?;
+        // The zone above has it last.
+        let anchor = records.lines().next_back().unwrap_or_default().to_owned();
+        let signer = Some(ZoneSigner::new(key, &zone));
         // All of its askers are on one network.
-        let serving = Serving { zone, rate: 0, log: lines, clock: now, ticks };
+        let serving = Serving { zone, signer, rate: 0, log: lines, clock: now, ticks };
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let (stop, stopped) = oneshot::channel::<()>();
@@ -88,16 +96,11 @@ impl ZoneServer {
             port,
             ipv6,
             log,
-            anchor: None,
+            anchor,
             stop: Some(stop),
             thread: Some(thread),
             writer: Some(writer),
         })
-    }
-
-    /// Whether the checks zone is signed.
-    pub(crate) const fn signed(&self) -> bool {
-        self.anchor.is_some()
     }
 
     /// Where it listens by IPv4.
@@ -116,10 +119,10 @@ fn sockets(ipv6: bool) -> Result<(ZoneSockets, u16), LabError> {
         addresses.extend(ipv6.then(|| SocketAddr::from((Ipv6Addr::LOCALHOST, port))));
         match ZoneSockets::bind(&addresses) {
             Ok(sockets) => return Ok((sockets, port)),
-            Err(error) => last = Some(std::io::Error::other(error)),
+            Err(error) => last = Some(io::Error::other(error)),
         }
     }
-    Err(LabError::Port(last.unwrap_or_else(|| std::io::ErrorKind::AddrInUse.into())))
+    Err(LabError::Port(last.unwrap_or_else(|| io::ErrorKind::AddrInUse.into())))
 }
 
 impl Drop for ZoneServer {

@@ -487,7 +487,7 @@ mod tests {
             wildcard: fault.truth(Mode::Wildcard),
             nxdomain: fault.truth(Mode::Nxdomain),
             family_id: None,
-            resolver_truth: fault.resolver(true, true),
+            resolver_truth: fault.resolver(true),
             loss: fault.loss(),
         };
         Manifest {

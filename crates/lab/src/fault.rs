@@ -438,8 +438,8 @@ impl Fault {
     }
 
     /// What a true scan finds of its resolver by the names of the checks zone; none where the lookups that
-    /// find it are never made. `ipv6`: whether the zone's name server has it; `signed`: whether that zone is.
-    pub(crate) fn resolver(&self, ipv6: bool, signed: bool) -> Option<ResolverTruth> {
+    /// find it are never made. `ipv6`: whether the zone's name server has it.
+    pub(crate) fn resolver(&self, ipv6: bool) -> Option<ResolverTruth> {
         let unknown = Some(CheckOutcome::Unknown);
         let nothing = ResolverTruth {
             addresses: Vec::new(),
@@ -449,11 +449,11 @@ impl Fault {
         };
         match self {
             _ if self.truth(Mode::Wildcard).status != Status::Success => None,
-            Self::Real(recursor) => Some(recursor.truth(ipv6, signed)),
+            Self::Real(recursor) => Some(recursor.truth(ipv6)),
             // It passes everything on as it came: what was cut short, and where else to ask.
             Self::Replays => Some(ResolverTruth {
                 addresses: vec![FORWARDS_FROM.into()],
-                validates: if signed { Some(CheckOutcome::No) } else { unknown },
+                validates: Some(CheckOutcome::No),
                 tcp: Some(CheckOutcome::No),
                 ipv6: unknown,
             }),

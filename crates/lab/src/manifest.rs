@@ -207,7 +207,7 @@ impl Manifest {
             let nickname = exit.nickname.clone();
             ManifestExit {
                 family_id: exit.family_id.as_ref().map(|id| format!("ed25519:{id}")),
-                resolver_truth: exit.fault.resolver(network.zone.ipv6, network.zone.signed()),
+                resolver_truth: exit.fault.resolver(network.zone.ipv6),
                 loss: exit.fault.loss(),
                 ..ManifestExit::new(
                     exit.fault,

@@ -132,16 +132,15 @@ impl Recursor {
         }
     }
 
-    /// What a true scan finds, on a machine with or without IPv6, and with a checks zone that is signed or
-    /// not.
-    pub(crate) fn truth(self, ipv6: bool, signed: bool) -> ResolverTruth {
+    /// What a true scan finds, on a machine with or without IPv6.
+    pub(crate) fn truth(self, ipv6: bool) -> ResolverTruth {
         let yes = |it: bool| Some(if it { CheckOutcome::Yes } else { CheckOutcome::No });
         let asks = self.asks();
         let mut addresses = vec![IpAddr::V4(asks.address())];
         addresses.extend((ipv6 && self.ipv6_exit()).then_some(IpAddr::V6(Ipv6Addr::LOCALHOST)));
         ResolverTruth {
             addresses,
-            validates: if signed { yes(self.validates()) } else { Some(CheckOutcome::Unknown) },
+            validates: yes(self.validates()),
             tcp: yes(asks != Self::UnboundNoTcp),
             ipv6: yes(ipv6 && asks != Self::UnboundPlain),
         }
@@ -198,8 +197,8 @@ impl Recursor {
         if ipv6 {
             text += " outgoing-interface: ::1\n";
         }
-        if let Some(anchor) = ground.anchor.as_ref().filter(|_| self.validates()) {
-            let _ = writeln!(text, " trust-anchor: \"{anchor}\"");
+        if self.validates() {
+            let _ = writeln!(text, " trust-anchor: \"{}\"", ground.anchor);
         }
         text += "remote-control:\n control-enable: no\n";
         if self == Self::Forwarder {
@@ -242,8 +241,8 @@ impl Recursor {
             validates = on(self.validates()),
             minimises = if self == Self::BindPlain { "off" } else { "relaxed" },
         );
-        if let Some(anchor) = ground.anchor.as_ref().filter(|_| self.validates()) {
-            let _ = writeln!(text, "trust-anchors {{ {} }};", bind_anchor(anchor));
+        if self.validates() {
+            let _ = writeln!(text, "trust-anchors {{ {} }};", bind_anchor(&ground.anchor));
         }
         for (name, what) in [
             (".", "type hint; file \"hints\";".to_owned()),
@@ -264,8 +263,8 @@ pub(crate) struct RecursorGround {
     pub(crate) authority: SocketAddr,
     /// Whether that has an IPv6 address.
     pub(crate) ipv6: bool,
-    /// The checks zone's key as a DS record, for those that validate; none where it is not signed.
-    pub(crate) anchor: Option<String>,
+    /// The checks zone's key as a DS record, for those that validate.
+    pub(crate) anchor: String,
     /// The port of each, in the order of [`Recursor::ALL`].
     pub(crate) ports: [u16; Recursor::ALL.len()],
 }
@@ -307,7 +306,7 @@ mod tests {
         let addresses: std::collections::BTreeSet<_> =
             Recursor::ALL.iter().map(|recursor| recursor.address()).collect();
         assert_eq!(addresses.len(), Recursor::ALL.len());
-        let of = |recursor: Recursor| recursor.truth(true, true).addresses;
+        let of = |recursor: Recursor| recursor.truth(true).addresses;
         assert_eq!(of(Recursor::Forwarder), of(Recursor::Bind), "who asks is who is asked");
     }
 
