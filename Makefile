@@ -6,7 +6,7 @@ CARGO ?= cargo
 # code call cargo itself, which keeps it.
 export CARGO_INCREMENTAL ?= 0
 
-.PHONY: help demo test test-programs test-function test-dashboard test-deploy bare deny serve pages bench build schemas chutney need node ops promtool chromium
+.PHONY: help demo test test-programs test-function test-dashboard test-deploy bare deny serve pages bench build schemas chutney need node ops dns promtool chromium
 
 # Its parts share what npm puts into place, and the machine.
 .NOTPARALLEL:
@@ -40,7 +40,7 @@ build: need
 
 # Only what it runs, and not optimised: the first sight of a result comes soon, and what is compiled
 # here serves the tests as well.
-demo: need
+demo: need dns
 	$(CARGO) build --locked --no-default-features -p exit-validator -p lab
 	target/debug/lab demo
 
@@ -71,6 +71,10 @@ ops: node
 	@tools/unpack caddy=caddy alertmanager=prometheus-alertmanager \
 		python=python3-aiosmtpd,python3-attr,python3-public,python3-dnspython,python3-feedparser,python3-sgmllib3k
 
+# Resolvers for the lab's exits and for the tests of our name server, and what asks that one.
+dns:
+	@tools/unpack unbound=unbound+ named=bind9+ dig=bind9-dnsutils+
+
 # For the tests of the metrics, alerts and Grafana's dashboard.
 promtool:
 	@tools/unpack promtool=prometheus
@@ -87,7 +91,7 @@ test: test-programs test-function test-dashboard test-deploy
 # environment says.
 test-programs: export INSTA_UPDATE = auto
 test-programs: export INSTA_FORCE_PASS = 0
-test-programs: need ops promtool
+test-programs: need ops dns promtool
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --features record/schema --locked -- -D warnings
 	$(CARGO) test --workspace --locked --no-fail-fast

@@ -51,7 +51,7 @@ exits! {
     Shards = 26, "shards of other hosts are missing";
     Zone = 27, "our zone does not answer as it should";
     Exports = 28, "what is made of the latest report for other programs cannot be written; the report is";
-    Listen = 29, "the name server cannot listen there, or its log of queries cannot be kept";
+    Listen = 29, "the name server cannot listen there, or its key or its log of queries cannot be used";
     Stores = 30, "a store failed, or several, each for another reason; the others have everything";
     Older = 31, "the store already holds a newer report; latest.json was not replaced, the list names both";
     Late = 32, "the upload was interrupted, or not done in time; the next one continues it";

@@ -3,14 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
+use std::time::Duration;
 
+use ::zone::correlate::{Correlation, Correlator};
 use record::{
-    Attempt, ErrorCode, Fingerprint, Ipv6Outcome, Kind, Mode, RelayResult, Run, printable,
+    Attempt, CheckLookup, CheckOutcome, ErrorCode, Fingerprint, Ipv6Outcome, Kind, Mode,
+    RelayResult, ResolverChecks, Run, printable,
 };
 use shelf::run::{RUN_FILE, result_name, seems_result};
 
-use crate::{LabError, Manifest, Truth};
+use crate::recursor::ResolverTruth;
+use crate::resolver::REPLAYS_FROM;
+use crate::{Fault, LabError, Manifest, Truth};
 
 /// How a scan of the lab compares with the truth.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,8 +25,64 @@ pub struct Comparison {
     pub mode: Mode,
     /// One for each exit of the lab, in its order.
     pub rows: Vec<ComparedExit>,
+    /// What the scan has found of exits' resolvers, where it looked: in the same order.
+    pub resolvers: Vec<ComparedResolver>,
     /// What is wrong apart from single relays' verdicts.
     pub faults: Vec<String>,
+}
+
+/// The resolver of one exit in a scan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComparedResolver {
+    /// The exit's nickname.
+    pub nickname: String,
+    /// What the resolver is.
+    pub description: String,
+    /// What a true scan finds.
+    pub truth: ResolverTruth,
+    /// What this one has found.
+    pub found: ResolverTruth,
+    /// Whether the client tor kept the addresses for itself, as on the public network it does with those
+    /// of loopback.
+    pub withheld: bool,
+}
+
+impl ComparedResolver {
+    /// Whether the scan has found the truth.
+    #[must_use]
+    pub fn is_true(&self) -> bool {
+        let ResolverTruth { addresses, validates, tcp, ipv6 } = &self.truth;
+        let found = &self.found;
+        (self.withheld || found.addresses == *addresses)
+            && (found.validates, found.tcp, found.ipv6) == (*validates, *tcp, *ipv6)
+    }
+
+    /// Whether anything at all is known of it.
+    fn is_known(&self) -> bool {
+        let ResolverTruth { addresses, validates, tcp, ipv6 } = &self.found;
+        let open = |outcome: &Option<CheckOutcome>| {
+            outcome.is_none_or(|outcome| outcome == CheckOutcome::Unknown)
+        };
+        !addresses.is_empty() || ![validates, tcp, ipv6].into_iter().all(open)
+    }
+
+    fn line(&self) -> [String; 7] {
+        let outcome =
+            |outcome: Option<CheckOutcome>| outcome.map_or("", |it| it.as_str()).to_owned();
+        let told = |of: &ResolverTruth| {
+            let addresses: Vec<_> = of.addresses.iter().map(ToString::to_string).collect();
+            [addresses.join(" "), outcome(of.validates), outcome(of.tcp), outcome(of.ipv6)]
+        };
+        let [addresses, validates, tcp, ipv6] = told(&self.found);
+        let addresses = if self.withheld { "(kept by tor)".to_owned() } else { addresses };
+        let is_true = if self.is_true() {
+            "yes".to_owned()
+        } else {
+            format!("NO: {}", told(&self.truth).join(", "))
+        };
+        let (nickname, description) = (printable(&self.nickname), printable(&self.description));
+        [nickname, description, addresses, validates, tcp, ipv6, is_true]
+    }
 }
 
 /// One exit of the lab in a scan.
@@ -70,7 +132,30 @@ impl Comparison {
     /// Whether the scan is complete and every verdict true.
     #[must_use]
     pub fn is_true(&self) -> bool {
-        self.faults.is_empty() && self.rows.iter().all(ComparedExit::is_true)
+        self.faults.is_empty()
+            && self.rows.iter().all(ComparedExit::is_true)
+            && self.resolvers.iter().all(ComparedResolver::is_true)
+    }
+
+    /// What was found of the resolvers, as a table for people; none where nobody looked.
+    #[must_use]
+    pub fn resolver_table(&self) -> Option<String> {
+        if self.resolvers.is_empty() {
+            return None;
+        }
+        let titles = ["relay", "its resolver", "asks from", "validates", "TCP", "IPv6", "true"];
+        let told = self.resolvers.iter().filter(|row| row.is_known() || !row.is_true());
+        let lines: Vec<_> = std::iter::once(titles.map(str::to_owned))
+            .chain(told.map(ComparedResolver::line))
+            .collect();
+        let (of, right) =
+            (self.resolvers.len(), self.resolvers.iter().filter(|row| row.is_true()).count());
+        let others = of + 1 - lines.len();
+        Some(format!(
+            "{}{others} more know no name of the checks zone, and nothing is said of them\n\
+             {right} of {of} resolvers are what they were found to be\n",
+            columns(&lines)
+        ))
     }
 
     /// The comparison as a table for people.
@@ -229,6 +314,26 @@ pub fn check(analysis: &Path, manifest: &Manifest) -> Result<Comparison, LabErro
             faults.push(format!("{} is not said to be of its family by key", exit.nickname));
         }
     }
+    let mut resolvers = Vec::new();
+    for exit in &manifest.exits {
+        let looked = results.get(&exit.fingerprint).and_then(|result| result.checks.as_ref());
+        match (looked, &exit.resolver_truth) {
+            (Some(looked), Some(truth)) => {
+                resolvers.push(compared(exit, truth, looked));
+            }
+            (Some(_), None) => {
+                faults.push(format!(
+                    "{}: its resolver was asked for names of the checks zone",
+                    exit.nickname
+                ));
+            }
+            // Not looked at: that is no statement.
+            (None, _) => {}
+        }
+    }
+    if run.mode == Mode::Wildcard {
+        faults.extend(losses(manifest, results.values())?);
+    }
     let row = |exit: &crate::manifest::ManifestExit| {
         let result = results.remove(&exit.fingerprint);
         ComparedExit {
@@ -249,7 +354,92 @@ pub fn check(analysis: &Path, manifest: &Manifest) -> Result<Comparison, LabErro
         let (relay, nickname) = (&result.exit_fingerprint, &result.exit_nickname);
         faults.push(format!("{relay} ({nickname}) has a result and is no exit of the lab"));
     }
-    Ok(Comparison { mode: run.mode, rows, faults })
+    Ok(Comparison { mode: run.mode, rows, resolvers, faults })
+}
+
+/// What a scan has found of a resolver, beside the truth.
+fn compared(
+    exit: &crate::manifest::ManifestExit,
+    truth: &ResolverTruth,
+    looked: &ResolverChecks,
+) -> ComparedResolver {
+    let kept = |lookup: &CheckLookup| lookup.query.stream_reason.as_deref() == Some("TORPROTOCOL");
+    ComparedResolver {
+        nickname: exit.nickname.clone(),
+        description: exit.description.clone(),
+        truth: ResolverTruth {
+            // What was not asked for cannot be found.
+            validates: looked.validates.and(truth.validates),
+            tcp: looked.tcp.and(truth.tcp),
+            ipv6: looked.ipv6.and(truth.ipv6),
+            addresses: truth.addresses.clone(),
+        },
+        found: ResolverTruth {
+            addresses: looked.addresses.clone(),
+            validates: looked.validates,
+            tcp: looked.tcp,
+            ipv6: looked.ipv6,
+        },
+        withheld: looked.lookups.iter().any(kept),
+    }
+}
+
+/// How often the zone's log is looked at again: a resolver that asks late does so in a while.
+const LOOKS: u32 = 15;
+
+/// What is wrong with where the zone's log says that lookups got lost; nothing where there is no such log.
+fn losses<'a>(
+    manifest: &Manifest,
+    results: impl Iterator<Item = &'a RelayResult>,
+) -> Result<Vec<String>, LabError> {
+    let Some(zone) = &manifest.zone else { return Ok(Vec::new()) };
+    let results: Vec<&RelayResult> = results.collect();
+    let mut wrong = Vec::new();
+    for look in 0..LOOKS {
+        if look > 0 {
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        let mut correlator = Correlator::default();
+        results.iter().for_each(|result| correlator.result((*result).clone()));
+        let Some(began) = correlator.began() else { break };
+        ::zone::read::log(&zone.log, began, |line| correlator.line(line))
+            .map_err(LabError::file("read", &zone.log))?;
+        wrong = misplaced(manifest, &correlator.finish());
+        if wrong.is_empty() {
+            break;
+        }
+    }
+    Ok(wrong)
+}
+
+/// Where the zone's log says otherwise than is true where lookups got lost, or who asked.
+fn misplaced(manifest: &Manifest, seen: &Correlation) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for exit in &manifest.exits {
+        let Some(names) = seen.relays.get(&exit.fingerprint) else { continue };
+        let name = printable(&exit.nickname);
+        if let Some(truth) = exit.loss {
+            for other in names.iter().filter(|name| name.fate != truth) {
+                let (found, attempt) = (other.fate.meaning(), other.attempt);
+                wrong.push(format!(
+                    "{name}, attempt {attempt}: {found}; it is: {}",
+                    truth.meaning()
+                ));
+            }
+        }
+        let replays = exit.fault == Fault::Replays.name();
+        if exit.is_real() || replays {
+            let truth = exit.resolver_truth.iter().flat_map(|truth| &truth.addresses).copied();
+            // It asks for the zone's own names by IPv4.
+            let mut truth: BTreeSet<IpAddr> = truth.filter(IpAddr::is_ipv4).collect();
+            truth.extend(replays.then_some(IpAddr::V4(REPLAYS_FROM)));
+            let asked = ::zone::correlate::resolvers(names);
+            if asked != truth {
+                wrong.push(format!("{name}: {asked:?} asked the zone for it; it is {truth:?}"));
+            }
+        }
+    }
+    wrong
 }
 
 /// The result files by relay; what cannot be one is a fault.
@@ -300,6 +490,8 @@ mod tests {
             wildcard: fault.truth(Mode::Wildcard),
             nxdomain: fault.truth(Mode::Nxdomain),
             family_id: None,
+            resolver_truth: fault.resolver(true),
+            loss: fault.loss(),
         };
         Manifest {
             format: record::Format { name: "exit-validator/lab".to_owned(), version: 1 },
@@ -313,6 +505,7 @@ mod tests {
             exits: vec![exit(RIGHT, Fault::Correct), exit(SILENT, Fault::Silent)],
             guards: Vec::new(),
             dead_guard: None,
+            zone: None,
         }
     }
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
-use lab::{Manifest, Network, PACE, Spec, check};
+use lab::{Manifest, Network, PACE, Recursor, Spec, TAKES_LOOPBACK, check};
 use tokio::process::Command;
 
 use crate::program::{DIFFERENT, asked_to_end, in_words, say};
@@ -36,7 +36,8 @@ pub(crate) async fn demo(demo: &Demo) -> anyhow::Result<ExitCode> {
         .tempdir()
         .context("cannot create a temporary directory for the lab")?;
     let mut told = std::pin::pin!(asked_to_end()?);
-    let spec = Spec::standard();
+    let recursors = recursors();
+    let spec = Spec::standard().with_recursors(&recursors);
     say(&format!(
         "A private Tor network on this machine: 3 authorities, {} first hops of which one is \
          dead, {} exits. No packet leaves the machine.",
@@ -64,7 +65,8 @@ async fn scans(
     let manifest = Manifest::of(network)?;
     let client = manifest.client.as_ref().context("the lab has no client tor")?;
     let torrc = place.join("scanner.torrc");
-    std::fs::write(&torrc, network.torrc_lines()).context("cannot write the lab's torrc lines")?;
+    let lines = network.torrc_lines() + TAKES_LOOPBACK;
+    std::fs::write(&torrc, lines).context("cannot write the lab's torrc lines")?;
     let own_tor: [OsString; 4] = [
         "--tor-dir".into(),
         place.join("scanner-tor").into(),
@@ -98,6 +100,7 @@ async fn scans(
         let status = Command::new(program)
             .arg("scan")
             .envs(PACE)
+            .env("CHECKS", "who,dnssec,tcp,v6")
             // Also exits without the flag: one lets out IPv6 alone.
             .args(["--all-exits", "--analysis-dir"])
             .arg(&dir)
@@ -109,6 +112,9 @@ async fn scans(
         ensure!(status.success(), "the scan failed ({status})");
         let checked = check(&dir, &manifest)?;
         say(&format!("\n{}", checked.table()));
+        if let Some(table) = checked.resolver_table() {
+            say(&table);
+        }
         all_true &= checked.is_true();
     }
     if !all_true {
@@ -127,6 +133,15 @@ async fn scans(
         results.display()
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// The real resolvers that this machine can run; says what that leaves out.
+pub(crate) fn recursors() -> Vec<Recursor> {
+    let recursors = Recursor::available();
+    if recursors.len() < Recursor::ALL.len() {
+        say("Without unbound and BIND (make dns unpacks them) no exit has these as its resolver.");
+    }
+    recursors
 }
 
 /// Aggregates one scan into the reports of the demonstration.

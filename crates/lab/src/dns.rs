@@ -7,7 +7,9 @@ use hickory_proto::op::{Message, MessageType, Query, ResponseCode};
 use hickory_proto::rr::rdata::{A, AAAA};
 use hickory_proto::rr::{DNSClass, RData, Record, RecordType};
 
-use crate::fault::{FREEZE_IN_QUERY, Fault, SEQUENCE_RESTARTS_AFTER, SLOW_FAILURE};
+use crate::fault::{
+    ASKS_AFTER, FREEZE_IN_QUERY, Fault, REPLAYS_AFTER, SEQUENCE_RESTARTS_AFTER, SLOW_FAILURE,
+};
 use crate::zone::{
     EXPECTED_ADDRESS, EXPECTED_ADDRESS_V6, FILTER_ADDRESS, OTHER_ADDRESS, PRIVATE_ADDRESS, exists,
 };
@@ -40,6 +42,14 @@ pub(crate) enum Response {
     FreezeExit,
     /// Break the exit's links to other relays; do not answer.
     CutLinks,
+    /// Ask the zone's name server the same, after this long.
+    AskZone {
+        after: Duration,
+        /// Whether what it says is passed on.
+        answer: bool,
+        /// When somebody else asks it the same again.
+        again: Option<Duration>,
+    },
 }
 
 impl Response {
@@ -138,9 +148,19 @@ impl Script {
             | Fault::FilterPage
             | Fault::OneServerSilent
             | Fault::FamilyByKey
+            // It has another.
+            | Fault::Real(_)
             | Fault::ExitsNoLonger
             | Fault::Frozen
             | Fault::Dead => asked.right(),
+            Fault::LosesAnswers | Fault::AsksLate | Fault::Replays => {
+                let after = if self.fault == Fault::AsksLate { ASKS_AFTER } else { Duration::ZERO };
+                let replays = self.fault == Fault::Replays;
+                let again = replays.then_some(REPLAYS_AFTER);
+                return Response::AskZone { after, answer: replays, again };
+            }
+            Fault::RewritesNxdomain if !exists(asked.name) => asked.addresses(&[OTHER]),
+            Fault::RewritesNxdomain => asked.right(),
             Fault::OtherAddress | Fault::HijackNoticed => asked.addresses(&[OTHER]),
             Fault::PrivateAddress => asked.addresses(&[PRIVATE]),
             Fault::WrongAddressFirst => asked.addresses(&[OTHER, EXPECTED]),

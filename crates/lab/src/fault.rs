@@ -3,9 +3,13 @@
 
 use std::time::Duration;
 
-use record::{Blame, ErrorCode, FindingCode, Ipv6Outcome, Mode, RelayResult, Status};
+use record::{
+    Blame, CheckOutcome, ErrorCode, FindingCode, Ipv6Outcome, Mode, RelayResult, Status, ZoneFate,
+};
 use serde::{Deserialize, Serialize};
 
+use crate::recursor::{Recursor, ResolverTruth};
+use crate::resolver::FORWARDS_FROM;
 use crate::zone::{EXPECTED_ADDRESS, FILTER_ADDRESS, OTHER_ADDRESS, PRIVATE_ADDRESS, text};
 
 /// How long tor's exits wait for their resolver before they give up: two tries of one second each,
@@ -94,6 +98,15 @@ pub enum Fault {
     FilterPage,
     /// None: the exit resolves correctly, and is one of a family by its key.
     FamilyByKey,
+    /// The resolver asks the zone, and what the zone says never reaches the exit.
+    LosesAnswers,
+    /// The resolver asks the zone when the exit has long given up.
+    AsksLate,
+    /// None for who asks: the resolver passes on what the zone says. A while later somebody else asks the
+    /// zone for the same name.
+    Replays,
+    /// Names that do not exist have another, public address; those that exist their own.
+    RewritesNxdomain,
     /// None, and the exit's policy has nothing but IPv6: it has no Exit flag, and answers lookups.
     Ipv6Policy,
     /// The exit has let nothing out since the network was ready; the consensus does not know yet.
@@ -102,6 +115,9 @@ pub enum Fault {
     Frozen,
     /// The exit's tor has been dead since the network was ready.
     Dead,
+    /// None: the exit has a real resolver. Part of a lab where the programs are there: see
+    /// [`Spec::with_recursors`](crate::Spec::with_recursors).
+    Real(Recursor),
 }
 
 /// What becomes of an exit's tor once its network is ready.
@@ -144,9 +160,16 @@ const SLOW: Duration = Duration::from_millis(700);
 /// An answer that comes after the exit has given up.
 const TOO_SLOW: Duration = Duration::from_secs(3);
 
+/// How long a resolver with [`Fault::AsksLate`] waits until it asks: longer than an attempt, whose lookups
+/// the exit gives up one after the other.
+pub(crate) const ASKS_AFTER: Duration = Duration::from_secs(8);
+
+/// How long it takes with [`Fault::Replays`] until the name is asked for again.
+pub(crate) const REPLAYS_AFTER: Duration = Duration::from_secs(1);
+
 impl Fault {
     /// One of each, in the order of the lab's tables.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 36] = [
         Self::Correct,
         Self::CorrectIpv6,
         Self::OtherAddress,
@@ -175,6 +198,10 @@ impl Fault {
         Self::OneServerSilent,
         Self::FilterPage,
         Self::FamilyByKey,
+        Self::LosesAnswers,
+        Self::AsksLate,
+        Self::Replays,
+        Self::RewritesNxdomain,
         Self::Ipv6Policy,
         Self::ExitsNoLonger,
         Self::Frozen,
@@ -214,6 +241,11 @@ impl Fault {
             Self::OneServerSilent => "onesilent",
             Self::FilterPage => "filterpage",
             Self::FamilyByKey => "familybykey",
+            Self::LosesAnswers => "losesanswers",
+            Self::AsksLate => "askslate",
+            Self::Replays => "replays",
+            Self::RewritesNxdomain => "rewritesnx",
+            Self::Real(recursor) => recursor.name(),
             Self::Ipv6Policy => "ipv6policy",
             Self::ExitsNoLonger => "exitsnolonger",
             Self::Frozen => "frozen",
@@ -262,6 +294,13 @@ impl Fault {
             Self::OneServerSilent => "is one of two; the other never answers".to_owned(),
             Self::FilterPage => format!("answers {FILTER_ADDRESS}, a filter's page"),
             Self::FamilyByKey => "answers correctly; its exit is of a family by key".to_owned(),
+            Self::LosesAnswers => "asks the zone, and loses what it says".to_owned(),
+            Self::AsksLate => format!("asks the zone after {ASKS_AFTER:?}: too late"),
+            Self::Replays => "asks the zone; somebody else asks again".to_owned(),
+            Self::RewritesNxdomain => {
+                format!("answers {OTHER_ADDRESS} to what does not exist")
+            }
+            Self::Real(recursor) => recursor.description().to_owned(),
             Self::Ipv6Policy => "answers correctly; its exit allows IPv6 alone".to_owned(),
             Self::ExitsNoLonger => "its exit has stopped exiting".to_owned(),
             Self::Frozen => "its exit is frozen".to_owned(),
@@ -284,6 +323,7 @@ impl Fault {
         match self {
             _ if mode != Mode::Wildcard => None,
             Self::CorrectIpv6 | Self::Ipv6Policy => Some(Ipv6Outcome::Expected),
+            Self::Real(recursor) if recursor.ipv6_exit() => Some(Ipv6Outcome::Expected),
             Self::DropsAaaa => Some(Ipv6Outcome::Stall),
             Self::FailsAaaa => Some(Ipv6Outcome::NoAddress),
             _ => None,
@@ -298,7 +338,11 @@ impl Fault {
             | Self::BrokenThenRight
             | Self::Ipv6Policy
             | Self::OneServerSilent
-            | Self::FamilyByKey => Truth::right(mode),
+            | Self::FamilyByKey
+            | Self::Replays
+            | Self::Real(_) => Truth::right(mode),
+            Self::RewritesNxdomain if wildcard => Truth::right(mode),
+            Self::RewritesNxdomain => Truth::success(text(OTHER_ADDRESS)),
             // Neither has anything to do with IPv4.
             Self::FailsAaaa => Truth::right(mode),
             Self::DropsAaaa if wildcard => {
@@ -344,7 +388,7 @@ impl Fault {
             Self::Servfail | Self::Truncated | Self::Garbage | Self::SlowPath => {
                 Truth::not(Status::DnsFail, ErrorCode::Servfail, Blame::Resolver)
             }
-            Self::WrongId | Self::Silent | Self::Slow(_) => {
+            Self::WrongId | Self::Silent | Self::Slow(_) | Self::LosesAnswers | Self::AsksLate => {
                 Truth::not(Status::DnsFail, ErrorCode::ResolverTimeout, Blame::Resolver)
             }
             Self::FreezesInQuery => Truth::not(Status::Timeout, ErrorCode::Timeout, Blame::Exit),
@@ -373,6 +417,10 @@ impl Fault {
             | Self::FilterPage
             | Self::FamilyByKey
             | Self::Ipv6Policy
+            | Self::LosesAnswers
+            | Self::AsksLate
+            | Self::Replays
+            | Self::Real(_)
             | Self::ExitsNoLonger => None,
             Self::Frozen => Some(Then::Freezes),
             Self::Dead => Some(Then::Dies),
@@ -383,7 +431,50 @@ impl Fault {
     /// Whether the exit allows IPv6 and its resolver knows IPv6 addresses.
     #[must_use]
     pub(crate) const fn ipv6(&self) -> bool {
-        matches!(self, Self::CorrectIpv6 | Self::Ipv6Policy | Self::DropsAaaa | Self::FailsAaaa)
+        match self {
+            Self::CorrectIpv6 | Self::Ipv6Policy | Self::DropsAaaa | Self::FailsAaaa => true,
+            Self::Real(recursor) => recursor.ipv6_exit(),
+            _ => false,
+        }
+    }
+
+    /// What a true scan finds of its resolver by the names of the checks zone; none where the lookups that
+    /// find it are never made. `ipv6`: whether the zone's name server has it.
+    pub(crate) fn resolver(&self, ipv6: bool) -> Option<ResolverTruth> {
+        let unknown = Some(CheckOutcome::Unknown);
+        let nothing = ResolverTruth {
+            addresses: Vec::new(),
+            validates: unknown,
+            tcp: unknown,
+            ipv6: unknown,
+        };
+        match self {
+            _ if self.truth(Mode::Wildcard).status != Status::Success => None,
+            Self::Real(recursor) => Some(recursor.truth(ipv6)),
+            // It passes everything on as it came: what was cut short, and where else to ask.
+            Self::Replays => Some(ResolverTruth {
+                addresses: vec![FORWARDS_FROM.into()],
+                validates: Some(CheckOutcome::No),
+                tcp: Some(CheckOutcome::No),
+                ipv6: unknown,
+            }),
+            // Its word is taken as it is given.
+            Self::RightThenWrong => {
+                Some(ResolverTruth { addresses: vec![OTHER_ADDRESS.into()], ..nothing })
+            }
+            // To these a name of the checks zone is one of the zone: the same address for all.
+            _ => Some(nothing),
+        }
+    }
+
+    /// Where its lost lookups got lost, as the zone's log says; none where it is not told, or nothing lost.
+    pub(crate) const fn loss(&self) -> Option<ZoneFate> {
+        match self {
+            Self::Silent => Some(ZoneFate::NeverAsked),
+            Self::LosesAnswers => Some(ZoneFate::AnswerLost),
+            Self::AsksLate => Some(ZoneFate::AskedLate),
+            _ => None,
+        }
     }
 
     /// Whether its exit looks for resolvers that make up answers, as exits do by default.

@@ -11,6 +11,7 @@
 //! `outside` has the resolvers alone, for a network that another program runs (`deploy/chutney`), and
 //! that network's manifest. `lab store` is an S3 server in the place of every real store.
 
+mod authority;
 mod check;
 mod control;
 mod dns;
@@ -22,6 +23,7 @@ mod manifest;
 mod network;
 mod outside;
 mod process;
+mod recursor;
 mod resolver;
 pub mod simulated;
 mod spec;
@@ -29,21 +31,25 @@ mod start;
 #[cfg(feature = "store")]
 mod store;
 mod torrc;
+mod unpacked;
 pub mod world;
 pub mod zone;
 
-pub use check::{ComparedExit, Comparison, check};
+pub use check::{ComparedExit, ComparedResolver, Comparison, check};
 pub use dns::Transport;
 pub use error::LabError;
 pub use fault::{EXIT_GIVES_UP_AFTER, FREEZE_IN_QUERY, Fault, Then, Truth};
 pub use manifest::{
-    Holder, MANIFEST_FILE, Manifest, ManifestClient, ManifestExit, ManifestGuard, PACE,
-    SETTINGS_FILE, TORRC_FILE,
+    Holder, MANIFEST_FILE, Manifest, ManifestClient, ManifestExit, ManifestGuard, ManifestZone,
+    PACE, SETTINGS_FILE, TORRC_FILE,
 };
 pub use network::{Client, LabExit, LabGuard, Network};
 pub use outside::{BANDWIDTHS_FILE, Offer, RESOLVERS_FILE, StandingResolvers, Told, WantedExit};
+pub use recursor::{Recursor, ResolverTruth};
 pub use resolver::HeardQuery;
 pub use spec::Spec;
 pub use start::LabProgress;
 #[cfg(feature = "store")]
 pub use store::{R2_BUCKET, SPACES_BUCKET, StoreKey, StoreServer};
+pub use torrc::TAKES_LOOPBACK;
+pub use unpacked::unpacked;

@@ -4,11 +4,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use record::{Fingerprint, Format, Mode};
+use record::{Fingerprint, Format, Mode, ZoneFate};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::zone::{EXPECTED_ADDRESS, NXDOMAIN_DOMAIN, WILDCARD_DOMAIN};
+use crate::recursor::{Recursor, ResolverTruth};
+use crate::zone::{CHECKS_DOMAIN, EXPECTED_ADDRESS, NXDOMAIN_DOMAIN, WILDCARD_DOMAIN};
 use crate::{Fault, LabError, Network, Truth};
 
 /// The file of settings that a lab, or its store, leaves in its directory, as a `config.env`.
@@ -61,6 +62,20 @@ pub struct Manifest {
     pub guards: Vec<ManifestGuard>,
     /// The first hop that is in the consensus and dead; null where there is none.
     pub dead_guard: Option<Fingerprint>,
+    /// The zone's name server; null where there is none.
+    #[serde(default)]
+    pub zone: Option<ManifestZone>,
+}
+
+/// The name server of a lab's zone and of its checks zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManifestZone {
+    /// The checks zone's name.
+    pub checks_domain: String,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The directory of its log.
+    pub log: PathBuf,
 }
 
 /// The process that holds a lab, or its resolvers.
@@ -124,6 +139,12 @@ pub struct ManifestExit {
     /// The id of the family whose key it has, as a result has it; null where that is not known.
     #[serde(default)]
     pub family_id: Option<String>,
+    /// What a true scan finds of its resolver, where it looks; null where it cannot.
+    #[serde(default)]
+    pub resolver_truth: Option<ResolverTruth>,
+    /// Where its lost lookups got lost, as the zone's log says; null where that is not told.
+    #[serde(default)]
+    pub loss: Option<ZoneFate>,
 }
 
 impl ManifestExit {
@@ -145,7 +166,14 @@ impl ManifestExit {
             wildcard: fault.truth(Mode::Wildcard),
             nxdomain: fault.truth(Mode::Nxdomain),
             family_id: None,
+            resolver_truth: None,
+            loss: None,
         }
+    }
+
+    /// Whether its resolver is a real one.
+    pub(crate) fn is_real(&self) -> bool {
+        Recursor::ALL.iter().any(|recursor| recursor.name() == self.fault)
     }
 
     /// The true verdict.
@@ -178,6 +206,8 @@ impl Manifest {
             let nickname = exit.nickname.clone();
             ManifestExit {
                 family_id: exit.family_id.as_ref().map(|id| format!("ed25519:{id}")),
+                resolver_truth: exit.fault.resolver(network.zone.ipv6),
+                loss: exit.fault.loss(),
                 ..ManifestExit::new(
                     exit.fault,
                     exit.fingerprint,
@@ -197,14 +227,20 @@ impl Manifest {
             socks: client.socks,
             dns: client.dns,
         };
-        Ok(Self::new(
+        let zone = ManifestZone {
+            checks_domain: CHECKS_DOMAIN.to_owned(),
+            address: network.zone.address(),
+            log: network.zone.log.clone(),
+        };
+        let manifest = Self::new(
             Holder::this()?,
             network.dir(),
             network.client().map(client),
             network.exits().iter().map(exit).collect(),
             network.guards().iter().map(guard).collect(),
             network.dead_guard(),
-        ))
+        );
+        Ok(Self { zone: Some(zone), ..manifest })
     }
 
     /// A manifest in this directory.
@@ -228,6 +264,7 @@ impl Manifest {
             exits,
             guards,
             dead_guard,
+            zone: None,
         }
     }
 

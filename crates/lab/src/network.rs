@@ -9,6 +9,7 @@ use std::time::Duration;
 use record::Fingerprint;
 use rustix::process::Signal;
 
+use crate::authority::ZoneServer;
 use crate::process::Processes;
 use crate::resolver::{HeardQuery, Mind, QueryLog, Resolvers};
 use crate::torrc::{self, Authority};
@@ -68,9 +69,10 @@ pub struct Network {
     pub(crate) guards: Vec<LabGuard>,
     pub(crate) dead_guard: Option<Fingerprint>,
     pub(crate) client: Option<Client>,
-    // Dropped in this order: the resolvers act on the processes.
+    // Dropped in this order: the resolvers act on the processes, and ask the zone's name server.
     pub(crate) _resolvers: Resolvers,
     pub(crate) processes: Processes,
+    pub(crate) zone: ZoneServer,
 }
 
 impl Network {

@@ -92,7 +92,7 @@ impl StandingResolvers {
                 then,
             });
         }
-        let resolvers = Resolvers::start(resolvers, processes.handle())?;
+        let resolvers = Resolvers::start(resolvers, processes.handle(), None)?;
         let format = Format { name: FORMAT_NAME.to_owned(), version: FORMAT_VERSION };
         let offer = Offer { format, holder: Holder::this()?, exits };
         Ok(Self { offer, _resolvers: resolvers, _processes: processes })

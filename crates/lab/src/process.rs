@@ -1,4 +1,4 @@
-//! The tor processes: starts, freezes and ends them, and sees to it that none outlives the lab.
+//! The processes, tors and recursors: starts, freezes and ends them, and sees to it that none outlives the lab.
 //! Knows nothing of what they are for.
 //!
 //! One thread owns all of them, from their start to their end. It must live as long as they do:
@@ -8,6 +8,7 @@
 //! looks after nobody.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -38,15 +39,27 @@ enum StartMessage {
     Stop,
 }
 
-/// How to start one tor, again if need be.
+/// How to start one process, again if need be.
 #[derive(Debug, Clone)]
 pub(crate) struct Launch {
-    /// Its configuration file.
-    pub(crate) torrc: PathBuf,
-    /// A configuration file without content, in place of the system's defaults.
-    pub(crate) defaults: PathBuf,
-    /// Where what it writes before it opens its own log goes.
+    /// The program.
+    pub(crate) program: OsString,
+    /// Its arguments.
+    pub(crate) arguments: Vec<OsString>,
+    /// What its environment has more.
+    pub(crate) environment: Vec<(OsString, OsString)>,
+    /// Where what it writes goes; of a tor, before it opens its own log.
     pub(crate) output: PathBuf,
+}
+
+impl Launch {
+    /// How to start a tor by its configuration file. `defaults`: a file without content, in place of the
+    /// system's defaults.
+    pub(crate) fn tor(torrc: PathBuf, defaults: PathBuf, output: PathBuf) -> Self {
+        let arguments = ["--hush".into(), "-f".into(), torrc.into(), "--defaults-torrc".into()];
+        let arguments: Vec<OsString> = arguments.into_iter().chain([defaults.into()]).collect();
+        Self { program: "tor".into(), arguments, environment: Vec::new(), output }
+    }
 }
 
 /// The processes by name, as their own thread sees them.
@@ -108,7 +121,7 @@ impl Handle {
 }
 
 impl Table {
-    /// Starts a tor under this name, ending the one that had it.
+    /// Starts a process under this name, ending the one that had it.
     pub(crate) fn start(&mut self, name: &str, launch: Launch) -> Result<(), LabError> {
         self.kill(name);
         let child = spawn(&launch)?;
@@ -191,10 +204,10 @@ fn spawn(launch: &Launch) -> Result<Child, LabError> {
     let output = File::create(&launch.output).map_err(LabError::file("create", &launch.output))?;
     let errors = output.try_clone().map_err(LabError::file("write", &launch.output))?;
     Command::new("setpriv")
-        .args(["--pdeathsig", "KILL", "--", "tor", "--hush", "-f"])
-        .arg(&launch.torrc)
-        .arg("--defaults-torrc")
-        .arg(&launch.defaults)
+        .args(["--pdeathsig", "KILL", "--"])
+        .arg(&launch.program)
+        .args(&launch.arguments)
+        .envs(launch.environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(output)
         .stderr(errors)

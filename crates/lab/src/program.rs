@@ -259,6 +259,10 @@ async fn hold(up: &Up) -> anyhow::Result<ExitCode> {
     let _lock = claim(&dir)?;
     let mut told = std::pin::pin!(asked_to_end()?);
     let spec = up.spec();
+    let spec = match up.exits {
+        ExitChoice::Standard => spec.with_recursors(&crate::demo::recursors()),
+        ExitChoice::Healthy(_) => spec,
+    };
     let network = tokio::select! {
         network = Network::start(&spec, &dir, |progress| say(&in_words(progress))) => network?,
         () = &mut told => {

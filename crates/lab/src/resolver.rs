@@ -31,6 +31,15 @@ const LONGEST: usize = u16::MAX as usize;
 /// How long a TCP connection may be idle.
 const IDLE: Duration = Duration::from_secs(10);
 
+/// From where the resolvers ask the zone that do so.
+pub(crate) const FORWARDS_FROM: Ipv4Addr = Ipv4Addr::new(127, 77, 1, 1);
+
+/// From where a name is asked for again, by somebody else.
+pub(crate) const REPLAYS_FROM: Ipv4Addr = Ipv4Addr::new(127, 77, 1, 2);
+
+/// How long the zone's answer is waited for.
+const ZONE_ANSWERS: Duration = Duration::from_secs(5);
+
 /// A question that a resolver heard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeardQuery {
@@ -136,7 +145,12 @@ fn bind_both() -> std::io::Result<(std::net::UdpSocket, std::net::TcpListener)> 
 
 impl Resolvers {
     /// Runs the resolvers on a thread of their own.
-    pub(crate) fn start(resolvers: Vec<Resolver>, processes: &Handle) -> Result<Self, LabError> {
+    /// `zone`: its name server, where there is one.
+    pub(crate) fn start(
+        resolvers: Vec<Resolver>,
+        processes: &Handle,
+        zone: Option<SocketAddr>,
+    ) -> Result<Self, LabError> {
         let failed = |source| LabError::Start { program: "the resolvers".to_owned(), source };
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
@@ -149,6 +163,7 @@ impl Resolvers {
                     exit: resolver.exit,
                     link: resolver.link.map(Link::open).transpose().map_err(failed)?,
                     processes: processes.clone(),
+                    zone,
                 });
                 let udp = UdpSocket::from_std(resolver.udp).map_err(failed)?;
                 runtime.spawn(serve_udp(Arc::new(udp), Arc::clone(&shared)));
@@ -186,12 +201,46 @@ struct ResolverShared {
     exit: String,
     link: Option<Cut>,
     processes: Handle,
+    zone: Option<SocketAddr>,
+}
+
+/// What is sent to who asked.
+enum Reply {
+    /// These bytes, after this long.
+    Bytes(Duration, Vec<u8>),
+    /// What the zone's name server says to this question, if it is asked.
+    OfZone(SocketAddr, Vec<u8>),
+}
+
+impl Reply {
+    async fn bytes(self) -> Option<Vec<u8>> {
+        match self {
+            Self::Bytes(after, bytes) => {
+                if !after.is_zero() {
+                    tokio::time::sleep(after).await;
+                }
+                Some(bytes)
+            }
+            Self::OfZone(zone, question) => ask(zone, FORWARDS_FROM, &question).await,
+        }
+    }
+}
+
+/// Asks the zone's name server from this address; none where nothing comes.
+async fn ask(zone: SocketAddr, from: Ipv4Addr, question: &[u8]) -> Option<Vec<u8>> {
+    let socket = UdpSocket::bind((from, 0)).await.ok()?;
+    socket.connect(zone).await.ok()?;
+    socket.send(question).await.ok()?;
+    let mut buffer = vec![0; LONGEST];
+    let length = timeout(ZONE_ANSWERS, socket.recv(&mut buffer)).await.ok()?.ok()?;
+    buffer.truncate(length);
+    Some(buffer)
 }
 
 impl ResolverShared {
-    /// Hears a message; gives the bytes to send, and when.
+    /// Hears a message; gives what is to be sent.
     #[expect(clippy::disallowed_methods, reason = "the edge: the time at which a question came")]
-    fn hear(&self, bytes: &[u8], transport: Transport) -> Option<(Duration, Vec<u8>)> {
+    fn hear(&self, bytes: &[u8], transport: Transport) -> Option<Reply> {
         let now = std::time::Instant::now();
         let heard = {
             let mut script = self.script.lock().unwrap_or_else(PoisonError::into_inner);
@@ -201,7 +250,17 @@ impl ResolverShared {
         let record_type = record_type.to_string();
         self.log.push(HeardQuery { name: heard.name, record_type, transport });
         match heard.action {
-            Response::Answer { after, bytes } => return Some((after, bytes)),
+            Response::Answer { after, bytes } => return Some(Reply::Bytes(after, bytes)),
+            Response::AskZone { after, answer, again } => {
+                let zone = self.zone?;
+                if let Some(again) = again {
+                    ask_later(zone, REPLAYS_FROM, bytes.to_vec(), again);
+                }
+                if answer {
+                    return Some(Reply::OfZone(zone, bytes.to_vec()));
+                }
+                ask_later(zone, FORWARDS_FROM, bytes.to_vec(), after);
+            }
             Response::Ignore => {}
             Response::FreezeExit => {
                 let (processes, exit) = (self.processes.clone(), self.exit.clone());
@@ -226,19 +285,26 @@ impl ResolverShared {
     }
 }
 
+/// Asks the zone's name server after a while; nobody gets what it says.
+fn ask_later(zone: SocketAddr, from: Ipv4Addr, question: Vec<u8>, after: Duration) {
+    tokio::spawn(async move {
+        tokio::time::sleep(after).await;
+        ask(zone, from, &question).await
+    });
+}
+
 async fn serve_udp(socket: Arc<UdpSocket>, shared: Arc<ResolverShared>) {
     let mut buffer = vec![0; LONGEST];
     loop {
         // An error is about an earlier answer that met a closed port: the exit has gone.
         let Ok((length, from)) = socket.recv_from(&mut buffer).await else { continue };
-        let Some((after, bytes)) = shared.hear(&buffer[..length], Transport::Udp) else { continue };
+        let Some(reply) = shared.hear(&buffer[..length], Transport::Udp) else { continue };
         let socket = Arc::clone(&socket);
         tokio::spawn(async move {
-            if !after.is_zero() {
-                tokio::time::sleep(after).await;
+            if let Some(bytes) = reply.bytes().await {
+                // An exit that is gone needs no answer.
+                let _ = socket.send_to(&bytes, from).await;
             }
-            // An exit that is gone needs no answer.
-            let _ = socket.send_to(&bytes, from).await;
         });
     }
 }
@@ -260,8 +326,8 @@ async fn converse(mut stream: TcpStream, shared: Arc<ResolverShared>) -> std::io
         let length = timeout(IDLE, stream.read_u16()).await??;
         let mut question = vec![0; usize::from(length)];
         timeout(IDLE, stream.read_exact(&mut question)).await??;
-        let Some((after, bytes)) = shared.hear(&question, Transport::Tcp) else { continue };
-        tokio::time::sleep(after).await;
+        let Some(reply) = shared.hear(&question, Transport::Tcp) else { continue };
+        let Some(bytes) = reply.bytes().await else { continue };
         let length = u16::try_from(bytes.len()).map_err(std::io::Error::other)?;
         stream.write_u16(length).await?;
         stream.write_all(&bytes).await?;
@@ -290,7 +356,7 @@ mod tests {
         let processes = Processes::new().unwrap();
         let resolver = Resolver::bind(fault, "none".to_owned(), None).unwrap();
         let (address, log) = (resolver.address().unwrap(), resolver.log());
-        let resolvers = Resolvers::start(vec![resolver], processes.handle()).unwrap();
+        let resolvers = Resolvers::start(vec![resolver], processes.handle(), None).unwrap();
         RunningResolver { address, log, _resolvers: resolvers, _processes: processes }
     }
 

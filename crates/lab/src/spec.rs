@@ -1,6 +1,8 @@
 //! What a lab is to consist of.
 
-use crate::{Fault, LabError};
+use std::collections::BTreeSet;
+
+use crate::{Fault, LabError, Recursor};
 
 /// What a lab is to consist of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +28,13 @@ impl Spec {
         Self { exits: Fault::ALL.to_vec(), guards: 4, dead_guard: true, client: true }
     }
 
+    /// The same and an exit more for each of these real resolvers: see [`Recursor::available`].
+    #[must_use]
+    pub fn with_recursors(mut self, recursors: &[Recursor]) -> Self {
+        self.exits.extend(recursors.iter().copied().map(Fault::Real));
+        self
+    }
+
     /// So many exits without a fault, four guards, and a client.
     #[must_use]
     pub fn healthy(exits: usize) -> Self {
@@ -43,8 +52,21 @@ impl Spec {
         self.exits.iter().map(number).collect()
     }
 
+    /// The real resolvers that its exits have.
+    pub(crate) fn recursors(&self) -> BTreeSet<Recursor> {
+        let of = |fault: &Fault| match fault {
+            Fault::Real(recursor) => Some(*recursor),
+            _ => None,
+        };
+        self.exits.iter().filter_map(of).collect()
+    }
+
     /// Refuses what no network can be made of.
     pub(crate) fn check(&self) -> Result<(), LabError> {
+        let recursors = self.recursors();
+        if recursors.contains(&Recursor::Forwarder) && !recursors.contains(&Recursor::Bind) {
+            return Err(LabError::Spec("a forwarder needs the resolver that it asks".to_owned()));
+        }
         if self.exits.is_empty() || self.guards == 0 {
             return Err(LabError::Spec("it needs one exit and one guard at least".to_owned()));
         }

@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::sleep;
 
+use crate::authority::ZoneServer;
 use crate::network::{LabGuard, Network};
 use crate::process::Processes;
 use crate::resolver::Resolvers;
@@ -139,9 +140,12 @@ async fn start_once(
     // counts. One second more, as times are rounded.
     watch.descriptors(&mut voters, keys.guards()).await?;
     sleep(Duration::from_secs(1)).await;
-    let (exits, resolvers) = stage.exits(spec, &places.exits, keys.exits()).await?;
-    let resolvers = Resolvers::start(resolvers, &handle)?;
+    let zone = ZoneServer::start(&files)?;
+    let recursors = stage.recursors(spec, &zone).await?;
+    let (exits, resolvers) = stage.exits(spec, &places.exits, keys.exits(), &recursors).await?;
+    let resolvers = Resolvers::start(resolvers, &handle, Some(zone.address()))?;
     watch.descriptors(&mut voters, &keys.relays).await?;
+    watch.recursors(&recursors).await?;
     progress(LabProgress::Vote);
     watch.vote(&mut voters, &keys.relays).await?;
     progress(LabProgress::Consensus);
@@ -177,6 +181,7 @@ async fn start_once(
         client,
         _resolvers: resolvers,
         processes,
+        zone,
     })
 }
 

@@ -58,6 +58,10 @@ pub(crate) fn user(authorities: &[Authority]) -> String {
            PathsNeededToBuildCircuits 0.67\n"
 }
 
+/// The line, after those of a user of the network, that has it pass on addresses of loopback: those from
+/// which the lab's resolvers ask. The public network has none, and a client of it passes none on.
+pub const TAKES_LOOPBACK: &str = "ClientDNSRejectInternalAddresses 0\n";
+
 /// What the files of all of the lab's tors have in common.
 pub(crate) fn common(dir: &Path, owner: u32) -> String {
     let mut lines = String::new();

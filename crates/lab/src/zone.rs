@@ -2,8 +2,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use record::CheckName;
+
 /// Every name under this domain resolves to [`EXPECTED_ADDRESS`].
 pub const WILDCARD_DOMAIN: &str = "tor.exit.validator.1aeo.com";
+
+/// The checks zone: what its names resolve to says something of who asks.
+pub const CHECKS_DOMAIN: &str = "checks.tor.exit.validator.1aeo.com";
 
 /// No name under this domain exists; `invalid` is reserved for that (RFC 6761, section 6.4).
 pub const NXDOMAIN_DOMAIN: &str = "nxdomain.lab.invalid";
@@ -33,6 +38,13 @@ pub fn exists(name: &str) -> bool {
     name.strip_suffix(WILDCARD_DOMAIN).is_some_and(|rest| rest.ends_with('.'))
 }
 
+/// Which check a name belongs to: `NAME.LABEL.CHECKS`.
+pub(crate) fn check_of(name: &str) -> Option<CheckName> {
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    let label = name.strip_suffix(CHECKS_DOMAIN)?.strip_suffix('.')?.rsplit('.').next()?;
+    CheckName::ALL.iter().copied().find(|check| check.as_str() == label)
+}
+
 /// The address in the text form that `resolved_ip` has.
 #[must_use]
 pub(crate) fn text(address: impl Into<IpAddr>) -> String {
@@ -42,6 +54,18 @@ pub(crate) fn text(address: impl Into<IpAddr>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_check_is_known_by_the_label_below_the_checks_zone() {
+        assert!(CHECKS_DOMAIN.ends_with(&format!(".{WILDCARD_DOMAIN}")));
+        let of = |name: &str| check_of(&format!("{name}{CHECKS_DOMAIN}."));
+        assert_eq!(of("a.b.WHO."), Some(CheckName::Who));
+        assert_eq!(of("a.b.v6."), Some(CheckName::V6));
+        assert_eq!(
+            [of("a.b.who.c."), of(""), of("xwho"), check_of("a.who.example.org")],
+            [None; 4]
+        );
+    }
 
     #[test]
     fn only_names_under_the_domain_exist() {

@@ -75,6 +75,7 @@ fn measure(relays: u32) {
             exit_dns_limit: Duration::from_secs(2),
         },
         expected_ipv6: None,
+        checks: None,
     };
     let pace = Pace {
         build_delay: Duration::ZERO,

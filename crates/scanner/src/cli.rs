@@ -7,16 +7,21 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, ValueEnum};
 use record::{DEFAULT_DOMAIN, DEFAULT_EXPECTED, Fingerprint, Mode, Shard};
 use settings::{Seconds, trimmed};
 use tor_control::ControlAddr;
 
+use crate::checks::WantedCheck;
 use crate::names::{Domain, InvalidDomain};
 
 /// Longest query timeout: tor closes a stream that nobody answers after `SocksTimeout`, 120 s.
 const MAX_QUERY_SECONDS: f64 = 110.0;
+
+/// Longest domain of checks, in characters: a label of it stands before it as well.
+const LONGEST_CHECKS_DOMAIN: usize = 200;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -88,6 +93,27 @@ struct QuestionFlags {
         long, value_name = "ADDRESS", env = "DNS_EXPECTED_IPV6", value_parser = trimmed::<Ipv6Addr>
     )]
     expected_ipv6: Option<Ipv6Addr>,
+
+    /// What is asked for of each exit's resolver after the verdict, which does not hang on it: who, the
+    /// address that asks the zone; dnssec, whether it validates; tcp and v6, whether it asks by TCP, and by
+    /// IPv6. The zone has to know these names (docs/zone.md); in wildcard mode, with an IPv4 address
+    /// [default: nothing]
+    #[arg(
+        long, value_name = "CHECKS", env = "CHECKS", value_delimiter = ',',
+        value_parser = trimmed::<WantedCheck>
+    )]
+    checks: Vec<WantedCheck>,
+
+    /// The domain of the names that are asked for by --checks [default: checks. and --domain]
+    #[arg(
+        long, value_name = "DOMAIN", env = "ZONE_CHECKS_DOMAIN", value_parser = trimmed::<Domain>
+    )]
+    checks_domain: Option<Domain>,
+
+    /// When the last run with the same --checks began. But for who, each exit then has its turn once a
+    /// day, at a second of its own: in this run, if that has come since [default: every exit has]
+    #[arg(long, value_name = "TIME", value_parser = trimmed::<DateTime<Utc>>)]
+    checks_since: Option<DateTime<Utc>>,
 
     /// Nxdomain mode: ask for names under this domain that do not exist; a definite answer is a
     /// success, a broken resolver is not
@@ -325,6 +351,17 @@ pub enum TorChoice {
     },
 }
 
+/// What is asked for of resolvers after the verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScanChecks {
+    /// What the names are made under.
+    pub domain: Domain,
+    /// What is asked for.
+    pub wanted: BTreeSet<WantedCheck>,
+    /// When the last such run began, if that is known.
+    pub since: Option<DateTime<Utc>>,
+}
+
 /// A checked configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScanConfig {
@@ -344,6 +381,8 @@ pub struct ScanConfig {
     pub expected: Option<IpAddr>,
     /// The IPv6 address that names in the zone have too.
     pub expected_ipv6: Option<Ipv6Addr>,
+    /// What is asked for after the verdict, and under which domain.
+    pub checks: Option<ScanChecks>,
     /// Which exits.
     pub wanted: WantedExits,
     /// Only this country.
@@ -376,6 +415,7 @@ impl ScanCli {
     /// [`Usage`], in words for the person who gave the flags.
     pub fn check(self) -> Result<ScanConfig, Usage> {
         let expected_ipv6 = self.question.expected_ipv6;
+        let checks = self.question.checks()?;
         let (mode, domain, expected) = self.question.check()?;
         let country = self.exits.country.clone();
         let shard = self.exits.shard.unwrap_or(Shard::WHOLE);
@@ -403,6 +443,7 @@ impl ScanCli {
             domain,
             expected,
             expected_ipv6,
+            checks,
             wanted,
             country,
             exclude_file,
@@ -418,6 +459,32 @@ impl ScanCli {
 }
 
 impl QuestionFlags {
+    /// What is asked for after the verdict; none in nxdomain mode, whose domain is somebody else's, and
+    /// where exits are asked for IPv6 addresses alone.
+    fn checks(&self) -> Result<Option<ScanChecks>, Usage> {
+        if self.host.is_some() || matches!(self.expected_ip, Some(IpAddr::V6(_))) {
+            return Ok(None);
+        }
+        let wanted: BTreeSet<_> = self.checks.iter().copied().collect();
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        let zone = self.domain.as_ref().map_or(DEFAULT_DOMAIN, Domain::as_str);
+        let domain = match &self.checks_domain {
+            Some(domain) => domain.clone(),
+            None => format!("checks.{zone}").parse().map_err(|error: InvalidDomain| {
+                Usage(format!("--checks: checks.{zone}: {error}; give --checks-domain"))
+            })?,
+        };
+        if domain.as_str().len() > LONGEST_CHECKS_DOMAIN {
+            return Err(Usage(format!(
+                "--checks-domain has {} characters; it may have {LONGEST_CHECKS_DOMAIN}",
+                domain.as_str().len()
+            )));
+        }
+        Ok(Some(ScanChecks { domain, wanted, since: self.checks_since }))
+    }
+
     fn check(self) -> Result<(Mode, Domain, Option<IpAddr>), Usage> {
         let expected = self.expected_ip.unwrap_or(DEFAULT_EXPECTED);
         if let Some(host) = self.host {

@@ -8,6 +8,7 @@
 
 pub mod app;
 pub mod ask;
+pub mod checks;
 mod claim;
 pub mod classify;
 pub mod cli;

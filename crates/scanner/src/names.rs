@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use rand::Rng;
-use record::Fingerprint;
+use record::{CheckName, Fingerprint};
 
 /// Longest name in characters, without the root's dot (RFC 1035, section 2.3.4: 255 octets on the
 /// wire).
@@ -49,28 +49,46 @@ impl Domain {
         &self.0
     }
 
-    /// Whether a name, in whatever case, is one that [`Domain::fresh_name`] makes: others under the
-    /// domain are those of people who look at our zone.
+    /// Whether a name, in whatever case, is one that a scan makes: by [`Domain::fresh_name`] under this
+    /// domain, or under the label of a check, wherever. Others under the domain are those of people who look
+    /// at our zone.
     #[must_use]
     pub fn made(&self, name: &str) -> bool {
         let name = name.to_ascii_lowercase();
-        let Some(prefix) = name.strip_suffix(&self.0).and_then(|rest| rest.strip_suffix('.'))
+        let mut parts = name.splitn(3, '.');
+        let (Some(uuid), Some(exit), Some(rest)) = (parts.next(), parts.next(), parts.next())
         else {
             return false;
         };
-        let Some((uuid, exit)) = prefix.split_once('.') else { return false };
-        uuid::Uuid::try_parse(uuid).is_ok_and(|id| id.hyphenated().to_string() == uuid)
+        let label = rest.split('.').next().unwrap_or_default();
+        let of_check = CheckName::ALL.iter().any(|check| check.as_str() == label);
+        (rest == self.0 || of_check)
+            && uuid::Uuid::try_parse(uuid).is_ok_and(|id| id.hyphenated().to_string() == uuid)
             && exit.len() == 8
             && exit.bytes().all(|byte| byte.is_ascii_hexdigit())
     }
 
     /// A new name for a query of this exit: `{uuid}.{first 8 of the fingerprint}.{domain}`.
     pub fn fresh_name(&self, exit: &Fingerprint, rng: &mut impl Rng) -> String {
-        let mut bytes = [0; 16];
-        rng.fill_bytes(&mut bytes);
-        let uuid = uuid::Builder::from_random_bytes(bytes).into_uuid();
-        format!("{uuid}.{}.{}", exit.short(), self.0)
+        format!("{}.{}", fresh(exit, rng), self.0)
     }
+
+    /// The same under a label of the domain: `{uuid}.{first 8 of the fingerprint}.{label}.{domain}`.
+    pub(crate) fn fresh_name_under(
+        &self,
+        exit: &Fingerprint,
+        label: &str,
+        rng: &mut impl Rng,
+    ) -> String {
+        format!("{}.{label}.{}", fresh(exit, rng), self.0)
+    }
+}
+
+fn fresh(exit: &Fingerprint, rng: &mut impl Rng) -> String {
+    let mut bytes = [0; 16];
+    rng.fill_bytes(&mut bytes);
+    let uuid = uuid::Builder::from_random_bytes(bytes).into_uuid();
+    format!("{uuid}.{}", exit.short())
 }
 
 impl FromStr for Domain {
@@ -129,6 +147,13 @@ mod tests {
                 assert!(domain.made(&name.to_uppercase()));
                 assert!(!domain.made(&name.replace("-", "")));
                 assert!(!domain.made(&format!("www.{domain}")));
+                let other: Domain = "checks.example.org".parse().unwrap();
+                let check = other.fresh_name_under(&exit, "who", &mut rng);
+                assert_eq!(&check[36..], ".abababab.who.checks.example.org");
+                assert!(domain.made(&check.to_uppercase()));
+                assert!(!domain.made(&other.fresh_name(&exit, &mut rng)));
+                assert!(!domain.made(&other.fresh_name_under(&exit, "whom", &mut rng)));
+                assert!(!domain.made("www.abababab.who.checks.example.org"));
             }
         }
     }

@@ -10,8 +10,9 @@ use record::{
     TorInfo, unreached,
 };
 
+use crate::checks::CheckPlan;
 use crate::classify::Judge;
-use crate::cli::ScanConfig;
+use crate::cli::{ScanChecks, ScanConfig};
 use crate::hops::FirstHops;
 use crate::prepare::Basis;
 use crate::results::{AnalysisDir, Earlier};
@@ -71,13 +72,18 @@ impl RunPart {
             )));
         }
         let judge = Judge { mode: config.mode, expected: config.expected, exit_dns_limit };
-        let context = RunContext {
-            run_id: plan.run_id.clone(),
-            shard: Some(config.shard),
-            domain: config.domain.clone(),
-            judge,
-            expected_ipv6: config.expected_ipv6,
-        };
+        let context =
+            RunContext {
+                run_id: plan.run_id.clone(),
+                shard: Some(config.shard),
+                domain: config.domain.clone(),
+                judge,
+                expected_ipv6: config.expected_ipv6,
+                // A run that goes on makes those that it set out with.
+                checks: config.checks.clone().map(|ScanChecks { domain, wanted, since }| {
+                    CheckPlan { domain, wanted, since, began: plan.started }
+                }),
+            };
         let resumed = earlier_run.as_ref().map_or(0, |run| run.resumed);
         let resumed = resumed.saturating_add(u32::from(config.resume));
         let part = Self { plan, final_results, earlier_run, resumed, exit_dns_limit };

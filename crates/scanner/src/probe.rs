@@ -6,8 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use record::{Circuit, CircuitState, Fingerprint, Millis, Query, Remap, Timing, Via};
+use record::{CheckName, Circuit, CircuitState, Fingerprint, Millis, Query, Remap, Timing, Via};
 use tor_control::{CircuitEvent, CircuitId, CircuitStatus, StreamEvent, StreamId, StreamStatus};
+
+use crate::checks;
 
 /// How long tor may take to show the stream of a lookup, or to send it once it is attached. These
 /// are steps inside one process; only a machine in trouble needs more.
@@ -21,9 +23,9 @@ const WITNESS_LIMIT: Duration = Duration::from_secs(3);
 /// policy does not allow; what it does allow may well lead to an address where nobody answers.
 const DOOR_LIMIT: Duration = Duration::from_secs(3);
 
-/// How long an exit may take to answer a lookup that says nothing of its verdict. It has the answer
+/// How long an exit may take to answer a lookup of a name that it has just resolved. It has the answer
 /// already.
-const FURTHER_LIMIT: Duration = Duration::from_secs(5);
+const KNOWN_LIMIT: Duration = Duration::from_secs(5);
 
 /// The port that a connection by name asks for where the exit's policy is not known.
 const ANY_PORT: u16 = 443;
@@ -58,15 +60,35 @@ pub enum Next {
     Wait,
     /// A lookup of a fresh name: see [`Probe::ask`].
     Ask(Via),
-    /// The verdict is known; a lookup of the name that has just been answered: see
-    /// [`Probe::ask_again`].
-    AskAgain(Via),
+    /// The verdict is known; a lookup after it: see [`Probe::ask_further`].
+    AskFurther(Further),
     /// A connection: see [`Probe::connect`].
     Connect(To),
     /// This stream attached to this circuit.
     Attach(StreamId, CircuitId),
     /// Nothing more: it is over.
     Finish,
+}
+
+/// A lookup after the verdict, which says nothing of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Further {
+    /// Of the IPv6 addresses of the name that has just been answered.
+    Ipv6,
+    /// Of a name of the zone that shows something of the resolver. It is made only where the exit has
+    /// given the right address.
+    Check(CheckName),
+}
+
+impl Further {
+    /// The way by which it is asked.
+    #[must_use]
+    pub const fn via(self) -> Via {
+        match self {
+            Self::Ipv6 => Via::DnsPortAaaa,
+            Self::Check(name) => checks::via(name),
+        }
+    }
 }
 
 /// Where a connection is to lead.
@@ -79,7 +101,7 @@ pub enum To {
 }
 
 /// What an attempt sets out with.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Attempting {
     /// The circuit's first relay.
     pub first_hop: Fingerprint,
@@ -89,8 +111,10 @@ pub struct Attempting {
     pub door: Option<SocketAddr>,
     /// Time limits.
     pub limits: Limits,
-    /// Whether IPv6 addresses are asked for as well, once the exit has given an IPv4 one.
-    pub ipv6: bool,
+    /// The right address, where there is one.
+    pub expected: Option<IpAddr>,
+    /// What is asked on the same circuit once the exit has given an address by SOCKS, in this order.
+    pub further: Vec<Further>,
 }
 
 #[derive(Debug)]
@@ -114,9 +138,20 @@ pub struct Probe {
     /// When the first hop was reached.
     at_first_hop: Option<Duration>,
     queries: Vec<OpenQuery>,
-    /// Once the verdict is known: what had become of the circuit then, and how many queries it rests
-    /// on. What comes after says nothing of it.
-    settled: Option<(Circuit, usize)>,
+    /// Once the verdict is known, and something more is asked.
+    settled: Option<SettledAttempt>,
+}
+
+/// What an attempt had come to when its verdict was known. What comes after says nothing of it.
+#[derive(Debug)]
+struct SettledAttempt {
+    circuit: Circuit,
+    /// How many queries the verdict rests on.
+    queries: usize,
+    /// When, by the wall clock.
+    ended: DateTime<Utc>,
+    /// Whether the lookup under way is taken back.
+    taken_back: bool,
 }
 
 /// A query, and what is not yet evidence.
@@ -145,8 +180,10 @@ pub struct Evidence {
     pub circuit_ms: Option<Millis>,
     /// The queries, in order.
     pub queries: Vec<Query>,
-    /// The lookup of IPv6 addresses, after the verdict.
-    pub aaaa: Option<Query>,
+    /// When the verdict was known, by the wall clock, where something more was asked after it.
+    pub settled: Option<DateTime<Utc>>,
+    /// The lookups after the verdict, in order.
+    pub further: Vec<(Further, Query)>,
 }
 
 impl Evidence {
@@ -167,10 +204,10 @@ impl Probe {
     #[must_use]
     pub fn new(attempting: Attempting, now: Duration, began: DateTime<Utc>) -> Self {
         Self {
-            attempting,
             started: now,
             began,
             deadline: now + attempting.limits.circuit,
+            attempting,
             phase: Phase::Building,
             id: None,
             circuit: Circuit {
@@ -285,13 +322,19 @@ impl Probe {
         self.settled.is_some()
     }
 
-    /// Takes back the lookup after the verdict: what came of it is not certain to be the exit's word.
-    /// Gives whether there was one.
-    pub fn forget_further(&mut self) -> bool {
-        let Some((_, verdict)) = self.settled else { return false };
-        let asked = self.queries.len();
-        self.queries.truncate(verdict);
-        self.queries.len() < asked
+    /// Takes back the lookup after the verdict that is under way: what came of it is not certain to be the
+    /// exit's word. Gives it; none where there is none.
+    pub fn forget_further(&mut self) -> Option<Further> {
+        let further = self.further_under_way();
+        if let Some(settled) = self.settled.as_mut() {
+            settled.taken_back = true;
+        }
+        further
+    }
+
+    fn further_under_way(&self) -> Option<Further> {
+        let last = self.queries.len().checked_sub(self.settled.as_ref()?.queries + 1)?;
+        self.attempting.further.get(last).copied()
     }
 
     /// Tor took the circuit for a purpose of its own: attaching a stream to it now would end tor
@@ -325,11 +368,25 @@ impl Probe {
         self.begin(via, name.clone(), name, now);
     }
 
-    /// Starts a lookup of the last name, as [`Next::AskAgain`] wanted, and gives the name.
-    pub fn ask_again(&mut self, via: Via, now: Duration) -> Option<String> {
-        let name = self.queries.last()?.query.name.clone();
-        self.settled = Some((self.circuit.clone(), self.queries.len()));
-        self.begin(via, name.clone(), name.clone(), now);
+    /// Starts a lookup after the verdict, as [`Next::AskFurther`] wanted, and gives its name: a `fresh` one,
+    /// or the last again. `wall`: the time by the wall clock.
+    pub fn ask_further(
+        &mut self,
+        further: Further,
+        fresh: impl FnOnce() -> String,
+        now: Duration,
+        wall: DateTime<Utc>,
+    ) -> Option<String> {
+        let name = match further {
+            Further::Ipv6 => self.queries.last()?.query.name.clone(),
+            Further::Check(_) => fresh(),
+        };
+        if self.settled.is_none() {
+            let (circuit, queries) = (self.circuit.clone(), self.queries.len());
+            self.settled =
+                Some(SettledAttempt { circuit, queries, ended: wall, taken_back: false });
+        }
+        self.begin(further.via(), name.clone(), name.clone(), now);
         Some(name)
     }
 
@@ -358,6 +415,7 @@ impl Probe {
 
     /// Something happened to a stream that bears the key of the current query.
     pub fn stream_event(&mut self, event: &StreamEvent, now: Duration) -> Next {
+        let further = self.further_under_way();
         let Some(asked) = self.queries.last_mut().filter(|_| matches!(self.phase, Phase::Asking))
         else {
             return Next::Wait;
@@ -382,7 +440,8 @@ impl Probe {
             StreamStatus::SentResolve | StreamStatus::SentConnect => {
                 // Once, and on our own circuit: anything else is not tor's word on this lookup.
                 if asked.sent.is_none() && event.circuit.is_some() {
-                    let most = if self.settled.is_some() { FURTHER_LIMIT } else { Duration::MAX };
+                    let known = further == Some(Further::Ipv6);
+                    let most = if known { KNOWN_LIMIT } else { Duration::MAX };
                     let limit = asked.sent(event, now).unwrap_or(self.attempting.limits.query);
                     self.deadline = now + limit.min(most);
                 }
@@ -481,7 +540,7 @@ impl Probe {
         query.attach_ms?;
         let door = self.attempting.door.map(|door| Next::Connect(To::Door(door)));
         if self.is_settled() {
-            return None;
+            return self.next_further();
         }
         let permanent = query.rcode.as_deref() == Some("NXDOMAIN");
         match (query.via, query.stream_reason.as_deref()) {
@@ -491,10 +550,7 @@ impl Probe {
             (Via::Socks, Some("DONE")) if query.socks_reply == Some(4) => {
                 Some(Next::Ask(Via::DnsPortA))
             }
-            // It has asked its resolver for these too, and waited for them.
-            (Via::Socks, Some("DONE")) if self.attempting.ipv6 && query.socks_reply == Some(0) => {
-                Some(Next::AskAgain(Via::DnsPortAaaa))
-            }
+            (Via::Socks, Some("DONE")) if query.socks_reply == Some(0) => self.next_further(),
             // A relay that exits nowhere says the same as a resolver that knows no name; and how
             // long the path alone takes tells one that failed from one that never answered.
             (Via::DnsPortA | Via::DnsPortAaaa, Some("DONE")) if query.addresses.is_empty() => {
@@ -508,6 +564,19 @@ impl Probe {
             }
             _ => None,
         }
+    }
+
+    /// What is to be asked after the verdict, that has not been.
+    fn next_further(&self) -> Option<Next> {
+        let verdict = self.settled.as_ref().map_or(self.queries.len(), |settled| settled.queries);
+        let next = *self.attempting.further.get(self.queries.len() - verdict)?;
+        let right = || {
+            let addresses =
+                verdict.checked_sub(1).map(|last| &self.queries[last].query.addresses[..]);
+            addresses.is_some_and(|all| self.attempting.expected.is_some_and(|it| all == [it]))
+        };
+        // An exit that lies of one name lies of others.
+        (next == Further::Ipv6 || right()).then_some(Next::AskFurther(next))
     }
 
     /// The deadline has passed.
@@ -524,17 +593,23 @@ impl Probe {
     #[must_use]
     pub fn into_evidence(self) -> Evidence {
         let mut queries: Vec<Query> = self.queries.into_iter().map(|asked| asked.query).collect();
-        let (circuit, aaaa) = match self.settled {
-            Some((circuit, verdict)) => (circuit, queries.split_off(verdict).pop()),
-            None => (self.circuit, None),
-        };
+        let (mut circuit, mut settled, mut further) = (self.circuit, None, Vec::new());
+        if let Some(known) = self.settled {
+            let mut after = queries.split_off(known.queries);
+            if known.taken_back {
+                after.pop();
+            }
+            further = self.attempting.further.into_iter().zip(after).collect();
+            (circuit, settled) = (known.circuit, Some(known.ended));
+        }
         Evidence {
             first_hop: self.attempting.first_hop,
             began: self.began,
             circuit,
             circuit_ms: self.circuit_ms,
             queries,
-            aaaa,
+            settled,
+            further,
         }
     }
 }

@@ -11,19 +11,20 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
 use record::{
-    Attempt, ErrorCode, Fingerprint, Ipv6Lookup, Kind, Mode, PlannedRelay, RelayInfo, RelayResult,
-    Settings, Shard, Status, Via,
+    Attempt, CheckLookup, ErrorCode, Fingerprint, Ipv6Lookup, Kind, Mode, PlannedRelay, RelayInfo,
+    RelayResult, Settings, Shard, Status, Via,
 };
 use tor_control::{CircuitEvent, CircuitId, CircuitMinorEvent, StreamEvent, StreamId};
 
+use crate::checks::{self, CheckPlan};
 use crate::classify::{self, Judge, Verdict};
 use crate::hops::FirstHops;
 use crate::names::Domain;
-use crate::probe::{Attempting, Evidence, Limits, Next, Probe, SocketReply, To};
+use crate::probe::{Attempting, Evidence, Further, Limits, Next, Probe, SocketReply, To};
 use crate::way_out::WayOut;
 use crate::witness::{can_confirm, seen_twice};
 use crate::{findings, first, ipv6};
@@ -94,6 +95,8 @@ pub struct RunContext {
     pub judge: Judge,
     /// The IPv6 address that every name in the zone has too, where one was named.
     pub expected_ipv6: Option<Ipv6Addr>,
+    /// What is asked for of each exit's resolver after the verdict, if anything is.
+    pub checks: Option<CheckPlan>,
 }
 
 /// A relay to test.
@@ -214,12 +217,14 @@ struct Work {
     free: u32,
     /// The number of an attempt whose silence may have been this host's: it has been made again.
     doubted: Option<u32>,
-    /// What the lookups after the verdict have shown.
+    /// What the lookups of IPv6 addresses after the verdict have shown.
     ipv6: Vec<Ipv6Lookup>,
     /// Circuits that were built for another such lookup, which no verdict hangs on.
     ipv6_circuits: u32,
     /// Such a lookup was under way when tor was lost, or its options.
     ipv6_broken_off: bool,
+    /// The lookups after the verdict that show something else of the resolver.
+    checks: Vec<CheckLookup>,
     /// Further tries after the last round, for a failure that was seen by one way alone.
     more: u32,
     done: bool,
@@ -238,6 +243,9 @@ pub struct Scan {
     context: RunContext,
     pace: Pace,
     rng: StdRng,
+    /// What is asked for of resolvers after the verdict, with a chance of its own for the names: no other
+    /// is to hang on whether any are made.
+    checks: Option<(CheckPlan, StdRng)>,
     /// The wall clock.
     wall: DateTime<Utc>,
     hops: FirstHops,
@@ -294,6 +302,7 @@ impl Scan {
                 ipv6: Vec::new(),
                 ipv6_circuits: 0,
                 ipv6_broken_off: false,
+                checks: Vec::new(),
                 more: 0,
                 done: false,
             })
@@ -304,6 +313,7 @@ impl Scan {
         Self {
             way_out: WayOut::new(ways, pace.patience),
             gave_up: false,
+            checks: context.checks.clone().map(|plan| (plan, StdRng::from_rng(&mut rng))),
             context,
             pace,
             rng,
@@ -474,11 +484,12 @@ impl Scan {
     }
 
     /// Takes back an attempt's lookup after the verdict, which this side has broken off. Another circuit
-    /// is to make it.
+    /// is to make that of IPv6 addresses; what else was to be asked is not asked any more.
     fn forget_further(&mut self, id: ProbeId) {
         let Some((task, probe)) = self.probes.get_mut(&id) else { return };
         let state = &mut self.tasks[*task];
-        state.ipv6_broken_off = probe.forget_further() || state.ipv6_circuits > 0;
+        let ipv6 = probe.forget_further() == Some(Further::Ipv6);
+        state.ipv6_broken_off = ipv6 || state.ipv6_circuits > 0;
     }
 
     /// An attempt heard a relay.
@@ -606,9 +617,18 @@ impl Scan {
                 self.by_key.insert(name.clone(), id);
                 self.actions.push(Action::Ask(id, via, name));
             }
-            Next::AskAgain(via) => {
-                if let Some(name) = probe.ask_again(via, now) {
-                    self.actions.push(Action::Ask(id, via, name));
+            Next::AskFurther(further) => {
+                let exit = self.tasks[*task].target.relay.fingerprint;
+                let checks = self.checks.as_mut();
+                let fresh = || match (further, checks) {
+                    (Further::Check(name), Some((plan, rng))) => {
+                        plan.domain.fresh_name_under(&exit, name.as_str(), rng)
+                    }
+                    _ => String::new(),
+                };
+                if let Some(name) = probe.ask_further(further, fresh, now, self.wall) {
+                    self.by_key.insert(name.clone(), id);
+                    self.actions.push(Action::Ask(id, further.via(), name));
                 }
             }
             Next::Connect(to) => {
@@ -651,14 +671,26 @@ impl Scan {
     ) {
         let exit = self.tasks[task].target.relay.fingerprint;
         let mut evidence = evidence;
-        let aaaa = evidence.aaaa.take();
+        let further = std::mem::take(&mut evidence.further);
         let verdict = verdict.unwrap_or_else(|| {
             classify::classify(&exit, &evidence.circuit, &evidence.queries, &self.context.judge)
         });
-        if let (Some(query), Some(first)) = (aaaa, evidence.queries.last()) {
-            let (hop, circuit) = (evidence.first_hop, &evidence.circuit);
-            let lookup = ipv6::lookup(hop, circuit, first, query, &self.context.judge);
-            self.tasks[task].ipv6.push(lookup);
+        let works = verdict.status == Status::Success;
+        for (asked, query) in further {
+            let (first_hop, state) = (evidence.first_hop, &mut self.tasks[task]);
+            match (asked, evidence.queries.last()) {
+                (Further::Ipv6, Some(first)) => state.ipv6.push(ipv6::lookup(
+                    first_hop,
+                    &evidence.circuit,
+                    first,
+                    query,
+                    &self.context.judge,
+                )),
+                (Further::Check(asked), Some(_)) if works => {
+                    state.checks.push(CheckLookup { asked, first_hop, query });
+                }
+                _ => {}
+            }
         }
         let (error_code, blame) = verdict.fault.unzip();
         let reached = match blame {
@@ -677,7 +709,7 @@ impl Scan {
                 + 1,
             round: self.round,
             started: evidence.began,
-            ended: self.wall,
+            ended: evidence.settled.unwrap_or(self.wall),
             first_hop: evidence.first_hop,
             status: verdict.status,
             error_code,
@@ -868,12 +900,14 @@ impl Scan {
                 (Mode::Nxdomain, _) => Via::DnsPortA,
             };
             let target = &self.tasks[task].target;
+            let further = if first_query == Via::Socks { self.further(task) } else { Vec::new() };
             let attempting = Attempting {
                 first_hop: hop,
                 first_query,
                 door: target.door,
                 limits: self.pace.limits,
-                ipv6: first_query == Via::Socks && target.info.ipv6.exit == Some(true),
+                expected: self.context.judge.expected,
+                further,
             };
             let probe = Probe::new(attempting, now, self.wall);
             self.probes.insert(id, (task, probe));
@@ -882,6 +916,17 @@ impl Scan {
             self.actions.push(Action::Launch(id, [hop, exit]));
             self.next_launch = now + self.gap();
         }
+    }
+
+    /// What is asked after the verdict: of an exit that allows IPv6, whether it gets those addresses; and
+    /// on one circuit alone what else there is to ask.
+    fn further(&self, task: usize) -> Vec<Further> {
+        let Work { target, ipv6_circuits, .. } = &self.tasks[task];
+        let allows_ipv6 = target.info.ipv6.exit == Some(true);
+        let checks = self.checks.as_ref().filter(|_| *ipv6_circuits == 0);
+        let names = checks.map(|(plan, _)| plan.names(&target.relay.fingerprint, allows_ipv6));
+        let names = names.into_iter().flatten().map(Further::Check);
+        allows_ipv6.then_some(Further::Ipv6).into_iter().chain(names).collect()
     }
 
     fn gap(&mut self) -> Duration {
@@ -910,7 +955,7 @@ impl Scan {
         } else {
             state.target.clone()
         };
-        let lookups = state.ipv6.clone();
+        let lookups = (state.ipv6.clone(), state.checks.clone());
         if let Some(result) = result(&self.context, target, lookups, state.doubted, provisional) {
             let result = Box::new(result);
             self.actions.push(Action::Tell(Notice::Result { result, last }));
@@ -973,13 +1018,14 @@ fn conclusive(attempts: &[Attempt]) -> Option<Status> {
 fn result(
     context: &RunContext,
     target: ScanTarget,
-    lookups: Vec<Ipv6Lookup>,
+    (ipv6, checks): (Vec<Ipv6Lookup>, Vec<CheckLookup>),
     doubted: Option<u32>,
     provisional: bool,
 ) -> Option<RelayResult> {
     let exit = &target.relay.fingerprint;
     let first = first::answer(exit, &target.attempts, doubted, &context.judge);
-    let ipv6 = ipv6::conclude(lookups, context.expected_ipv6);
+    let ipv6 = ipv6::conclude(ipv6, context.expected_ipv6);
+    let checks = checks::conclude(checks, &context.judge, context.expected_ipv6);
     let findings = findings::of(&target.attempts, ipv6.as_ref(), context.judge.expected);
     let conclusion = classify::conclude(&target.attempts)?;
     let decisive = &target.attempts[conclusion.attempt];
@@ -1009,7 +1055,7 @@ fn result(
         provisional,
         first,
         ipv6,
-        checks: None,
+        checks,
         findings,
         relay: target.info,
         attempts: target.attempts,

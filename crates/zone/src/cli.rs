@@ -1,38 +1,36 @@
-//! The arguments of `zone serve` and `zone correlate`.
+//! The arguments of `zone serve`, `zone keys` and `zone correlate`.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use record::{DEFAULT_DOMAIN, DEFAULT_EXPECTED};
 
-use crate::layout::{LayoutError, ServedZone};
+use crate::layout::{LayoutError, ServedZone, ZoneSettings};
 use crate::log::Keep;
 
 /// Answer for the zone and nothing else, by UDP and TCP, and remember each query.
 ///
-/// Every name in the zone has the expected address. Beside them: NAME.who.ZONE answers with the
-/// address of who asks, NAME.nx.ZONE does not exist, NAME.tcp.ZONE is answered by TCP alone, and NAME.v6.ZONE
-/// by IPv6 alone. It goes on until SIGTERM or SIGINT.
+/// Every name in the zone has the expected address. In the checks zone NAME.who.CHECKS answers with the
+/// address of who asks, NAME.nx.CHECKS does not exist, NAME.tcp.CHECKS is answered by TCP alone, and
+/// NAME.v6.CHECKS by IPv6 alone. With a key it is signed, but NAME.bogus.CHECKS wrongly on purpose. It goes on until SIGTERM or SIGINT.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct ServeArgs {
-    /// The zone.
-    #[arg(long, env = "DNS_WILDCARD_DOMAIN", default_value = DEFAULT_DOMAIN, value_name = "NAME")]
-    domain: String,
+    #[command(flatten)]
+    delegation: DelegationArgs,
     /// What its names resolve to.
     #[arg(long, env = "DNS_EXPECTED_IP", default_value_t = DEFAULT_EXPECTED, value_name = "ADDRESS")]
     expected_ip: IpAddr,
     /// Their IPv6 address, if they have one.
     #[arg(long, env = "DNS_EXPECTED_IPV6", value_name = "ADDRESS")]
     expected_ipv6: Option<Ipv6Addr>,
-    /// Who answers for the zone: NAME ADDRESS..., with commas between several. The zone above
-    /// names the same.
-    #[arg(long, env = "ZONE_NAME_SERVERS", default_value = "", value_name = "SERVERS")]
-    name_servers: String,
     /// The mail address of who looks after the zone [default: hostmaster in the zone].
     #[arg(long, env = "ZONE_HOSTMASTER", value_name = "ADDRESS")]
     hostmaster: Option<String>,
+    /// The file of the checks zone's key, which `zone keys` makes; none: it is not signed.
+    #[arg(long, env = "ZONE_KEY", value_name = "FILE")]
+    key: Option<PathBuf>,
     /// Where to listen, ADDRESS:PORT, with commas between several; sockets of systemd go before.
     #[arg(
         long,
@@ -74,6 +72,59 @@ pub struct ServeArgs {
     log_mb: u32,
 }
 
+/// What is delegated to us.
+#[derive(Debug, Clone, Args)]
+struct DelegationArgs {
+    /// The zone.
+    #[arg(long, env = "DNS_WILDCARD_DOMAIN", default_value = DEFAULT_DOMAIN, value_name = "NAME")]
+    domain: String,
+    /// The zone of the checks [default: checks below the zone].
+    #[arg(long, env = "ZONE_CHECKS_DOMAIN", value_name = "NAME")]
+    checks_domain: Option<String>,
+    /// Who answers for the zone: NAME ADDRESS..., with commas between several. The zone above
+    /// names the same.
+    #[arg(long, env = "ZONE_NAME_SERVERS", default_value = "", value_name = "SERVERS")]
+    name_servers: String,
+}
+
+impl DelegationArgs {
+    fn settings(&self) -> ZoneSettings<'_> {
+        ZoneSettings {
+            domain: &self.domain,
+            checks: self.checks_domain.as_deref(),
+            servers: &self.name_servers,
+            ..ZoneSettings::default()
+        }
+    }
+}
+
+/// Make the key of the checks zone if there is none, and print what the zone above needs.
+///
+/// A key that is there is never overwritten.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Example:\n  exit-validator zone keys --key /etc/tor-exit-validator/zone.key \\\n      \
+                  --checks-domain checks.example.org --name-servers 'ns1.example.org 192.0.2.53'"
+)]
+pub struct KeysArgs {
+    #[command(flatten)]
+    delegation: DelegationArgs,
+    /// The key's file.
+    #[arg(long, env = "ZONE_KEY", value_name = "FILE")]
+    pub key: PathBuf,
+}
+
+impl KeysArgs {
+    /// The zone.
+    ///
+    /// # Errors
+    ///
+    /// [`LayoutError`].
+    pub fn zone(&self) -> Result<ServedZone, LayoutError> {
+        ServedZone::new(self.delegation.settings())
+    }
+}
+
 /// Hold a run beside the zone's log: who asked for each exit, and where lost lookups got lost.
 ///
 /// The names of a run are asked for once, so they match without any clock.
@@ -104,11 +155,17 @@ impl ServeArgs {
     ///
     /// [`LayoutError`].
     pub fn zone(&self) -> Result<ServedZone, LayoutError> {
-        let hostmaster = self.hostmaster.as_deref();
         let mut expected = vec![self.expected_ip];
         expected.extend(self.expected_ipv6.map(IpAddr::V6));
         expected.dedup();
-        ServedZone::new(&self.domain, &self.name_servers, hostmaster, expected)
+        let hostmaster = self.hostmaster.as_deref();
+        ServedZone::new(ZoneSettings { hostmaster, expected, ..self.delegation.settings() })
+    }
+
+    /// The file of the checks zone's key, if it is signed.
+    #[must_use]
+    pub fn key(&self) -> Option<&Path> {
+        self.key.as_deref()
     }
 
     /// Where to listen.

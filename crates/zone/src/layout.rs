@@ -1,6 +1,7 @@
-//! Which names there are in the zone, and what is at each: decided by the name alone.
+//! Which names there are in the zone and in the checks zone, and what is at each: decided by the name alone.
 //!
-//! The zone is a wildcard ([RFC 4592](https://www.rfc-editor.org/rfc/rfc4592)) with some names beside it. Names
+//! The zone is a wildcard ([RFC 4592](https://www.rfc-editor.org/rfc/rfc4592)), as it could stand anywhere. The
+//! checks zone has the names that need this program: one label below the zone, or somewhere else. Names
 //! are compared without regard to case, and answered in the case in which they were asked.
 
 use std::collections::BTreeSet;
@@ -15,14 +16,19 @@ pub(crate) const TTL: u32 = 3600;
 /// Time to live of an address that is asked for once, and of "there is none", in seconds.
 pub(crate) const NAME_TTL: u32 = 60;
 
-/// The zone.
+/// The label of the checks zone below the zone, where its name is not set.
+const CHECKS: &str = "checks";
+
+/// The zone and its checks zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServedZone {
-    /// Its name, in lower case.
+    /// The zone's name, in lower case.
     pub(crate) origin: Name,
-    /// Who answers for it, by name.
+    /// The checks zone's name, in lower case.
+    pub(crate) checks: Name,
+    /// Who answers for both, by name.
     pub(crate) servers: Vec<NameServer>,
-    /// Who looks after it, as a name (RFC 1035, section 3.3.13).
+    /// Who looks after them, as a name (RFC 1035, section 3.3.13).
     pub(crate) hostmaster: Name,
     /// What the names of a scan resolve to.
     pub(crate) expected: Vec<IpAddr>,
@@ -67,6 +73,11 @@ pub enum LayoutError {
         "the zone's name is longer than {MAX_ORIGIN} characters: a scan's names do not fit under it"
     )]
     Long,
+    /// The checks zone is no zone of its own.
+    #[error(
+        "the checks zone {0} must be one label below the zone, such as checks.ZONE, or outside it"
+    )]
+    Checks(String),
 }
 
 /// Longest name of a zone: a scan's names are 54 octets longer, and no name is longer than 255.
@@ -84,22 +95,40 @@ pub(crate) fn name(text: &str) -> Result<Name, LayoutError> {
     Ok(name)
 }
 
+/// What the zone is made from, as the settings have it.
+#[derive(Debug, Clone, Default)]
+pub struct ZoneSettings<'a> {
+    /// The zone's name.
+    pub domain: &'a str,
+    /// The checks zone's name; without one, `checks` below the zone.
+    pub checks: Option<&'a str>,
+    /// `NAME ADDRESS...`, with commas between several.
+    pub servers: &'a str,
+    /// The mail address of who looks after it; without one, `hostmaster` in the zone.
+    pub hostmaster: Option<&'a str>,
+    /// What a scan's names resolve to.
+    pub expected: Vec<IpAddr>,
+}
+
 impl ServedZone {
-    /// The zone of this name, in which a scan's names have the `expected` addresses. `servers` is as in ZONE_NAME_SERVERS: `NAME ADDRESS...`, with commas between
-    /// several.
+    /// The zone of these settings.
     ///
     /// # Errors
     ///
     /// [`LayoutError`].
-    pub fn new(
-        origin: &str,
-        servers: &str,
-        hostmaster: Option<&str>,
-        expected: Vec<IpAddr>,
-    ) -> Result<Self, LayoutError> {
-        let origin = name(origin)?;
-        if origin.len() > MAX_ORIGIN {
+    pub fn new(settings: ZoneSettings<'_>) -> Result<Self, LayoutError> {
+        let ZoneSettings { domain, checks, servers, hostmaster, expected } = settings;
+        let origin = name(domain)?;
+        let checks = match checks {
+            Some(checks) => name(checks)?,
+            None => origin.prepend_label(CHECKS).map_err(|_| LayoutError::Long)?,
+        };
+        if origin.len().max(checks.len()) > MAX_ORIGIN {
             return Err(LayoutError::Long);
+        }
+        let one_below = checks.num_labels() == origin.num_labels() + 1;
+        if checks.zone_of(&origin) || origin.zone_of(&checks) && !one_below {
+            return Err(LayoutError::Checks(checks.to_string()));
         }
         let hostmaster = match hostmaster {
             Some(address) => name(&address.replacen('@', ".", 1))?,
@@ -110,13 +139,20 @@ impl ServedZone {
         if servers.is_empty() {
             return Err(LayoutError::NoServers);
         }
-        let zone = Self { origin, servers, hostmaster, expected };
-        for server in &zone.servers {
-            if !matches!(zone.by_labels(&server.name), NamePlace::Outside | NamePlace::Wildcard) {
+        let zone = Self { origin, checks, servers: Vec::new(), hostmaster, expected };
+        for server in &servers {
+            let Place { below, at, .. } = zone.place(&server.name);
+            let free = match at {
+                NamePlace::Outside | NamePlace::Wildcard => true,
+                // In the checks zone there is nothing between its name and that of a server.
+                NamePlace::Nowhere => below == 1,
+                _ => false,
+            };
+            if !free {
                 return Err(LayoutError::Taken(server.name.to_string()));
             }
         }
-        Ok(zone)
+        Ok(Self { servers, ..zone })
     }
 
     /// The addresses of all name servers, of one family.
@@ -126,46 +162,58 @@ impl ServedZone {
     }
 
     /// Where a name is.
-    pub(crate) fn place(&self, name: &Name) -> NamePlace<'_> {
-        if let Some(server) = self.servers.iter().find(|server| server.name == *name) {
-            return if self.origin.zone_of(name) {
-                NamePlace::Server(server)
-            } else {
-                NamePlace::Outside
-            };
+    pub(crate) fn place(&self, name: &Name) -> Place<'_> {
+        let checks = self.checks.zone_of(name);
+        let apex = if checks { &self.checks } else { &self.origin };
+        if !apex.zone_of(name) {
+            return Place { apex, below: 0, at: NamePlace::Outside };
         }
-        match self.by_labels(name) {
-            NamePlace::Wildcard if self.servers.iter().any(|server| server.name.zone_of(name)) => {
-                NamePlace::Nowhere
+        let below = name.num_labels() - apex.num_labels();
+        let at = self.server(apex, name).unwrap_or_else(|| {
+            // The label that stands directly under the zone's name.
+            match usize::from(below).checked_sub(1).and_then(|last| name.iter().nth(last)) {
+                None => NamePlace::Apex,
+                Some(label) if checks => in_checks(label, below == 1),
+                Some(_) => NamePlace::Wildcard,
             }
-            place => place,
-        }
+        });
+        Place { apex, below, at }
     }
 
-    /// Where a name is, of the labels alone.
-    fn by_labels(&self, name: &Name) -> NamePlace<'_> {
-        if !self.origin.zone_of(name) {
-            return NamePlace::Outside;
+    /// Where a name is that has to do with a name server's in the same zone. There is no wildcard beside that one
+    /// (RFC 4592, section 3.3.1).
+    fn server(&self, apex: &Name, name: &Name) -> Option<NamePlace<'_>> {
+        let label = usize::from(apex.num_labels()) + 1;
+        if usize::from(name.num_labels()) < label {
+            return None;
         }
-        let below = usize::from(name.num_labels() - self.origin.num_labels());
-        // The label that stands directly under the zone's name.
-        let Some(label) = below.checked_sub(1).and_then(|last| name.iter().nth(last)) else {
-            return NamePlace::Apex;
+        let in_zone = |server: &&NameServer| {
+            apex.zone_of(&server.name) && server.name.trim_to(label) == name.trim_to(label)
         };
-        let apex = below == 1;
-        match &*label.to_ascii_lowercase() {
-            b"who" => NamePlace::Child(Child::Who, apex),
-            b"who6" => NamePlace::Child(Child::Who6, apex),
-            b"v6" => NamePlace::Child(Child::V6, apex),
-            b"tcp" if apex => NamePlace::Empty,
-            b"tcp" => NamePlace::Tcp,
-            b"nx" if apex => NamePlace::Empty,
-            b"nx" => NamePlace::Nowhere,
-            b"ns4" if apex => NamePlace::ServerOf(Family::V4),
-            b"ns6" if apex => NamePlace::ServerOf(Family::V6),
-            b"ns4" | b"ns6" => NamePlace::Nowhere,
-            _ => NamePlace::Wildcard,
-        }
+        let mut servers = self.servers.iter().filter(in_zone).peekable();
+        servers.peek()?;
+        let place = |server: &'_ NameServer| server.name == *name || name.zone_of(&server.name);
+        Some(match servers.find(|server| place(server)) {
+            Some(server) if server.name == *name => NamePlace::Server(server),
+            Some(_) => NamePlace::Empty,
+            None => NamePlace::Nowhere,
+        })
+    }
+}
+
+/// What is in the checks zone below its name: under this label, or at it.
+fn in_checks(label: &[u8], at_it: bool) -> NamePlace<'static> {
+    match &*label.to_ascii_lowercase() {
+        b"who" => NamePlace::Child(Child::Who, at_it),
+        b"who6" => NamePlace::Child(Child::Who6, at_it),
+        b"v6" => NamePlace::Child(Child::V6, at_it),
+        b"ns4" if at_it => NamePlace::ServerOf(Family::V4),
+        b"ns6" if at_it => NamePlace::ServerOf(Family::V6),
+        b"tcp" | b"nx" | b"signed" | b"bogus" if at_it => NamePlace::Empty,
+        b"tcp" => NamePlace::Tcp,
+        b"signed" => NamePlace::Sealed { broken: false },
+        b"bogus" => NamePlace::Sealed { broken: true },
+        _ => NamePlace::Nowhere,
     }
 }
 
@@ -199,21 +247,34 @@ impl Family {
     }
 }
 
-/// Where a name is in the zone.
+/// Where a name is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place<'a> {
+    /// The name of the zone that it is in: the zone's or the checks zone's.
+    pub(crate) apex: &'a Name,
+    /// Labels that it has below that.
+    pub(crate) below: u8,
+    /// Where in it.
+    pub(crate) at: NamePlace<'a>,
+}
+
+/// Where a name is in its zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NamePlace<'a> {
-    /// Not in the zone.
+    /// In neither zone.
     Outside,
     /// The zone's own name.
     Apex,
     /// A name server in the zone.
     Server(&'a NameServer),
-    /// The name under which all name servers are reached by one family, for the delegations.
+    /// The name under which all name servers are reached by one family, for the delegations in the checks zone.
     ServerOf(Family),
     /// In a part that is delegated, to this server by one family; and whether it is the part's own name.
     Child(Child, bool),
     /// Whatever is asked for here is answered by TCP alone.
     Tcp,
+    /// Whatever is asked for here has a signature, valid or broken on purpose; there is nothing without a key.
+    Sealed { broken: bool },
     /// A name that is there only as others are under it.
     Empty,
     /// What the wildcard answers for.
@@ -222,7 +283,7 @@ pub(crate) enum NamePlace<'a> {
     Nowhere,
 }
 
-/// A part of the zone that is delegated to name servers with addresses of one family, which are this
+/// A part of the checks zone that is delegated to name servers with addresses of one family, which are this
 /// program again: so a resolver has to come by that family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Child {
@@ -235,7 +296,7 @@ pub(crate) enum Child {
 }
 
 impl Child {
-    /// Its label under the zone's name.
+    /// Its label under the checks zone's name.
     pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Who => "who",
@@ -280,10 +341,15 @@ pub(crate) fn is_of_a_scan(name: &Name) -> bool {
 pub(crate) mod tests {
     use super::*;
 
+    const SERVERS: &str = "ns1.Example.org 192.0.2.53 2001:db8::53, ns.z.example.org 198.51.100.53";
+
+    pub(crate) fn settings() -> ZoneSettings<'static> {
+        let expected = ["64.65.4.1", "2001:db8::1"].map(|ip| ip.parse().unwrap()).into();
+        ZoneSettings { domain: "Z.example.ORG.", servers: SERVERS, expected, ..Default::default() }
+    }
+
     pub(crate) fn example() -> ServedZone {
-        let servers = "ns1.Example.org 192.0.2.53 2001:db8::53, ns.z.example.org 198.51.100.53";
-        let expected = ["64.65.4.1", "2001:db8::1"].map(|ip| ip.parse().unwrap());
-        ServedZone::new("Z.example.ORG.", servers, None, expected.into()).unwrap()
+        ServedZone::new(settings()).unwrap()
     }
 
     /// A name as it comes in a query.
@@ -297,36 +363,66 @@ pub(crate) mod tests {
     fn a_name_is_where_the_table_says() {
         let zone = example();
         let server = &zone.servers[1];
-        for (text, place) in [
-            ("example.org", NamePlace::Outside),
-            ("xz.example.org", NamePlace::Outside),
-            (".", NamePlace::Outside),
-            ("Z.EXAMPLE.org", NamePlace::Apex),
-            ("a.z.example.org", NamePlace::Wildcard),
-            ("who.a.z.example.org", NamePlace::Wildcard),
-            ("who.z.example.org", NamePlace::Child(Child::Who, true)),
-            ("a.b.WHO.z.example.org", NamePlace::Child(Child::Who, false)),
-            ("a.who6.z.example.org", NamePlace::Child(Child::Who6, false)),
-            ("v6.z.example.org", NamePlace::Child(Child::V6, true)),
-            ("tcp.z.example.org", NamePlace::Empty),
-            ("a.tcp.z.example.org", NamePlace::Tcp),
-            ("nx.z.example.org", NamePlace::Empty),
-            ("a.nx.z.example.org", NamePlace::Nowhere),
-            ("ns4.z.example.org", NamePlace::ServerOf(Family::V4)),
-            ("a.ns6.z.example.org", NamePlace::Nowhere),
-            ("NS.z.example.org", NamePlace::Server(server)),
-            ("a.ns.z.example.org", NamePlace::Nowhere),
-            ("ns1.example.org", NamePlace::Outside),
+        for (text, apex, at) in [
+            ("example.org", "z", NamePlace::Outside),
+            ("xz.example.org", "z", NamePlace::Outside),
+            (".", "z", NamePlace::Outside),
+            ("ns1.example.org", "z", NamePlace::Outside),
+            ("Z.EXAMPLE.org", "z", NamePlace::Apex),
+            ("a.z.example.org", "z", NamePlace::Wildcard),
+            ("who.a.z.example.org", "z", NamePlace::Wildcard),
+            ("who.z.example.org", "z", NamePlace::Wildcard),
+            ("NS.z.example.org", "z", NamePlace::Server(server)),
+            ("a.ns.z.example.org", "z", NamePlace::Nowhere),
+            ("Checks.z.example.org", "checks.z", NamePlace::Apex),
+            ("who.checks.z.example.org", "checks.z", NamePlace::Child(Child::Who, true)),
+            ("a.b.WHO.checks.z.example.org", "checks.z", NamePlace::Child(Child::Who, false)),
+            ("a.who6.checks.z.example.org", "checks.z", NamePlace::Child(Child::Who6, false)),
+            ("v6.checks.z.example.org", "checks.z", NamePlace::Child(Child::V6, true)),
+            ("tcp.checks.z.example.org", "checks.z", NamePlace::Empty),
+            ("a.tcp.checks.z.example.org", "checks.z", NamePlace::Tcp),
+            ("nx.checks.z.example.org", "checks.z", NamePlace::Empty),
+            ("a.nx.checks.z.example.org", "checks.z", NamePlace::Nowhere),
+            ("a.checks.z.example.org", "checks.z", NamePlace::Nowhere),
+            ("signed.checks.z.example.org", "checks.z", NamePlace::Empty),
+            ("a.signed.checks.z.example.org", "checks.z", NamePlace::Sealed { broken: false }),
+            ("a.b.bogus.checks.z.example.org", "checks.z", NamePlace::Sealed { broken: true }),
+            ("ns4.checks.z.example.org", "checks.z", NamePlace::ServerOf(Family::V4)),
+            ("a.ns6.checks.z.example.org", "checks.z", NamePlace::Nowhere),
         ] {
-            assert_eq!(zone.place(&wire(text)), place, "{text}");
+            let place = zone.place(&wire(text));
+            assert_eq!(place.at, at, "{text}");
+            assert_eq!(*place.apex, wire(&format!("{apex}.example.org")), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_server_below_others_makes_them_empty_and_not_wild() {
+        let servers = "ns.a.z.example.org 192.0.2.1, ns.c.example.org 192.0.2.2";
+        let checks = Some("c.example.org");
+        let zone = ServedZone::new(ZoneSettings { servers, checks, ..settings() }).unwrap();
+        for (text, at) in [
+            ("a.z.example.org", NamePlace::Empty),
+            ("b.a.z.example.org", NamePlace::Nowhere),
+            ("x.ns.a.z.example.org", NamePlace::Nowhere),
+            ("b.z.example.org", NamePlace::Wildcard),
+            ("checks.z.example.org", NamePlace::Wildcard),
+            ("ns.c.example.org", NamePlace::Server(&zone.servers[1])),
+            ("a.ns.c.example.org", NamePlace::Nowhere),
+            ("c.example.org", NamePlace::Apex),
+        ] {
+            assert_eq!(zone.place(&wire(text)).at, at, "{text}");
         }
     }
 
     #[test]
     fn a_zone_that_cannot_be_is_refused_and_why() {
-        let made = |origin: &str, servers: &str| {
-            ServedZone::new(origin, servers, None, Vec::new()).map(|_| ()).unwrap_err()
-        };
+        fn failed(settings: ZoneSettings<'_>) -> LayoutError {
+            ServedZone::new(settings).unwrap_err()
+        }
+        fn made(domain: &str, servers: &str) -> LayoutError {
+            failed(ZoneSettings { domain, servers, ..settings() })
+        }
         let good = "ns.example.org 192.0.2.1";
         assert_eq!(made("", good), LayoutError::Name(String::new()));
         assert_eq!(made("a..b", good), LayoutError::Name("a..b".to_owned()));
@@ -340,11 +436,20 @@ pub(crate) mod tests {
             made("z.example.org", "ns.example.org 192.0.2"),
             LayoutError::Address("192.0.2".to_owned())
         );
-        for taken in
-            ["who.z.example.org", "z.example.org", "ns4.z.example.org", "a.tcp.z.example.org"]
-        {
+        for taken in [
+            "who.checks.z.example.org",
+            "z.example.org",
+            "checks.z.example.org",
+            "ns4.checks.z.example.org",
+            "a.tcp.checks.z.example.org",
+            "a.b.checks.z.example.org",
+        ] {
             let error = made("z.example.org", &format!("{taken} 192.0.2.1"));
             assert_eq!(error, LayoutError::Taken(format!("{taken}.")));
+        }
+        for checks in ["z.example.org", "example.org", "a.b.z.example.org"] {
+            let error = failed(ZoneSettings { checks: Some(checks), ..settings() });
+            assert_eq!(error, LayoutError::Checks(format!("{checks}.")));
         }
     }
 
@@ -352,7 +457,7 @@ pub(crate) mod tests {
     fn the_names_of_a_scan_are_known_by_their_form() {
         let is = |text: &str| is_of_a_scan(&wire(text));
         assert!(is("0a1b2c3d-0000-4000-8000-00000000000F.5A5A5A5A.z.example.org"));
-        assert!(is("0a1b2c3d-0000-4000-8000-00000000000f.5a5a5a5a.who.z.example.org"));
+        assert!(is("0a1b2c3d-0000-4000-8000-00000000000f.5a5a5a5a.who.checks.z.example.org"));
         assert!(!is("0a1b2c3d-0000-4000-8000-00000000000f.5a5a5a5.z.example.org"));
         assert!(!is("0a1b2c3d00000-4000-8000-00000000000f.5a5a5a5a.z.example.org"));
         assert!(!is("5a5a5a5a.z.example.org"));

@@ -389,7 +389,6 @@ mod tests {
             answer: "NOERROR".to_owned(),
             data: true,
             truncated: false,
-            of_a_scan: false,
         };
         let sent = WAITING * 3;
         for _ in 0..sent {

@@ -14,10 +14,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-use crate::answer::{QuerySource, QueryTransport, respond, sent_to_tcp};
+use crate::answer::{Answerer, QuerySource, QueryTransport, ZoneQuery};
 use crate::layout::ServedZone;
 use crate::limit::{Allowance, Limiter, network};
 use crate::log::QueryLog;
+use crate::sign::ZoneSigner;
 
 /// Longest query that is read. Ours have a name and some options.
 const QUERY: usize = 4096;
@@ -144,6 +145,7 @@ fn bound(address: SocketAddr, kind: Type) -> io::Result<Socket> {
 /// What everybody who answers needs.
 struct Service {
     zone: ServedZone,
+    signer: Option<ZoneSigner>,
     limiter: Mutex<Limiter>,
     log: QueryLog,
     clock: fn() -> DateTime<Utc>,
@@ -156,6 +158,8 @@ struct Service {
 pub struct Serving {
     /// What is answered.
     pub zone: ServedZone,
+    /// What signs its checks zone, if there is a key for it.
+    pub signer: Option<ZoneSigner>,
     /// Answers a second for each network by UDP; 0: without limit.
     pub rate: u16,
     /// What is remembered.
@@ -176,9 +180,9 @@ pub async fn serve(
     sockets: ZoneSockets,
     end: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let Serving { zone, rate, log, clock, ticks } = serving;
+    let Serving { zone, signer, rate, log, clock, ticks } = serving;
     let limiter = Mutex::new(Limiter::new(rate, ticks()));
-    let service = Arc::new(Service { zone, limiter, log, clock, ticks, end: false.into() });
+    let service = Arc::new(Service { zone, signer, limiter, log, clock, ticks, end: false.into() });
     let mut threads = Vec::new();
     for socket in sockets.udp {
         socket.set_nonblocking(false)?;
@@ -224,30 +228,31 @@ impl Service {
     /// The answer to a query by UDP, if it gets one.
     fn by_udp(&self, query: &[u8], from: SocketAddr) -> Option<Vec<u8>> {
         let asker = asker(from, QueryTransport::Udp);
-        let mut response = respond(&self.zone, query, asker)?;
+        let query = ZoneQuery::read(query)?;
         let allowance = {
             let mut limiter = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
-            limiter.ask(asker.address, response.seen.of_a_scan, (self.ticks)())
+            limiter.ask(asker.address, query.of_a_scan, (self.ticks)())
         };
-        match allowance {
-            Allowance::Answer => {}
-            Allowance::Tcp => {
-                response.bytes = sent_to_tcp(&response);
-                response.seen.truncated = true;
-                response.seen.data = false;
-            }
+        let now = (self.clock)();
+        let response = match allowance {
+            Allowance::Answer => query.answer(self.answerer(now), asker),
+            Allowance::Tcp => query.sent_to_tcp(),
             Allowance::Silence => {
                 self.log.count();
                 return None;
             }
-        }
+        };
         // The flood itself would push everything else out of the log.
-        if allowance == Allowance::Tcp && !response.seen.of_a_scan {
+        if allowance == Allowance::Tcp && !query.of_a_scan {
             self.log.count();
         } else {
-            self.log.query((self.clock)(), asker, from.port(), response.seen);
+            self.log.query(now, asker, from.port(), response.seen);
         }
         Some(response.bytes)
+    }
+
+    fn answerer(&self, now: DateTime<Utc>) -> Answerer<'_> {
+        Answerer { zone: &self.zone, signer: self.signer.as_ref(), now }
     }
 
     /// Takes connections until it is dropped.
@@ -276,8 +281,10 @@ impl Service {
         let asker = asker(from, QueryTransport::Tcp);
         for _ in 0..QUERIES {
             let Ok(query) = tokio::time::timeout(PATIENCE, read(&mut stream)).await else { break };
-            let Some(response) = respond(&self.zone, &query?, asker) else { break };
-            self.log.query((self.clock)(), asker, from.port(), response.seen);
+            let Some(query) = ZoneQuery::read(&query?) else { break };
+            let now = (self.clock)();
+            let response = query.answer(self.answerer(now), asker);
+            self.log.query(now, asker, from.port(), response.seen);
             // Ours are a few hundred bytes.
             let length = u16::try_from(response.bytes.len()).map_err(io::Error::other)?;
             let framed = [&length.to_be_bytes()[..], &response.bytes].concat();

@@ -13,10 +13,11 @@ use aggregate::zone::Expectation;
 use clap::Subcommand;
 use record::{Status, printable};
 use tokio::signal::unix::{SignalKind, signal};
-use zone::cli::{CorrelateArgs, ServeArgs};
+use zone::cli::{CorrelateArgs, KeysArgs, ServeArgs};
 use zone::correlate::{ClockOffset, Correlation, resolvers};
 use zone::log::QueryLog;
 use zone::serve::{Serving, ZoneSockets, serve};
+use zone::sign::ZoneSigner;
 
 use super::{Call, Verb, now, random, runtime};
 use crate::exit::Exit;
@@ -37,6 +38,7 @@ pub(crate) const VERB: Verb = Verb {
         match call.arguments() {
             ZoneCommand::Check(arguments) => check(&arguments),
             ZoneCommand::Serve(arguments) => answer(&arguments),
+            ZoneCommand::Keys(arguments) => keys(&arguments),
             ZoneCommand::Correlate(arguments) => correlate(&arguments),
         }
     },
@@ -50,6 +52,7 @@ enum ZoneCommand {
     /// Resolve a fresh name in our zone directly, and say whether the answer is right
     Check(ZoneArgs),
     Serve(ServeArgs),
+    Keys(KeysArgs),
     Correlate(CorrelateArgs),
 }
 
@@ -65,10 +68,26 @@ pub(crate) fn check(arguments: &ZoneArgs) -> Ended {
     Ok(Exit::Done)
 }
 
+/// Makes the key where there is none, and prints what the zone above needs.
+fn keys(arguments: &KeysArgs) -> Ended {
+    let zone = arguments.zone().map_err(|error| Failure::new(Exit::Usage, error))?;
+    let failed = |error: &dyn Display| Failure::new(Exit::Listen, error);
+    let made = zone::keys::make(&arguments.key).map_err(|error| failed(&error))?;
+    if made {
+        tracing::info!("made the key {:?}", arguments.key);
+    }
+    let key = zone::keys::read(&arguments.key).map_err(|error| failed(&error))?;
+    let records = zone::keys::delegation(&zone, &key).map_err(|error| failed(&error))?;
+    print(records.as_bytes())?;
+    Ok(Exit::Done)
+}
+
 /// Answers for the zone until it is told to end.
 fn answer(arguments: &ServeArgs) -> Ended {
     let zone = arguments.zone().map_err(|error| Failure::new(Exit::Usage, error))?;
     let failed = |error: &dyn Display| Failure::new(Exit::Listen, error);
+    let key = arguments.key().map(zone::keys::read).transpose().map_err(|error| failed(&error))?;
+    let signer = key.map(|key| ZoneSigner::new(key, &zone));
     let passed = ZoneSockets::passed().map_err(|error| failed(&error))?;
     let sockets = match passed {
         Some(sockets) => sockets,
@@ -86,7 +105,7 @@ fn answer(arguments: &ServeArgs) -> Ended {
     for address in sockets.addresses() {
         tracing::info!("answering on {address}");
     }
-    let serving = Serving { zone, rate: arguments.rate(), log, clock: now, ticks };
+    let serving = Serving { zone, signer, rate: arguments.rate(), log, clock: now, ticks };
     runtime()?
         .block_on(async {
             let mut terminate = signal(SignalKind::terminate())?;

@@ -151,6 +151,7 @@ impl Host for Machine {
                 handed_to: handed_to(&found.path),
                 directory: found.path,
                 id: found.run.run_id,
+                began: found.run.started,
                 ended: found.run.ended,
                 shard: found
                     .run

@@ -92,6 +92,7 @@ pub(crate) struct StageEnd {
 pub(crate) struct Complete {
     pub(crate) directory: PathBuf,
     pub(crate) id: String,
+    pub(crate) began: DateTime<Utc>,
     pub(crate) ended: DateTime<Utc>,
     /// Which part it scanned, as SHARD says it.
     pub(crate) shard: Option<String>,
@@ -374,6 +375,14 @@ impl<'a, H: Host> Job<'a, H> {
         (!complete && age < RESUMED_FOR).then_some(directory)
     }
 
+    /// When the last run of this host began that went to its end, where exits' resolvers are looked at: the
+    /// scan goes on from there.
+    fn checks_since(&self) -> Option<DateTime<Utc>> {
+        let runs = self.settings.checks.then(|| self.host.complete_runs()).into_iter().flatten();
+        let ours = runs.filter(|run| run.shard == self.settings.shard);
+        ours.map(|run| run.began).max()
+    }
+
     /// Scans; whether there is a run to report.
     async fn scan(&mut self, resumed: Option<PathBuf>) -> bool {
         let mut resume = Vec::new();
@@ -399,6 +408,9 @@ impl<'a, H: Host> Job<'a, H> {
         self.outcome.scan = Some(directory.clone());
         let mut arguments: Vec<OsString> = vec!["--analysis-dir".into(), directory.clone().into()];
         arguments.append(&mut resume);
+        if let Some(since) = self.checks_since() {
+            arguments.extend(["--checks-since".into(), since.to_rfc3339().into()]);
+        }
         let limit = self.settings.scan_limit;
         let ended = self.stage("scan", Program::Scan, arguments, limit).await;
         if self.is_stopped() {

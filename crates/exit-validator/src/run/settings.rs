@@ -67,6 +67,8 @@ pub(crate) struct JobSettings {
     pub(crate) gather_wait: Duration,
     pub(crate) run_store: Option<String>,
     pub(crate) zone_check: bool,
+    /// Whether the scan looks at exits' resolvers.
+    pub(crate) checks: bool,
     /// Whether the domains that relays name are checked before a report.
     pub(crate) check_domains: bool,
     /// Whether something is to go from the stores.
@@ -253,6 +255,7 @@ impl JobSettings {
             gather_wait: seconds("GATHER_WAIT"),
             run_store: text("RUN_STORE"),
             zone_check: flag("ZONE_CHECK"),
+            checks: text("CHECKS").is_some(),
             check_domains: flag("CHECK_DOMAINS"),
             prunes: number("STORE_KEEP_DAYS") + number("STORE_KEEP_RUN_DAYS") > 0,
             stores: Vec::new(),

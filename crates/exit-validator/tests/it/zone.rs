@@ -146,18 +146,25 @@ const ANSWERS: [(&str, &str, &str, &str, &str); 8] = [
     (SCAN, "A", "NOERROR", "SCAN. 60 IN A 64.65.4.1", ""),
     ("A.z.Example.org", "AAAA", "NOERROR", "A.z.Example.org. 60 IN AAAA 2001:db8::1", ""),
     ("a.z.example.org", "MX", "NOERROR", "", "SOA 60"),
-    ("a.nx.z.example.org", "A", "NXDOMAIN", "", "SOA 60"),
+    ("a.nx.checks.z.example.org", "A", "NXDOMAIN", "", "CHECKS SOA 60"),
     ("z.example.org", "SOA", "NOERROR", "SOA 3600", ""),
     ("example.org", "A", "REFUSED", "", ""),
     ("a.z.example.org", "ANY", "NOERROR", "a.z.example.org. 3600 IN HINFO \"RFC8482\" \"\"", ""),
-    ("a.who.z.example.org", "A", "NOERROR", "a.who.z.example.org. 0 IN A 127.0.0.1", ""),
+    (
+        "a.who.checks.z.example.org",
+        "A",
+        "NOERROR",
+        "a.who.checks.z.example.org. 0 IN A 127.0.0.1",
+        "",
+    ),
 ];
 
 /// As the library writes the lines of a section.
 fn section(text: &str) -> Value {
     let soa = |ttl: &str| SOA.replace("TTL", ttl);
-    match text.strip_prefix("SOA ") {
-        Some(ttl) => json!([soa(ttl)]),
+    match text.split_once("SOA ") {
+        Some(("CHECKS ", ttl)) => json!([format!("checks.{}", soa(ttl))]),
+        Some((_, ttl)) => json!([soa(ttl)]),
         None if text.is_empty() => json!([]),
         None => json!([text.replace("SCAN", SCAN)]),
     }
@@ -183,9 +190,10 @@ fn another_library_understands_every_answer_by_udp_and_tcp_and_both_families() {
                 assert_eq!(got["code"], code, "{asked} {got}");
                 if address.is_ipv6() && name.contains("who") {
                     // That part is reached by IPv4.
-                    let delegated = "who.z.example.org. 3600 IN NS ns4.z.example.org.";
+                    let delegated =
+                        "who.checks.z.example.org. 3600 IN NS ns4.checks.z.example.org.";
                     assert_eq!(got["authority"], json!([delegated]), "{asked} {got}");
-                    let glue = "ns4.z.example.org. 3600 IN A 192.0.2.53";
+                    let glue = "ns4.checks.z.example.org. 3600 IN A 192.0.2.53";
                     assert_eq!(got["additional"], json!([glue]), "{asked} {got}");
                     continue;
                 }
@@ -194,9 +202,9 @@ fn another_library_understands_every_answer_by_udp_and_tcp_and_both_families() {
             }
         }
         // By TCP alone: the library goes on by TCP of itself.
-        let name = "a.tcp.z.example.org";
+        let name = "a.tcp.checks.z.example.org";
         let got = asker.ask(&json!({ "to": to, "name": name, "type": "A", "fallback": true }));
-        let answer = "a.tcp.z.example.org. 60 IN A 64.65.4.1";
+        let answer = "a.tcp.checks.z.example.org. 60 IN A 64.65.4.1";
         assert_eq!((&got["tcp"], &got["answer"]), (&json!(true), &json!([answer])));
     }
 }
@@ -210,7 +218,7 @@ fn each_query_is_in_the_log_when_it_ends() {
     socket.send(&question(SCAN)).unwrap();
     answer(&socket);
     let mut stream = TcpStream::connect(server.addresses[0]).unwrap();
-    let asked = question("\u{1b}]0;x\u{7}.nx.z.example.org");
+    let asked = question("\u{1b}]0;x\u{7}.nx.checks.z.example.org");
     stream.write_all(&u16::try_from(asked.len()).unwrap().to_be_bytes()).unwrap();
     stream.write_all(&asked).unwrap();
     let mut length = [0; 2];
@@ -377,7 +385,7 @@ fn what_cannot_be_served_is_refused_before_anything_starts() {
         (&["--listen", &*taken][..], 29, "no other server may have the port"),
         (&["--listen", "127.0.0.1:0", "--log-dir", inside.to_str().unwrap()], 29, "log of queries"),
         (&["--name-servers", ""], 2, "no name server"),
-        (&["--name-servers", "who.z.example.org 192.0.2.1"], 2, "call it ns1"),
+        (&["--name-servers", "who.checks.z.example.org 192.0.2.1"], 2, "call it ns1"),
         (&["--listen", "localhost"], 2, "--listen"),
     ] {
         let output = Command::new(program("exit-validator"))

@@ -5,11 +5,13 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use record::Fingerprint;
+use record::{CheckName, Fingerprint};
 
 use crate::Fault;
 use crate::fault::{EXIT_GIVES_UP_AFTER, SLOW_FAILURE, SLOW_ROUND_TRIP};
-use crate::zone::{EXPECTED_ADDRESS, EXPECTED_ADDRESS_V6, FILTER_ADDRESS, OTHER_ADDRESS, exists};
+use crate::zone::{
+    EXPECTED_ADDRESS, EXPECTED_ADDRESS_V6, FILTER_ADDRESS, OTHER_ADDRESS, check_of, exists,
+};
 
 /// What goes wrong by chance, though nobody is at fault: shares of 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -155,6 +157,7 @@ enum Of {
     Late,
     Failing,
     Zone,
+    Resolver,
 }
 
 /// A round trip from this host to a relay and back, at least and at most. Those of the public network
@@ -324,6 +327,9 @@ impl SimulatedNetwork {
         }
         let (saying, resolver) = by_fault(fault, nth);
         let saying = self.by_zone(saying, exit, anew);
+        if fault == Fault::RewritesNxdomain && !exists(name) {
+            return (Saying::Addresses(Some(OTHER_ADDRESS), None), path + resolver);
+        }
         if !exists(name)
             && matches!(saying, Saying::Addresses(Some(EXPECTED_ADDRESS | FILTER_ADDRESS), _))
         {
@@ -335,7 +341,26 @@ impl SimulatedNetwork {
             }
             _ => (saying, resolver),
         };
+        if let (Saying::Addresses(Some(EXPECTED_ADDRESS), _), Some(check)) =
+            (saying, check_of(name))
+        {
+            let (saying, more) = self.checked(exit, check);
+            return (saying, path + resolver + more);
+        }
         (saying, path + resolver)
+    }
+
+    /// What an exit that is well makes of a name of the checks zone: its resolver validates and asks by TCP,
+    /// and has no IPv6.
+    fn checked(&self, exit: usize, check: CheckName) -> (Saying, Duration) {
+        let [_, _, _, host, ..] = self.bits(Of::Resolver, exit, 0).to_be_bytes();
+        let saying = match check {
+            CheckName::Who => Saying::Addresses(Some(Ipv4Addr::new(198, 51, 100, host)), None),
+            CheckName::Signed | CheckName::Tcp => right(false),
+            CheckName::Bogus => Saying::Transient,
+            CheckName::Who6 | CheckName::V6 => return (Saying::Transient, EXIT_GIVES_UP_AFTER),
+        };
+        (saying, Duration::ZERO)
     }
 
     /// What becomes of the zone's own answer, as the zone is.
@@ -424,7 +449,10 @@ fn by_fault(fault: Fault, nth: usize) -> (Saying, Duration) {
         | Fault::CorrectIpv6
         | Fault::Ipv6Policy
         | Fault::OneServerSilent
-        | Fault::FamilyByKey => right(fault.ipv6()),
+        | Fault::FamilyByKey
+        | Fault::Replays
+        | Fault::RewritesNxdomain
+        | Fault::Real(_) => right(fault.ipv6()),
         Fault::FailsAaaa => right(false),
         // An exit asks for both families, and waits for both.
         Fault::DropsAaaa => return (right(false), EXIT_GIVES_UP_AFTER),
@@ -446,7 +474,9 @@ fn by_fault(fault: Fault, nth: usize) -> (Saying, Duration) {
             Saying::Transient
         }
         Fault::SlowPath => return (Saying::Transient, SLOW_FAILURE * 2),
-        Fault::WrongId | Fault::Silent => return (Saying::Transient, EXIT_GIVES_UP_AFTER),
+        Fault::WrongId | Fault::Silent | Fault::LosesAnswers | Fault::AsksLate => {
+            return (Saying::Transient, EXIT_GIVES_UP_AFTER);
+        }
         Fault::Slow(delay) if delay < EXIT_GIVES_UP_AFTER => return (right(false), delay),
         Fault::Slow(_) => return (Saying::Transient, EXIT_GIVES_UP_AFTER),
         Fault::FreezesInQuery => Saying::Freezes,
@@ -506,9 +536,21 @@ mod tests {
             let silent = fault.truth(record::Mode::Wildcard).error_code
                 == Some(record::ErrorCode::ResolverTimeout);
             assert_eq!(silent, saying == Saying::Transient && after >= EXIT_GIVES_UP_AFTER);
-            let (saying, _) = network.lookup(exit, "a.invalid", 0, 0);
-            let resolves = matches!(saying, Saying::Addresses(Some(EXPECTED_ADDRESS), _));
+            let (no_name, _) = network.lookup(exit, "a.invalid", 0, 0);
+            let resolves = matches!(no_name, Saying::Addresses(Some(EXPECTED_ADDRESS), _));
             assert!(!resolves, "{fault:?}");
+            let of_check = |label: &str| {
+                network.lookup(exit, &format!("a.{label}.{}", crate::zone::CHECKS_DOMAIN), 0, 0).0
+            };
+            let right = saying == Saying::Addresses(Some(EXPECTED_ADDRESS), None);
+            if right {
+                assert!(
+                    matches!(of_check("who"), Saying::Addresses(Some(it), None)
+                    if it.octets()[0] == 198),
+                    "{fault:?}"
+                );
+                assert_eq!(of_check("bogus"), Saying::Transient, "{fault:?}");
+            }
         }
     }
 }

@@ -15,12 +15,14 @@ use tokio::task::JoinSet;
 use super::port::Port;
 use super::watch::Watch;
 use super::{RelayPlace, unix_now, write};
+use crate::authority::ZoneServer;
 use crate::link::Link;
 use crate::network::{CLIENT, Client, LabExit};
 use crate::process::{Handle, Launch};
+use crate::recursor::RecursorGround;
 use crate::resolver::Resolver;
 use crate::torrc::{self, Authority};
-use crate::{Fault, LabError, Spec, keys};
+use crate::{Fault, LabError, Recursor, Spec, keys};
 
 /// How many authorities there are: bandwidths count as measured by three of them or more.
 const AUTHORITIES: usize = 3;
@@ -145,11 +147,7 @@ impl Ground<'_> {
         write(&torrc, &(torrc::common(&place.dir, self.owner) + lines))?;
         drop(ports);
         let name = place.name.clone();
-        let launch = Launch {
-            torrc,
-            defaults: self.no_settings.to_owned(),
-            output: place.dir.join("output"),
-        };
+        let launch = Launch::tor(torrc, self.no_settings.to_owned(), place.dir.join("output"));
         self.handle.run(move |table| table.start(&name, launch)).await?
     }
 
@@ -184,12 +182,43 @@ impl Ground<'_> {
         Ok(())
     }
 
+    /// Starts the real resolvers that exits have.
+    pub(super) async fn recursors(
+        &self,
+        spec: &Spec,
+        zone: &ZoneServer,
+    ) -> Result<Vec<(Recursor, SocketAddr)>, LabError> {
+        let mut ports = [0; Recursor::ALL.len()];
+        let mut held = Vec::new();
+        for recursor in spec.recursors() {
+            let port = Port::take_both(recursor.address())?;
+            ports[recursor as usize] = port[0].number;
+            held.push(port);
+        }
+        let (authority, ipv6) = (zone.address(), zone.ipv6);
+        let ground = RecursorGround { authority, ipv6, anchor: zone.anchor.clone(), ports };
+        let mut recursors = Vec::new();
+        for (recursor, ports) in spec.recursors().into_iter().zip(held) {
+            let name = process_name(recursor);
+            let place = RelayPlace::new(self.files, &name)?;
+            let (launch, files) = recursor.launch(&place.dir, &ground);
+            for (file, text) in files {
+                write(&place.dir.join(file), &text)?;
+            }
+            drop(ports);
+            self.handle.run(move |table| table.start(&name, launch)).await??;
+            recursors.push((recursor, (recursor.address(), ground.port(recursor)).into()));
+        }
+        Ok(recursors)
+    }
+
     /// Starts the exits, each with a resolver that is bound and does not answer yet.
     pub(super) async fn exits(
         &self,
         spec: &Spec,
         places: &[RelayPlace],
         fingerprints: &[Fingerprint],
+        recursors: &[(Recursor, SocketAddr)],
     ) -> Result<(Vec<LabExit>, Vec<Resolver>), LabError> {
         let family: Vec<_> = fingerprints.iter().copied().skip(1).take(FAMILY).collect();
         let family_id = if spec.exits.iter().any(Fault::has_family_key) {
@@ -206,7 +235,8 @@ impl Ground<'_> {
             let link = fault.link().map(|delay| Link::bind(port.number, delay)).transpose()?;
             let published = link.as_ref().map(Link::port).transpose()?;
             let resolver = Resolver::bind(fault, place.name.clone(), link)?;
-            let address = resolver.address()?;
+            let real = recursors.iter().find(|(real, _)| fault == Fault::Real(*real));
+            let address = real.map_or_else(|| resolver.address(), |(_, address)| Ok(*address))?;
             let resolv_conf = place.dir.join("resolv.conf");
             let mut servers = format!("nameserver {address}\n");
             if fault == Fault::OneServerSilent {
@@ -309,6 +339,11 @@ impl Ground<'_> {
         }
         Ok(())
     }
+}
+
+/// What a real resolver's process is called: its exit's tor has the short name.
+fn process_name(recursor: Recursor) -> String {
+    format!("resolver-{}", recursor.name())
 }
 
 /// Does something for every place, as many at once as there are processors.

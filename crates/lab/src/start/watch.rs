@@ -1,16 +1,21 @@
 //! Waiting for what the tors have come to.
 
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use hickory_proto::op::{Message, Query};
+use hickory_proto::rr::{Name, Record, RecordType};
 use record::Fingerprint;
-use tokio::time::sleep;
+use tokio::net::UdpSocket;
+use tokio::time::{sleep, timeout};
 
 use super::{RelayPlace, unix_now};
 use crate::control::LabControl;
 use crate::process::{Handle, tail};
-use crate::{LabError, torrc};
+use crate::zone::{EXPECTED_ADDRESS, WILDCARD_DOMAIN};
+use crate::{LabError, Recursor, torrc};
 
 /// Length of a control port's cookie in bytes (control-spec, section 5.1).
 const COOKIE_LENGTH: u64 = 32;
@@ -72,6 +77,20 @@ impl Watch<'_> {
         })
         .await?;
         connection.ok_or(LabError::Stopped)
+    }
+
+    /// Waits until these resolve a name of the zone.
+    pub(super) async fn recursors(
+        &self,
+        recursors: &[(Recursor, SocketAddr)],
+    ) -> Result<(), LabError> {
+        for (recursor, address) in recursors {
+            self.until("every resolver answers", async || {
+                Ok(resolves(*address, &format!("ready-{}", recursor.name())).await)
+            })
+            .await?;
+        }
+        Ok(())
     }
 
     /// Waits until every authority has every relay's descriptor.
@@ -138,6 +157,25 @@ impl Watch<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a resolver knows the address of a name in the zone.
+async fn resolves(resolver: SocketAddr, label: &str) -> bool {
+    let ask = async {
+        let name = Name::from_ascii(format!("{label}.{WILDCARD_DOMAIN}.")).ok()?;
+        let mut question = Message::query();
+        question.metadata.recursion_desired = true;
+        question.add_query(Query::query(name, RecordType::A));
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.ok()?;
+        socket.connect(resolver).await.ok()?;
+        socket.send(&question.to_vec().ok()?).await.ok()?;
+        let mut buffer = [0; 512];
+        let length = socket.recv(&mut buffer).await.ok()?;
+        let answer = Message::from_vec(&buffer[..length]).ok()?;
+        let right = |record: &Record| record.data.ip_addr() == Some(EXPECTED_ADDRESS.into());
+        Some(answer.answers.iter().any(right))
+    };
+    matches!(timeout(Duration::from_secs(1), ask).await, Ok(Some(true)))
 }
 
 /// Whether that tor has a consensus: without one, the time is empty.

@@ -222,6 +222,7 @@ fn context(plan: &Plan) -> RunContext {
             exit_dns_limit: Duration::from_secs(2),
         },
         expected_ipv6: None,
+        checks: None,
     }
 }
 

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use rand::SeedableRng;
-use record::{Blame, ErrorCode};
+use record::{Blame, CheckName, CheckOutcome, ErrorCode};
 use tor_control::{CircuitStatus, StreamStatus};
 
 use super::*;
+use crate::checks::WantedCheck;
 use crate::hops::{Candidate, Ties};
 
 /// What an exit of the simulated network does.
@@ -93,6 +94,7 @@ fn context() -> RunContext {
             exit_dns_limit: ms(2_000),
         },
         expected_ipv6: None,
+        checks: None,
     }
 }
 
@@ -111,6 +113,15 @@ fn first_hops(networks: bool, only: Option<Fingerprint>) -> FirstHops {
     });
     FirstHops::new(hops, ties(networks), only, if only.is_some() { 9 } else { 2 })
 }
+
+/// Which check a name belongs to.
+fn check_of(name: &str) -> Option<CheckName> {
+    let label = name.strip_suffix(".checks.example.com")?.rsplit('.').next()?;
+    CheckName::ALL.iter().copied().find(|check| check.as_str() == label)
+}
+
+const CHECKS: [WantedCheck; 4] =
+    [WantedCheck::Who, WantedCheck::Dnssec, WantedCheck::Tcp, WantedCheck::V6];
 
 struct Simulation {
     scan: Scan,
@@ -181,6 +192,19 @@ impl Simulation {
             task.target.info.ipv6.exit = Some(true);
         }
         self
+    }
+
+    /// The same, with these checks after each verdict, and exits that allow IPv6.
+    fn with_checks(self, wanted: &[WantedCheck]) -> Self {
+        let mut simulation = self.with_ipv6();
+        let plan = CheckPlan {
+            domain: "checks.example.com".parse().unwrap(),
+            wanted: wanted.iter().copied().collect(),
+            since: None,
+            began: DateTime::UNIX_EPOCH,
+        };
+        simulation.scan.checks = Some((plan, StdRng::seed_from_u64(9)));
+        simulation
     }
 
     fn later(&mut self, after: u64, event: ScanEvent) {
@@ -279,11 +303,8 @@ impl Simulation {
             Action::Launch(probe, path) => self.launch(probe, path),
             Action::Ask(probe, via, name) => {
                 let fresh = self.names.insert(name.clone());
-                assert_eq!(
-                    fresh,
-                    via != Via::DnsPortAaaa,
-                    "a name is asked for once, and after it"
-                );
+                let once = check_of(&name).is_some() || via != Via::DnsPortAaaa;
+                assert_eq!(fresh, once, "a name is asked for once, and after it");
                 self.serial += 1;
                 let stream: StreamId = self.serial.to_string().parse().unwrap();
                 self.stream(1, (&stream, None), StreamStatus::NewResolve, &name, ["", ""]);
@@ -355,7 +376,7 @@ impl Simulation {
         let first = !self.attempts.contains_key(&exit);
         let on = (stream, Some(&circuit));
         self.stream(3, on, StreamStatus::SentResolve, name, ["", ""]);
-        if via == Via::DnsPortAaaa {
+        if via == Via::DnsPortAaaa || check_of(name).is_some() {
             return self.answer_after(probe, kind, on, name);
         }
         let waits = match kind {
@@ -397,7 +418,8 @@ impl Simulation {
         self.stream(event, on, StreamStatus::Closed, &target, ["DONE", ""]);
     }
 
-    /// The answer to a lookup of IPv6 addresses, of which the zone has none.
+    /// The answer to a lookup after the verdict: of IPv6 addresses, of which the zone has none, or of a
+    /// name that shows that the resolver validates and has no IPv6.
     fn answer_after(
         &mut self,
         probe: ProbeId,
@@ -405,20 +427,30 @@ impl Simulation {
         on: (&StreamId, Option<&CircuitId>),
         name: &str,
     ) {
-        let mut reply = SocketReply::Dns("NOERROR".to_owned(), Vec::new());
+        let dns = |code: &str, addresses: &[&str]| {
+            let addresses = addresses.iter().map(|address| address.parse().unwrap());
+            SocketReply::Dns(code.to_owned(), addresses.collect())
+        };
+        let (mut reply, waits) = match check_of(name) {
+            None => (dns("NOERROR", &[]), 0),
+            Some(CheckName::Who) => (dns("NOERROR", &["198.51.100.53"]), 0),
+            Some(CheckName::Signed | CheckName::Tcp) => (dns("NOERROR", &["192.0.2.1"]), 0),
+            Some(CheckName::Bogus) => (dns("SERVFAIL", &[]), 0),
+            Some(CheckName::Who6 | CheckName::V6) => (dns("SERVFAIL", &[]), 2_000),
+        };
         let mut reason = "DONE";
         match kind {
             Exit::MuteAfter => return,
             Exit::DiesAfter => {
-                reply = SocketReply::Dns("SERVFAIL".to_owned(), Vec::new());
+                reply = dns("SERVFAIL", &[]);
                 reason = "DESTROY";
                 let circuit = on.1.unwrap().clone();
                 self.circuit(19, &circuit, CircuitStatus::Closed, &[], ["DESTROYED", ""]);
             }
             _ => {}
         }
-        self.later(30, ScanEvent::Reply(probe, name.to_owned(), reply));
-        self.stream(20, on, StreamStatus::Closed, name, [reason, ""]);
+        self.later(waits + 30, ScanEvent::Reply(probe, name.to_owned(), reply));
+        self.stream(waits + 20, on, StreamStatus::Closed, name, [reason, ""]);
     }
 
     /// Forgets circuits that tor has reported gone: nobody has to close those.
@@ -872,7 +904,8 @@ fn asking(first_query: Via) -> Probe {
     let limits = Limits { circuit: Duration::from_secs(9), query: Duration::from_secs(9) };
     let first_hop = fingerprint(200);
     let door = Some(([192, 0, 2, 1], 443).into());
-    let task = Attempting { first_hop, first_query, door, limits, ipv6: false };
+    let further = Vec::new();
+    let task = Attempting { first_hop, first_query, door, limits, expected: None, further };
     let mut probe = Probe::new(task, Duration::ZERO, DateTime::UNIX_EPOCH);
     probe.launched("5".parse().unwrap());
     let built = CircuitEvent {
@@ -1294,4 +1327,98 @@ fn a_scan_that_ends_before_a_stall_is_seen_twice_has_the_verdict() {
     let result = simulation.last(0);
     assert_eq!(verdict(result), expected(Exit::Right));
     assert!(!result.provisional && result.findings.is_empty());
+}
+
+#[test]
+fn a_check_changes_nothing_but_what_it_found() {
+    // One exit, one first hop, and a clock: all of the result is the same, times, names and attempts.
+    let result = |exit, checks: bool| {
+        let mut simulation = Simulation::by(&[exit], pace(), 3, Some(fingerprint(201)));
+        simulation = if checks { simulation.with_checks(&CHECKS) } else { simulation.with_ipv6() };
+        simulation.tell(ScanEvent::Tick);
+        while !simulation.scan.finished() {
+            let wall = DateTime::UNIX_EPOCH + simulation.now;
+            simulation.scan.set_wall_clock(wall);
+            simulation.step();
+        }
+        let circuits = simulation.launches.len();
+        (simulation.last(0).clone(), circuits)
+    };
+    let mut checked = 0;
+    for exit in EXITS.into_iter().chain(AFTER) {
+        let ((without, circuits), (mut with, circuits_with)) =
+            (result(exit, false), result(exit, true));
+        assert_eq!(circuits, circuits_with, "{exit:?}");
+        let works = without.status == Status::Success;
+        let reached = works && exit != Exit::DiesAfter && exit != Exit::MuteAfter;
+        assert_eq!(with.checks.is_some(), reached, "{exit:?}");
+        checked += u32::from(reached);
+        with.checks = None;
+        assert_eq!(with, without, "{exit:?}");
+    }
+    assert!(checked >= 4);
+}
+
+#[test]
+fn what_a_resolver_does_is_learned_on_the_circuit_of_the_verdict_alone() {
+    let mut simulation = Simulation::new(&[Exit::Stalls], pace(), 2).with_checks(&CHECKS);
+    simulation.run();
+    // The second is for the IPv6 addresses.
+    assert_eq!(simulation.launches.len(), 2);
+    let checks = simulation.last(0).checks.clone().unwrap();
+    let [resolver]: [IpAddr; 1] = ["198.51.100.53".parse().unwrap()];
+    assert_eq!(checks.addresses, [resolver]);
+    assert_eq!(checks.validates, Some(CheckOutcome::Yes));
+    assert_eq!(checks.tcp, Some(CheckOutcome::Yes));
+    assert_eq!(checks.ipv6, Some(CheckOutcome::No));
+    let asked: Vec<_> = checks.lookups.iter().map(|lookup| lookup.asked.as_str()).collect();
+    assert_eq!(asked, ["who", "signed", "bogus", "tcp", "who6", "v6"]);
+    assert!(checks.lookups.iter().all(|lookup| lookup.first_hop == simulation.launches[0].2));
+    let ends = format!(".00000000.{}.checks.example.com", "who");
+    assert!(checks.lookups[0].query.name.ends_with(&ends));
+}
+
+#[test]
+fn who_asks_takes_no_more_circuits_and_hardly_any_time() {
+    // One that says nothing after its verdict is waited for as long as for any lookup.
+    let exits: Vec<Exit> = mixture().into_iter().filter(|it| *it != Exit::MuteAfter).collect();
+    for seed in 0..20 {
+        let mut without = Simulation::new(&exits, pace(), seed);
+        without.run();
+        let mut with = Simulation::new(&exits, pace(), seed).with_checks(&[WantedCheck::Who]);
+        for task in &mut with.scan.tasks {
+            task.target.info.ipv6.exit = Some(false);
+        }
+        with.run();
+        for (index, exit) in (0..).zip(&exits) {
+            assert_eq!(verdict(with.last(index)), verdict(without.last(index)), "{exit:?}");
+        }
+        assert_eq!(with.launches.len(), without.launches.len());
+        assert!(with.now < without.now * 11 / 10, "{:?}, {:?}", with.now, without.now);
+    }
+}
+
+#[test]
+fn a_check_that_is_broken_off_is_not_made_again() {
+    type Happens = fn(&mut Simulation);
+    let happenings: [Happens; 2] =
+        [|simulation| simulation.lose_tor(), |simulation| simulation.tell(ScanEvent::OptionsLost)];
+    for happens in happenings {
+        let mut simulation = Simulation::new(&[Exit::Right], pace(), 1).with_checks(&CHECKS);
+        simulation.tell(ScanEvent::Tick);
+        while !simulation.names.iter().any(|name| check_of(name) == Some(CheckName::Bogus)) {
+            simulation.step();
+        }
+        happens(&mut simulation);
+        simulation.run();
+        let result = simulation.last(0);
+        assert_eq!(verdict(result), expected(Exit::Right));
+        assert_eq!((result.attempts.len(), simulation.launches.len()), (1, 1));
+        // What was there stays; the one under way is nobody's word.
+        let checks = result.checks.clone().unwrap();
+        assert_eq!(checks.addresses.len(), 1);
+        assert_eq!(checks.lookups.len(), 2);
+        assert_eq!(checks.validates, Some(CheckOutcome::Unknown));
+        assert_eq!(checks.tcp, None);
+    }
 }

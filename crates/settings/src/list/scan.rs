@@ -25,6 +25,13 @@ pub const ASKED: &[Key] = &[
         None,
         "The IPv6 address that names in the zone have too, if any; no verdict hangs on it.",
     ),
+    key(
+        "CHECKS",
+        Group::Asked,
+        &[Wrapper, Scanner],
+        None,
+        "What is asked for of resolvers after the verdict: who, dnssec, tcp, v6; the zone must know the names.",
+    ),
 ];
 
 const fn asked(name: &'static str, default: DefaultValue, about: &'static str) -> Key {

@@ -6,6 +6,13 @@ use crate::key::Reader;
 use crate::key::{DefaultValue, Group, Key, ValueKind};
 
 pub const ZONE: &[Key] = &[
+    key(
+        "ZONE_CHECKS_DOMAIN",
+        Group::Zone,
+        &[Reader::Scanner, Reader::Zone],
+        Words("checks below DNS_WILDCARD_DOMAIN"),
+        "The zone of the checks: one label below the zone, or a name outside it.",
+    ),
     server(
         "ZONE_NAME_SERVERS",
         None,
@@ -16,6 +23,12 @@ pub const ZONE: &[Key] = &[
         Words("hostmaster in the zone"),
         "The mail address of who looks after the zone.",
     ),
+    server(
+        "ZONE_KEY",
+        None,
+        "The file of the checks zone's key; without it that zone is not signed.",
+    )
+    .of(ValueKind::Path),
     server(
         "ZONE_LISTEN",
         Value("127.0.0.1:53"),

@@ -136,6 +136,7 @@ fn complete(name: &str, hour: i64) -> Complete {
     Complete {
         directory: format!("/state/analysis/{name}").into(),
         id: name.to_owned(),
+        began: noon() + TimeDelta::hours(hour - 1),
         ended: noon() + TimeDelta::hours(hour),
         shard: None,
         handed_to: None,
@@ -163,6 +164,28 @@ fn the_stages_of_a_good_day() {
             "retain",
         ]
     );
+}
+
+#[test]
+fn a_scan_that_looks_at_resolvers_goes_on_where_the_last_whole_run_began() {
+    let scan = |variables: &[(&'static str, &'static str)]| {
+        let runs = vec![
+            complete("earlier", -12),
+            complete("last", -5),
+            Complete { shard: Some("1/3".to_owned()), ..complete("another", -2) },
+        ];
+        let mut script = Script { runs, ..Script::default() };
+        run(&mut script, Some(JobPart::Scan), variables);
+        script.begun.remove(0)
+    };
+    assert_eq!(scan(&[]), format!("scan --analysis-dir {SCAN}"));
+    assert_eq!(
+        scan(&[("CHECKS", "who,dnssec")]),
+        format!("scan --analysis-dir {SCAN} --checks-since 2026-11-29T06:00:00+00:00")
+    );
+    let another = scan(&[("CHECKS", "tcp"), ("SHARD", "1/3")]);
+    assert!(another.ends_with("--checks-since 2026-11-29T09:00:00+00:00"), "{another}");
+    assert_eq!(scan(&[("CHECKS", "tcp"), ("SHARD", "2/3")]), format!("scan --analysis-dir {SCAN}"));
 }
 
 #[test]
