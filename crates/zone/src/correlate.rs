@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use record::{Fingerprint, Millis, RelayResult, Status, ZoneFate};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::answer::QueryTransport;
 use crate::log::QueryLine;

@@ -44,7 +44,7 @@ pub const ZONE: &[Key] = &[
         Group::Zone,
         &[Reader::Zone, Reader::Aggregate],
         None,
-        "The directory of the log of queries; without it there is none. Reports say what is in it.",
+        "The directory of the log of queries; without it there is none. Reports read it.",
     )
     .of(ValueKind::Path),
     server("ZONE_LOG_DAYS", Value("35"), "For how many days that log is kept."),
