@@ -28,12 +28,17 @@ import { ago, duration, percent } from "../../public/js/view/format.js";
 import {
   BLAMES,
   CAUSES,
+  DECLARED,
   FINDINGS,
   GATE,
   IPV6_OUTCOMES,
   PROOF_PROBLEMS,
+  PUBLIC_RESOLVERS,
+  RESOLVER_KINDS,
+  RESOLVER_RULES,
   STATES,
   STATUSES,
+  ZONE_FATES,
 } from "../../public/js/words.js";
 import { parseCsv } from "./support/csv.js";
 import { difference } from "./support/expect.js";
@@ -636,6 +641,11 @@ describe("words", () => {
       ["FindingCode", FINDINGS],
       ["Ipv6Outcome", IPV6_OUTCOMES],
       ["ProofProblem", PROOF_PROBLEMS],
+      ["ResolverKind", RESOLVER_KINDS],
+      ["PublicResolver", PUBLIC_RESOLVERS],
+      ["ResolverRule", RESOLVER_RULES],
+      ["DeclaredLocation", DECLARED],
+      ["ZoneFate", ZONE_FATES],
     ])) {
       /** @type {{ const: string }[]} */
       const values = schema.$defs[name].oneOf;

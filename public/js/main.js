@@ -18,6 +18,7 @@ import { overviewView } from "./view/overview.js";
 import { notice } from "./view/part.js";
 import { relayView } from "./view/relay.js";
 import { relaysView } from "./view/relays.js";
+import { resolversView } from "./view/resolvers.js";
 import { themeSwitch } from "./view/theme.js";
 import { trendsView } from "./view/trends.js";
 
@@ -31,6 +32,7 @@ const VIEWS = {
   causes: causesView,
   relays: relaysView,
   operators: operatorsView,
+  resolvers: resolversView,
   incidents: incidentsView,
   history: historyView,
   about: aboutView,

@@ -597,6 +597,99 @@ export const IPV6_OUTCOMES = new Map([
   ["unknown", "no certain answer"],
 ]);
 
+/** Where a resolver is, from near to far. @type {ReadonlyMap<string, {label: string, meaning: string}>} */
+export const RESOLVER_KINDS = new Map([
+  ["local", { label: "The relay itself", meaning: "It asks from an address of the relay." }],
+  [
+    "same_network",
+    { label: "Beside the relay", meaning: "It asks from the relay’s /24, or /48 with IPv6." },
+  ],
+  [
+    "same_as",
+    { label: "Its hoster’s network", meaning: "It asks from the relay’s autonomous system." },
+  ],
+  [
+    "unknown",
+    {
+      label: "Not known where",
+      meaning: "It asks from elsewhere, and no database says from where.",
+    },
+  ],
+  ["other", { label: "Another network", meaning: "It asks from another autonomous system." }],
+  ["public", { label: "A public resolver", meaning: "A service that resolves for everybody." }],
+]);
+
+/** Services that resolve for everybody. @type {ReadonlyMap<string, string>} */
+export const PUBLIC_RESOLVERS = new Map([
+  ["google", "Google"],
+  ["cloudflare", "Cloudflare"],
+  ["quad9", "Quad9"],
+  ["opendns", "OpenDNS"],
+  ["level3", "Level 3 (4.2.2.x)"],
+  ["adguard", "AdGuard"],
+  ["nextdns", "NextDNS"],
+  ["cleanbrowsing", "CleanBrowsing"],
+  ["yandex", "Yandex"],
+]);
+
+/** What a resolver can do. */
+export const RESOLVER_ABILITIES = Object.freeze({
+  validates: "It refuses a name whose DNSSEC signature is wrong, and resolves one whose is right.",
+  tcp: "It asks again by TCP where an answer does not fit into UDP.",
+  ipv6: "It reaches name servers that have an IPv6 address alone.",
+  minimises: "It tells servers on the way no more of a name than they need.",
+});
+
+/** What the guide for exits asks of resolvers. @type {ReadonlyMap<string, {label: string, meaning: string}>} */
+export const RESOLVER_RULES = new Map([
+  [
+    "no_public",
+    {
+      label: "No public resolver",
+      meaning: "No address is Google’s, OpenDNS’s, Quad9’s, Cloudflare’s or Level 3’s.",
+    },
+  ],
+  ["validates", { label: "Validates DNSSEC", meaning: "It refuses a wrong signature." }],
+  [
+    "own_network",
+    {
+      label: "In the own network",
+      meaning: "Every resolver is in the exit’s own autonomous system.",
+    },
+  ],
+  ["at_most_two", { label: "Two at most", meaning: "At most two addresses of a family ask." }],
+  [
+    "no_relays_address",
+    {
+      label: "No relay’s address",
+      meaning: "It asks from an address that is no exit’s: some name servers refuse those.",
+    },
+  ],
+  [
+    "minimises",
+    { label: "Minimises names", meaning: "It tells servers no more of a name than they need." },
+  ],
+]);
+
+/** Where an operator says that resolvers are. @type {ReadonlyMap<string, string>} */
+export const DECLARED = new Map([
+  ["local", "on the relay’s host"],
+  ["sameas", "in its network"],
+  ["remote", "elsewhere"],
+]);
+
+/** What became of a lookup, by the zone’s log. @type {ReadonlyMap<string, string>} */
+export const ZONE_FATES = new Map([
+  ["answered", "the zone was asked, and the exit got the answer"],
+  [
+    "never_asked",
+    "the zone was never asked: the exit’s resolver, or its way out, lost the question",
+  ],
+  ["answer_lost", "the zone answered in time; the answer did not reach the exit, or not as it was"],
+  ["asked_late", "the zone was asked when the exit had given up: the resolver is slow"],
+  ["asked", "the zone was asked; when, the clocks do not tell"],
+]);
+
 /** Why a check did not prove a relay's domain. */
 export const PROOF_PROBLEMS = new Map([
   ["not_listed", "the domain’s list is there and does not have this relay"],

@@ -4,6 +4,7 @@
 
 import { hash, unit } from "./random.js";
 import { fingerprint, first, identity, mark, present } from "./relays.js";
+import { networksOf, resolverOf, sharesOf } from "./resolvers.js";
 
 /** @import { Identity } from "./relays.js" */
 
@@ -288,6 +289,21 @@ function firstOf(answer, who, dice) {
 }
 
 /**
+ * Who resolves a relay's names, as a run saw it.
+ * @param {number} seed
+ * @param {number} index
+ * @param {Identity} who
+ * @param {string} seen
+ */
+function seenResolver(seed, index, who, seen) {
+  const known = resolverOf(seed, index, who);
+  if (known === null) return null;
+  const { validates, ...rest } = known;
+  const of = (/** @type {string} */ outcome) => ({ outcome, seen });
+  return { ...rest, seen, validates: of(validates), tcp: of("yes"), minimises: of("no") };
+}
+
+/**
  * @param {number} seed
  * @param {number} index
  * @param {number} run
@@ -325,6 +341,7 @@ function result(seed, index, run) {
     return percent(tests.filter((one) => one === "s").length, tests.length);
   };
   const tested = "swdt".includes(last);
+  const resolver = seenResolver(seed, index, who, iso(endOf(run)));
   const answer = first(seed, index, who.kind, run);
   const week = failureRate(seed, index, who.kind, run, 28);
   const month = failureRate(seed, index, who.kind, run, 120);
@@ -374,6 +391,7 @@ function result(seed, index, run) {
     operator: who.operator,
     ...(who.domain === null ? {} : { domain: who.domain }),
     ...(who.location === null ? {} : { location: who.location }),
+    ...(resolver === null ? {} : { resolver }),
     relay: {
       flags: who.flags,
       contact: who.contact,
@@ -592,6 +610,7 @@ export function report({ relays = 300, seed = 1, run = LAST_RUN, reasons = [] } 
         unreached_weight: weight(unreached),
         unreached_percent: percent(weight(unreached), weight(results)),
       },
+      resolvers: sharesOf(results),
       locations: {
         date: iso(end - 40 * 86_400_000),
         attribution: "IPFire Location Database, https://location.ipfire.org/, CC BY-SA 4.0",
@@ -647,6 +666,7 @@ export function report({ relays = 300, seed = 1, run = LAST_RUN, reasons = [] } 
     })),
     failures_by_ip: Object.fromEntries(ordered(byIp, [(one) => one[0]])),
     failures_by_operator: byOperator(failing, results),
+    resolver_networks: networksOf(results),
     absent,
   };
 }

@@ -33,6 +33,7 @@ export function trendOf({ metadata }) {
     reachability_rate_percent: metadata.reachability_rate_percent,
     ...(metadata.lookup_failure ? { lookup_failure: metadata.lookup_failure } : {}),
     ...(metadata.degraded ? { degraded: metadata.degraded } : {}),
+    resolvers: metadata.resolvers,
     failing_bandwidth_percent: metadata.bandwidth.failing_percent,
     states: metadata.states,
     error_codes: metadata.error_codes,
@@ -121,6 +122,7 @@ function invented(seed, run, like) {
     reachability_rate_percent: Math.floor((tested * 100_000) / total) / 1000,
     ...(like.lookup_failure ? { lookup_failure: shifted(like.lookup_failure, dice("l")) } : {}),
     ...(like.degraded ? { degraded: like.degraded } : {}),
+    resolvers: like.resolvers,
     failing_bandwidth_percent: Math.floor(((failing * 0.7) / total) * 100_000) / 1000,
     states: some({
       confirmed: Math.round(failing * 0.7),

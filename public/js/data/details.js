@@ -2,6 +2,7 @@
 // at that relay. Performs no IO.
 
 import { count, fingerprint, flawWords, number, Reading, text, time } from "./read.js";
+import { readAtZone } from "./resolver.js";
 
 /** @import { Fields, Flaws } from "./read.js" */
 
@@ -139,6 +140,7 @@ export function readDetails(entry) {
       .slice(0, 100)
       .map((value) => vantage(value, flaws)),
     // Absent in reports from before them, and where there is nothing to tell.
+    atZone: readAtZone(one),
     ipv6: entry.ipv6 === undefined ? null : one.within("ipv6").get("outcome", text),
     findings: (entry.findings === undefined ? [] : one.list("findings"))
       .slice(0, 20)

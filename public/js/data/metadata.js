@@ -2,6 +2,7 @@
 // Tolerates whatever is missing. Performs no IO.
 
 import { count, fingerprint, flag, number, object, percent, Reading, text, time } from "./read.js";
+import { readShares } from "./resolver.js";
 
 /** @import { Flaws } from "./read.js" */
 
@@ -189,6 +190,7 @@ export function readMetadata(value, flaws) {
     badExits: m.get("bad_exits", count) ?? 0,
     lookups: lookupRate(m, "lookup_failure"),
     degraded: m.get("degraded", count) ?? 0,
+    resolvers: readShares(m),
     unconfirmed: m.get("unconfirmed", count) ?? 0,
     notReached: m.get("not_reached", count) ?? 0,
     states: m.counts("states"),

@@ -17,6 +17,7 @@ import {
   text,
   time,
 } from "./read.js";
+import { asNumber, readNetworks, readResolver } from "./resolver.js";
 
 /** @import { Fields, Flaws } from "./read.js" */
 /** @import { RelayDomain } from "./types.js" */
@@ -54,6 +55,7 @@ export function readReport(source) {
   /** @type {Flaws} */
   const flaws = new Map();
   const metadata = readMetadata(document.metadata, flaws);
+  const resolverNetworks = readNetworks(list(document.resolver_networks), flaws);
   /** @type {Flaws} */
   const absentFlaws = new Map();
   const absent = list(document.absent)
@@ -69,6 +71,7 @@ export function readReport(source) {
   return {
     metadata: recounted(metadata, relays, found.wrong),
     relays,
+    resolverNetworks,
     absent,
     older: document.format === undefined,
     problems,
@@ -104,15 +107,6 @@ function recentMarks(reading) {
  */
 function countryCode(value) {
   return typeof value === "string" && /^[a-z]{2}$/i.test(value) ? value.toLowerCase() : null;
-}
-
-/**
- * @param {unknown} value
- * @returns {number | null} an autonomous system has 32 bits, and none is 0 (RFC 7607)
- */
-function asNumber(value) {
-  const found = count(value);
-  return found !== null && found > 0 && found < 2 ** 32 ? found : null;
 }
 
 /**
@@ -192,6 +186,7 @@ function readRelay(entry, flaws) {
     otherCountry: torCountry === country ? null : torCountry,
     asNumber: location.get("as_number", asNumber),
     asName: location.get("as_name", text),
+    resolver: readResolver(relay),
     timestamp: relay.get("timestamp", time),
     raw: entry,
   };

@@ -4,6 +4,7 @@ import { addsUp } from "./audit.js";
 import { parse } from "./format.js";
 import { lookupRate, percentiles, statusCounts } from "./metadata.js";
 import { count, flag, flawWords, isObject, list, percent, Reading, text, time } from "./read.js";
+import { readShares } from "./resolver.js";
 
 /** @import { Flaws } from "./read.js" */
 
@@ -30,6 +31,7 @@ function readRun(item, flaws) {
     reachRate: run.get("reachability_rate_percent", percent),
     lookups: lookupRate(run, "lookup_failure"),
     degraded: run.get("degraded", count) ?? 0,
+    resolvers: readShares(run),
     failingPercent: run.get("failing_bandwidth_percent", percent),
     states: run.counts("states"),
     codes: run.counts("error_codes"),

@@ -25,6 +25,91 @@ export interface LookupRate {
   high: number | null;
 }
 
+/** So many relays, and their shares in percent; null where the report does not say. */
+export interface Share {
+  relays: number;
+  /** Of the relays. */
+  percent: number | null;
+  /** Of the consensus weight. */
+  weight: number | null;
+}
+
+/** Relays that do something, and that do not: each a share of both together. */
+export interface AbilityShare {
+  yes: Share;
+  no: Share;
+  /** How many were asked, and it could not be told. */
+  unknown: number;
+}
+
+/** Who resolves names for the network's exits. */
+export interface ResolverShares {
+  covered: Share;
+  kinds: Map<string, Share>;
+  public: Map<string, Share>;
+  /** Networks that answer for more than 10 % of the weight each. */
+  largeNetworks: number;
+  validates: AbilityShare | null;
+  tcp: AbilityShare | null;
+  ipv6: AbilityShare | null;
+  minimises: AbilityShare | null;
+  rules: Map<string, AbilityShare>;
+}
+
+/** A network that resolves names for exits. */
+export interface ResolverNetwork {
+  asNumber: number;
+  /** A stranger's text. */
+  asName: string | null;
+  /** Which public resolver it is. */
+  public: string | null;
+  share: Share;
+  operators: number;
+  tested: number;
+  failing: number;
+  relays: number;
+}
+
+/** What was found of a resolver, and when. */
+export interface SeenOutcome {
+  /** `yes`, `no` or `unknown`. */
+  outcome: string;
+  seen: number | null;
+}
+
+/** Who resolves names for a relay. */
+export interface RelayResolver {
+  /** Where the farthest of its addresses is. */
+  kind: string | null;
+  seen: number | null;
+  addresses: readonly {
+    address: string;
+    kind: string | null;
+    public: string | null;
+    asNumber: number | null;
+    /** A stranger's text. */
+    asName: string | null;
+  }[];
+  validates: SeenOutcome | null;
+  tcp: SeenOutcome | null;
+  ipv6: SeenOutcome | null;
+  minimises: SeenOutcome | null;
+  /** What the operator's contact line says. */
+  declared: {
+    locations: readonly string[];
+    validates: boolean | null;
+    minimises: boolean | null;
+  } | null;
+}
+
+/** What became of a lookup, as the zone's log has it. */
+export interface LookupAtZone {
+  fate: string;
+  asked: number;
+  /** Milliseconds until the first query for its name, at most. */
+  firstWithin: number | null;
+}
+
 /** Where the relays' networks and countries come from. */
 export interface LocationSource {
   /** When the database was made. */
@@ -78,6 +163,8 @@ export interface Metadata {
   lookups: LookupRate | null;
   /** Exits that fail so many lookups that their runs pass by retries alone. */
   degraded: number;
+  /** Null where nothing is known of resolvers. */
+  resolvers: ResolverShares | null;
   unconfirmed: number;
   notReached: number;
   states: Map<string, number>;
@@ -170,6 +257,8 @@ export interface Relay {
   /** The autonomous system that its address is in. */
   asNumber: number | null;
   asName: string | null;
+  /** Null where nothing is known of it. */
+  resolver: RelayResolver | null;
   timestamp: number | null;
   /** The report's own entry. */
   raw: Fields;
@@ -202,6 +291,8 @@ export interface Absent {
 export interface Report {
   metadata: Metadata;
   relays: readonly Relay[];
+  /** The largest share of the weight first. */
+  resolverNetworks: readonly ResolverNetwork[];
   absent: readonly Absent[];
   /** Whether it is from before there were formats. */
   older: boolean;
@@ -285,6 +376,8 @@ export interface Details {
   observed: number | null;
   attempts: Attempt[];
   vantages: Vantage[];
+  /** What became of the deciding lookup, by the zone's log; null where that was not read. */
+  atZone: LookupAtZone | null;
   /** What came of asking for IPv6 addresses; null where that was not asked. */
   ipv6: string | null;
   /** What was found beside the verdict. */
@@ -310,6 +403,7 @@ export interface Run {
   failingPercent: number | null;
   /** Degraded relays. */
   degraded: number;
+  resolvers: ResolverShares | null;
   states: Map<string, number>;
   codes: Map<string, number>;
   blames: Map<string, number>;

@@ -38,6 +38,12 @@ const COLUMNS = [
   ["contact", (relay) => relay.contact],
   ["family_ids", (relay) => relay.familyIds.join(" ")],
   ["operator", (relay) => relay.operator],
+  ["resolver_kind", (relay) => relay.resolver?.kind ?? null],
+  [
+    "resolver_addresses",
+    (relay) => relay.resolver?.addresses.map((one) => one.address).join(" ") ?? null,
+  ],
+  ["resolver_validates", (relay) => relay.resolver?.validates?.outcome ?? null],
   ["recent", (relay) => relay.recent],
   ["timestamp", (relay) => iso(relay.timestamp)],
 ];

@@ -1,7 +1,7 @@
 // Which relays are shown, in which order: search, filters and sorting. Performs no IO, and draws
 // nothing.
 
-import { DEGRADED, FAILING } from "../words.js";
+import { DEGRADED, FAILING, RESOLVER_KINDS } from "../words.js";
 import { isConfirmed } from "./mail.js";
 import { everyWeek, outages } from "./recurrence.js";
 import { haystack, isFound, termsOf } from "./search.js";
@@ -20,6 +20,9 @@ import { haystack, isFound, termsOf } from "./search.js";
  * @property {string} flag
  * @property {string} country
  * @property {string} network the number of an autonomous system
+ * @property {string} resolver where its resolver is: a kind, or a public resolver
+ * @property {string} through the number of an autonomous system that resolves its names
+ * @property {string} validates whether its resolver validates DNSSEC: `yes` or `no`
  * @property {string} ipv6 `yes`, `no`, `exit` or `noexit`
  * @property {string} again `weeks`: failed in each week that its last runs reach back; `outages`: began
  *   to fail twice or more often in them
@@ -41,6 +44,9 @@ export const FILTERS = Object.freeze(
     "flag",
     "country",
     "network",
+    "resolver",
+    "through",
+    "validates",
     "ipv6",
     "again",
     "operator",
@@ -82,6 +88,9 @@ export function choiceOf(params) {
     flag: get("flag"),
     country: get("country"),
     network: get("network"),
+    resolver: get("resolver"),
+    through: get("through"),
+    validates: get("validates"),
     ipv6: get("ipv6"),
     again: get("again"),
     operator: get("operator"),
@@ -224,6 +233,11 @@ function testsOf(choice, perWeek) {
   add("state", (relay) => statesOf(relay).includes(choice.state));
   orNone("country", (relay) => relay.country);
   orNone("network", (relay) => networkOf(relay));
+  add("resolver", (relay) => resolversOf(relay).includes(choice.resolver));
+  add("through", ({ resolver }) =>
+    (resolver?.addresses ?? []).some(({ asNumber }) => String(asNumber) === choice.through),
+  );
+  add("validates", ({ resolver }) => resolver?.validates?.outcome === choice.validates);
   add("flag", (relay) => relay.flags.includes(flag));
   add("ipv6", IPV6.get(ipv6) ?? (() => true));
   add("again", ({ recent }) =>
@@ -249,6 +263,16 @@ function statesOf({ state, degraded }) {
  */
 function networkOf({ asNumber }) {
   return asNumber === null ? null : String(asNumber);
+}
+
+/**
+ * @param {Relay} relay
+ * @returns {string[]} where its resolver is, and which public ones it uses
+ */
+function resolversOf({ resolver }) {
+  if (resolver === null || resolver.kind === null) return [NONE];
+  const services = resolver.addresses.flatMap((one) => one.public ?? []);
+  return [...new Set([resolver.kind, ...services])];
 }
 
 /** @type {ReadonlyMap<string, (relay: Relay) => boolean>} */
@@ -280,6 +304,9 @@ const STATE_RANK = new Map([
   ["healthy", 6],
 ]);
 
+/** Nearest first. @type {ReadonlyMap<string, number>} */
+const KIND_RANK = new Map([...RESOLVER_KINDS.keys()].map((kind, i) => [kind, i]));
+
 /** After those that fail now. */
 const DEGRADED_RANK = 2.5;
 
@@ -309,6 +336,7 @@ export const SORTS = Object.freeze({
     // By the lower end: a share of few lookups says little.
     relay.lookups30?.low ?? relay.lookups7?.low ?? null,
   network: (/** @type {Relay} */ relay) => relay.asNumber,
+  resolver: (/** @type {Relay} */ relay) => KIND_RANK.get(relay.resolver?.kind ?? "") ?? null,
   operator: (/** @type {Relay} */ relay) => relay.operator || null,
   rate: (/** @type {Relay} */ relay) => relay.rate7 ?? relay.rate30,
   weight: (/** @type {Relay} */ relay) => relay.weight,
@@ -356,7 +384,16 @@ export function order(relays, sort) {
 
 /** The filters that are menus of what there is. */
 const MENUS = Object.freeze(
-  /** @type {const} */ (["status", "cause", "blame", "state", "flag", "country", "network"]),
+  /** @type {const} */ ([
+    "status",
+    "cause",
+    "blame",
+    "state",
+    "flag",
+    "country",
+    "network",
+    "resolver",
+  ]),
 );
 
 /** @typedef {(typeof MENUS)[number]} Menu */
@@ -380,6 +417,7 @@ function emptyFacets() {
     flag: new Map(),
     country: new Map(),
     network: new Map(),
+    resolver: new Map(),
   };
 }
 
@@ -412,6 +450,8 @@ function valuesOf(menu, relay) {
       return [relay.country ?? NONE];
     case "network":
       return [networkOf(relay) ?? NONE];
+    case "resolver":
+      return resolversOf(relay);
     case "flag":
       return new Set(relay.flags);
   }

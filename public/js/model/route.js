@@ -9,6 +9,7 @@ export const VIEWS = Object.freeze(
     "causes",
     "relays",
     "operators",
+    "resolvers",
     "incidents",
     "history",
     "about",

@@ -1,6 +1,6 @@
 // The runs so far as figures over time. Performs no IO, and draws nothing.
 
-import { DEGRADED_WORDS, FAILING, stateWords } from "../words.js";
+import { DEGRADED_WORDS, FAILING, PUBLIC_RESOLVERS, RESOLVER_KINDS, stateWords } from "../words.js";
 
 /** @import { Run } from "../data/trends.js" */
 
@@ -156,6 +156,75 @@ export function charts(runs, label) {
       ],
     },
   ];
+}
+
+/** Of each kind of resolver and each public one, as many lines as one can tell apart. */
+const SERVICES_DRAWN = 5;
+
+/**
+ * @param {readonly Run[]} runs
+ * @returns {Chart[]} who resolved names for the exits
+ */
+export function resolverCharts(runs) {
+  const of = (/** @type {import("../data/types.js").Share | undefined} */ share) =>
+    share === undefined ? null : (share.weight ?? share.percent);
+  const line = (
+    /** @type {string} */ label,
+    /** @type {(shares: import("../data/types.js").ResolverShares) => number | null} */ value,
+  ) => ({
+    label,
+    values: runs.map((run) => (run.resolvers === null ? null : value(run.resolvers))),
+  });
+  /** @type {Map<string, number>} */
+  const sums = new Map();
+  for (const { resolvers } of runs) {
+    for (const [name, share] of resolvers?.public ?? []) {
+      sums.set(name, (sums.get(name) ?? 0) + (of(share) ?? 0));
+    }
+  }
+  const services = [...sums].sort((a, b) => b[1] - a[1]).slice(0, SERVICES_DRAWN);
+  /** @type {Chart[]} */
+  const all = [
+    {
+      id: "resolver-kinds",
+      title: "Where the resolvers are",
+      unit: "percent",
+      fromZero: true,
+      note: "Shares of the weight of the exits whose resolver is known.",
+      lines: [...RESOLVER_KINDS].map(([kind, { label }]) =>
+        line(label, (shares) => of(shares.kinds.get(kind)) ?? 0),
+      ),
+    },
+    {
+      id: "resolver-services",
+      title: "Public resolvers",
+      unit: "percent",
+      fromZero: true,
+      lines: services.map(([name]) =>
+        line(PUBLIC_RESOLVERS.get(name) ?? name, (shares) => of(shares.public.get(name)) ?? 0),
+      ),
+    },
+    {
+      id: "resolver-abilities",
+      title: "What resolvers can do",
+      unit: "percent",
+      fromZero: false,
+      note: "Shares of the weight of those that were asked.",
+      lines: [
+        line("validate DNSSEC", (shares) => of(shares.validates?.yes)),
+        line("fall back to TCP", (shares) => of(shares.tcp?.yes)),
+        line("reach IPv6 servers", (shares) => of(shares.ipv6?.yes)),
+        line("minimise names", (shares) => of(shares.minimises?.yes)),
+        line("resolver known", (shares) => of(shares.covered)),
+      ],
+    },
+  ];
+  // What no run has is no line.
+  const drawn = all.map((chart) => ({
+    ...chart,
+    lines: chart.lines.filter(({ values }) => values.some((value) => value !== null && value > 0)),
+  }));
+  return drawn.filter(({ lines }) => lines.length > 0);
 }
 
 /**

@@ -27,7 +27,10 @@ function subject({ kind, operator, name, number, id }) {
     case "autonomous_system":
       return [`Several operators in AS${number ?? "?"} `, foreign(name, { limit: 80 })];
     case "resolver_network":
-      return [`Several operators whose resolver is in AS${number ?? "?"} `, foreign(name, { limit: 80 })];
+      return [
+        `Several operators whose resolver is in AS${number ?? "?"} `,
+        foreign(name, { limit: 80 }),
+      ];
     case "failure_rate":
       return ["More lookups than usual fail in the whole network"];
     case "zone":

@@ -5,7 +5,7 @@ import { operatorKey } from "../model/operators.js";
 import { outages } from "../model/recurrence.js";
 import { networkWords, reasons } from "../model/search.js";
 import { nameOf, visible } from "../model/text.js";
-import { causeWords } from "../words.js";
+import { causeWords, PUBLIC_RESOLVERS, RESOLVER_KINDS } from "../words.js";
 import { h } from "./dom.js";
 import { compact, MISSING, ms, percent, plural, rateShort, whole } from "./format.js";
 import { TABLE_REM } from "./grid.js";
@@ -49,6 +49,17 @@ function operatorWords(relay) {
   if (relay.operator === "") return MISSING;
   if (kind === "relay") return "this relay alone";
   return kind === "family" ? `family of ${name}` : name;
+}
+
+/**
+ * @param {Relay} relay
+ * @returns {string}
+ */
+function resolverWords({ resolver }) {
+  if (resolver === null || resolver.kind === null) return MISSING;
+  const service = resolver.addresses.find((one) => one.public !== null)?.public ?? "";
+  const label = PUBLIC_RESOLVERS.get(service) ?? RESOLVER_KINDS.get(resolver.kind)?.label;
+  return label ?? visible(resolver.kind, 40);
 }
 
 /** @typedef {{terms: readonly Term[]}} Reading what the rows are found by */
@@ -277,6 +288,17 @@ export function columns(context, reading) {
       paper: false,
       sort: "network",
       make: textCell((relay) => visible(networkWords(relay), 80) || MISSING),
+    },
+    {
+      key: "resolver",
+      label: "Resolver",
+      title: "Who resolves its names: where the farthest of its resolvers is",
+      width: "minmax(7rem, 0.7fr)",
+      least: 8,
+      fits: from(140),
+      paper: false,
+      sort: "resolver",
+      make: textCell((relay) => resolverWords(relay)),
     },
     {
       key: "operator",

@@ -9,6 +9,8 @@ import {
   causeWords,
   DEGRADED,
   DEGRADED_WORDS,
+  PUBLIC_RESOLVERS,
+  RESOLVER_KINDS,
   stateWords,
   statusWords,
 } from "../words.js";
@@ -32,6 +34,7 @@ const SORT_LABELS = Object.freeze({
   rate: "worst of 7 days first",
   country: "country",
   network: "network",
+  resolver: "resolver, nearest first",
   operator: "operator",
   address: "address",
   fingerprint: "fingerprint",
@@ -135,6 +138,16 @@ export function controls(change) {
     menu("network", "Network", (value) =>
       value === NONE ? "unknown" : `AS${value} ${names.get(value) ?? ""}`.trim(),
     ),
+    menu("resolver", "Resolver", (value) =>
+      value === NONE
+        ? "not seen"
+        : (RESOLVER_KINDS.get(value)?.label ?? PUBLIC_RESOLVERS.get(value) ?? value),
+    ),
+    select("validates", "DNSSEC", [
+      ["", "any"],
+      ["yes", "validated"],
+      ["no", "not validated"],
+    ]),
     select("ipv6", "IPv6", [
       ["", "any"],
       ["yes", "has an address"],
@@ -199,8 +212,9 @@ export function controls(change) {
       }
       const anything = FILTERS.some((name) => choice[name] !== "");
       clear.hidden = !anything && choice.sort === DEFAULT_SORT;
-      // These two come by links, and have no control of their own.
+      // These come by links, and have no control of their own.
       const parts = [
+        choice.through === "" ? null : ["resolved by AS", foreign(choice.through, { limit: 20 })],
         choice.operator === "" ? null : ["operator ", foreign(choice.operator, { limit: 100 })],
         choice.address === "" ? null : ["address ", foreign(choice.address, { limit: 100 })],
       ].filter((part) => part !== null);

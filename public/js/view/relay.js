@@ -30,6 +30,7 @@ import { metricsLink, relayHref } from "./links.js";
 import { stateElement, statusElement } from "./marks.js";
 import { notice, part, problemNotice } from "./part.js";
 import { history } from "./recent.js";
+import { atZoneFact, resolverPart } from "./resolvers.js";
 
 /** @import { Absent, Relay, Report } from "../data/report.js" */
 /** @import { Details } from "../data/details.js" */
@@ -189,7 +190,14 @@ function present(context, report, relay) {
     h(
       "div",
       { class: "columns columns-2" },
-      h("div", null, verdict(relay, details), findings(details), checks(relay)),
+      h(
+        "div",
+        null,
+        verdict(relay, details),
+        findings(details),
+        checks(relay),
+        resolverPart(context, relay.resolver),
+      ),
       h(
         "div",
         null,
@@ -410,6 +418,7 @@ function verdict(relay, details) {
           ? null
           : (IPV6_OUTCOMES.get(details.ipv6) ?? foreign(details.ipv6, { limit: 60 })),
       ],
+      ["At the zone", atZoneFact(details.atZone)],
       ["When", timeElement(relay.timestamp, { seconds: true })],
       ["Resolve time", relay.latency === null ? null : ms(relay.latency)],
       ["Circuit built in", details.timing.circuit === null ? null : ms(details.timing.circuit)],
