@@ -85,7 +85,12 @@ chromium: node
 	@node dashboard/lib/chromium.js >/dev/null
 	@tools/unpack fonts-dejavu=fonts-dejavu-core fonts-liberation=fonts-liberation fonts-roboto=fonts-roboto-unhinted
 
-test: test-programs test-function test-dashboard test-deploy
+# The tests of the programs wait for tor half of the time: those of everything else run beside them, and are
+# shown after them. What both need is there before.
+test: need ops promtool chromium
+	@log=$$(mktemp) && { $(MAKE) test-function test-dashboard test-deploy >"$$log" 2>&1 & others=$$!; \
+	status=0; $(MAKE) test-programs || status=$$?; wait $$others || status=$$?; \
+	cat "$$log"; rm -f "$$log"; exit $$status; }
 
 # The programs and their crates, the wrapper included. A snapshot that differs fails, whatever the
 # environment says.
