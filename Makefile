@@ -87,7 +87,7 @@ chromium: node
 
 # The tests of the programs wait for tor half of the time: those of everything else run beside them, and are
 # shown after them. What both need is there before.
-test: need ops promtool chromium
+test: need ops dns promtool chromium
 	@log=$$(mktemp) && { $(MAKE) test-function test-dashboard test-deploy >"$$log" 2>&1 & others=$$!; \
 	status=0; $(MAKE) test-programs || status=$$?; wait $$others || status=$$?; \
 	cat "$$log"; rm -f "$$log"; exit $$status; }
