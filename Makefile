@@ -89,6 +89,7 @@ chromium: node
 # shown after them. What both need is there before.
 test: need ops dns promtool chromium
 	@log=$$(mktemp) && { $(MAKE) test-function test-dashboard test-deploy >"$$log" 2>&1 & others=$$!; \
+	trap 'kill $$others; wait $$others; rm -f "$$log"; exit 130' INT TERM HUP; \
 	status=0; $(MAKE) test-programs || status=$$?; wait $$others || status=$$?; \
 	cat "$$log"; rm -f "$$log"; exit $$status; }
 
