@@ -650,7 +650,7 @@ next_steps() {
     fi
     case $SCHEDULE in
     systemd)
-        say "Runs come every six hours, shortly after 00:15, 06:15, 12:15 and 18:15: systemctl list-timers $NAME.timer"
+        say "Runs come every six hours, shortly after 00:15, 06:15, 12:15 and 18:15 UTC: systemctl list-timers $NAME.timer"
         say "To start one now: systemctl start --no-block $NAME.service"
         ;;
     cron) say "Runs come every six hours, at 00:15, 06:15, 12:15 and 18:15, by $CRON" ;;

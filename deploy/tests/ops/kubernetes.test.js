@@ -169,6 +169,26 @@ describe("the shards", () => {
   });
 });
 
+test("a scan is not repeated for what another scan does not mend", () => {
+  const codes = readFileSync(join(REPOSITORY, "docs/exit-codes.md"), "utf8");
+  const known = new Set([...codes.matchAll(/^\| `(\d+)` \|/gm)].map((one) => Number(one[1])));
+  for (const [job, action] of /** @type {const} */ ([
+    [scan, "FailIndex"],
+    [gather, "FailJob"],
+  ])) {
+    /** @type {{action: string, onExitCodes?: {containerName: string, operator: string, values: number[]}}[]} */
+    const rules = job.jobTemplate.spec.podFailurePolicy.rules;
+    const rule = rules.find((one) => one.onExitCodes !== undefined);
+    assert.ok(rule?.onExitCodes);
+    assert.equal(rule.action, action);
+    assert.equal(rule.onExitCodes.operator, "In");
+    assert.equal(rule.onExitCodes.containerName, podOf(job).containers[0].name);
+    for (const code of rule.onExitCodes.values) assert.ok(known.has(code), String(code));
+    // What a second scan may well mend.
+    for (const code of [10, 11, 12, 13, 14]) assert.ok(!rule.onExitCodes.values.includes(code));
+  }
+});
+
 describe("the pods", () => {
   test("have no privilege and write only where they keep something", () => {
     for (const job of jobs) {

@@ -1,6 +1,7 @@
 //! `exit-validator run`: the whole job, once, for cron, systemd or a person.
 
 use std::env;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -103,6 +104,17 @@ struct RunArgs {
     #[arg(long, value_name = "PART", value_enum)]
     only: Option<JobPart>,
 
+    /// Begin up to SECONDS later, always by the same amount on one host; at once if SHARD is set
+    ///
+    /// So hosts that do not belong together do not all begin at once, and those that scan shards do.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        value_parser = clap::value_parser!(u16).range(1..=3600),
+        conflicts_with_all = ["only", "check", "dry_run"]
+    )]
+    spread: Option<u16>,
+
     /// Rehearse the whole job on a private Tor network, with stores on this machine; nothing is left
     #[arg(long, conflicts_with_all = ["only", "check"])]
     dry_run: bool,
@@ -152,6 +164,11 @@ fn run(call: &Call<'_>) -> Ended {
     } else {
         check_values(&mut settings)?;
     }
+    if let Some(spread) = arguments.spread.filter(|_| settings.shard.is_none())
+        && let Some(ended) = wait(delay(spread, &machine::id()))?
+    {
+        return Err(Failure::explained(ended));
+    }
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     machine::prepare(&settings.state_dir, settings.places())?;
     let log = settings.log;
@@ -185,6 +202,24 @@ fn run(call: &Call<'_>) -> Ended {
         say(format, Level::Info, &text);
     }
     if exit == Exit::Done { Ok(exit) } else { Err(Failure::explained(exit)) }
+}
+
+/// How much later a host begins, of this many seconds at most.
+fn delay(spread: u16, host: &str) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    host.hash(&mut hasher);
+    Duration::from_secs(hasher.finish() % u64::from(spread.max(1)))
+}
+
+/// Waits, unless a signal ends it: then with that signal's code.
+fn wait(time: Duration) -> Result<Option<Exit>, Failure> {
+    runtime()?.block_on(async {
+        let mut signals = EndSignals::new().map_err(|error| Failure::new(Exit::Internal, error))?;
+        tokio::select! {
+            () = tokio::time::sleep(time) => Ok(None),
+            (exit, _) = signals.next() => Ok(Some(exit)),
+        }
+    })
 }
 
 async fn perform(
@@ -274,6 +309,15 @@ fn say(format: LogFormat, level: Level, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hosts_begin_at_different_times_and_one_always_at_the_same() {
+        let of = |host: u32| delay(600, &format!("host{host}")).as_secs();
+        let all: std::collections::BTreeSet<u64> = (0..100).map(of).collect();
+        assert!(all.len() > 60 && all.iter().all(|seconds| *seconds < 600), "{all:?}");
+        assert_eq!(of(1), of(1));
+        assert_eq!(delay(1, "host"), Duration::ZERO);
+    }
 
     #[test]
     fn the_last_line_says_how_it_ended() {

@@ -33,6 +33,14 @@ pub(crate) fn prepare(state: &Path, others: [&Path; 3]) -> Result<(), Failure> {
     is_ours(state)
 }
 
+/// What this host is known by: its machine id (machine-id(5)), or else its name.
+pub(crate) fn id() -> String {
+    ["/etc/machine-id", "/proc/sys/kernel/hostname"]
+        .into_iter()
+        .find_map(|file| fs::read_to_string(file).ok())
+        .unwrap_or_default()
+}
+
 /// Whether nobody but this user and root could put something else into a directory or in its place.
 pub(crate) fn is_ours(state: &Path) -> Result<(), Failure> {
     let metadata = fs::metadata(state)
