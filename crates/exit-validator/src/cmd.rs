@@ -3,9 +3,11 @@
 
 mod aggregate;
 mod check;
+mod completions;
 mod config;
 mod domains;
 mod history;
+mod manual;
 mod notify;
 mod report;
 mod retain;
@@ -57,6 +59,8 @@ pub(crate) const VERBS: &[&Verb] = &[
     &notify::VERB,
     &zone::VERB,
     &config::VERB,
+    &completions::VERB,
+    &manual::VERB,
     &aggregate::VERB,
 ];
 

@@ -42,6 +42,8 @@ const VERBS: &[(&str, &[&str])] = &[
     ("notify", &["status", "contacted", "evidence"]),
     ("zone", &["check", "correlate", "serve"]),
     ("config", &["check", "list", "example"]),
+    ("completions", &[]),
+    ("manual", &[]),
 ];
 
 #[test]
@@ -66,6 +68,35 @@ fn the_help_of_each_verb() {
             shown.push(format!("$ exit-validator {}\n{help}", arguments.join(" ")));
         }
         insta::assert_snapshot!(format!("help_{verb}"), shown.join("\n"));
+    }
+}
+
+/// A page for each verb that the help names, and a script that the shell itself takes.
+#[test]
+fn manual_pages_and_completions() {
+    let dir = tempfile::tempdir().unwrap();
+    let pages = dir.path().join("man/man1");
+    out(run("exit-validator", &["manual", pages.to_str().unwrap()], &[]));
+    let help = out(run("exit-validator", &["--help"], &[]));
+    let verbs = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let verbs = verbs.take_while(|line| line.starts_with("  "));
+    let verbs: Vec<&str> = verbs.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(verbs.len() > 10, "{verbs:?}");
+    for verb in verbs.iter().filter(|verb| **verb != "help") {
+        let page = fs::read_to_string(pages.join(format!("exit-validator-{verb}.1"))).unwrap();
+        assert!(page.starts_with(".ie") && page.contains(".SH OPTIONS"), "{verb}");
+    }
+    let script = dir.path().join("completions");
+    fs::write(&script, out(run("exit-validator", &["completions", "bash"], &[]))).unwrap();
+    let ask = format!(
+        ". {}; COMP_WORDS=(exit-validator zon); COMP_CWORD=1; \
+         _exit__validator exit-validator zon exit-validator; echo \"${{COMPREPLY[@]}}\"",
+        script.display()
+    );
+    let answer = Command::new("bash").args(["-c", &ask]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&answer.stdout).trim(), "zone");
+    for shell in ["zsh", "fish"] {
+        assert!(out(run("exit-validator", &["completions", shell], &[])).contains("correlate"));
     }
 }
 
