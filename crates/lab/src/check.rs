@@ -10,7 +10,7 @@ use std::time::Duration;
 use ::zone::correlate::{Correlation, Correlator};
 use record::{
     Attempt, CheckLookup, CheckOutcome, ErrorCode, Fingerprint, Ipv6Outcome, Kind, Mode,
-    RelayResult, ResolverChecks, Run, printable,
+    RelayResult, ResolverChecks, Run, Status, printable,
 };
 use shelf::run::{RUN_FILE, result_name, seems_result};
 
