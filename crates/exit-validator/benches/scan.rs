@@ -211,7 +211,39 @@ async fn further() {
             if delay == "0" { String::new() } else { format!("; at most {BOUND} is wanted") }
         );
     }
+    who(&network, &dir.path().join("who"), &without);
     network.stop().await;
+}
+
+/// Asking each of these exits who asks the zone for it: what that adds to the scan.
+fn who(network: &Network, dir: &Path, exits: &[String]) {
+    std::fs::create_dir(dir).unwrap();
+    let asking = [exits, &["--checks=who".to_owned()]].concat();
+    let mut number = 0;
+    let mut scan = |delay: &str, flags: &[String]| {
+        number += 1;
+        let place = dir.join(format!("scan{number}"));
+        let (seconds, results) = paced(network, &place, delay, flags);
+        let asked = results.iter().filter(|result| result.checks.is_some()).count();
+        assert_eq!(asked, if flags.len() > exits.len() { exits.len() } else { 0 });
+        seconds
+    };
+    for delay in ["0.1", "0"] {
+        let mut ratios: Vec<f64> = (0..FURTHER_ROUNDS)
+            .map(|_| {
+                let plain = scan(delay, exits);
+                scan(delay, &asking) / plain
+            })
+            .collect();
+        ratios.sort_by(f64::total_cmp);
+        println!(
+            "  who asks, {delay} s between circuits: {:.2} times as long ({:.2} to {:.2}; at most \
+             {BOUND} is wanted)",
+            ratios[ratios.len() / 2],
+            ratios[0],
+            ratios[ratios.len() - 1],
+        );
+    }
 }
 
 /// The most memory that a scan may take, in megabytes.
@@ -220,7 +252,7 @@ const MOST_MEMORY: f64 = 40.0;
 /// What scans of one network after the other take: nothing fails but by chance.
 fn size() {
     println!("\nSize: healthy exits and 1,000 first hops behind a simulated tor, with live noise");
-    for exits in [1_000, 3_000, 10_000] {
+    for (exits, checks) in [(1_000, ""), (3_000, ""), (3_000, "who"), (10_000, "")] {
         let dir = tempfile::tempdir().unwrap();
         let faults = vec![Fault::Correct; exits];
         let network = SimulatedNetwork::new(&faults, 1_000, Noise::LIVE, 1);
@@ -232,11 +264,12 @@ fn size() {
             .args(["--max-in-flight=300", "--max-per-first-hop=20", "--confirm-after=1"])
             .args(["--query-timeout=4", "--circuit-timeout=4", "--control", &tor.control()])
             .arg("--analysis-dir")
-            .arg(dir.path().join("scan"));
+            .arg(dir.path().join("scan"))
+            .args((!checks.is_empty()).then(|| format!("--checks={checks}")));
         let started = Instant::now();
         let (seconds, memory) = measure::measure(&mut command);
         println!(
-            "  {exits:>6} relays: {:6.1} s, of which {seconds:5.1} s of CPU; {memory:4.1} MB at most \
+            "  {exits:>6} relays {checks:>3}: {:6.1} s, of which {seconds:5.1} s of CPU; {memory:4.1} MB at most \
              (at most {MOST_MEMORY:.0} are wanted), {} circuits",
             started.elapsed().as_secs_f64(),
             tor.standing().unwrap().tally.circuits

@@ -10,7 +10,7 @@ use std::time::Duration;
 use ::zone::correlate::{Correlation, Correlator};
 use record::{
     Attempt, CheckLookup, CheckOutcome, ErrorCode, Fingerprint, Ipv6Outcome, Kind, Mode,
-    RelayResult, ResolverChecks, Run, printable,
+    RelayResult, ResolverChecks, Run, Status, printable,
 };
 use shelf::run::{RUN_FILE, result_name, seems_result};
 
@@ -418,14 +418,21 @@ fn misplaced(manifest: &Manifest, seen: &Correlation) -> Vec<String> {
     for exit in &manifest.exits {
         let Some(names) = seen.relays.get(&exit.fingerprint) else { continue };
         let name = printable(&exit.nickname);
-        if let Some(truth) = exit.loss {
-            for other in names.iter().filter(|name| name.fate != truth) {
+        // Without any success nothing is known of when the zone was asked.
+        if let Some(truth) = exit.loss
+            && seen.clock_offset.is_some()
+        {
+            let failed = names.iter().filter(|name| name.status == Status::DnsFail);
+            for other in failed.filter(|name| name.fate != truth) {
                 let (found, attempt) = (other.fate.meaning(), other.attempt);
                 wrong.push(format!(
                     "{name}, attempt {attempt}: {found}; it is: {}",
                     truth.meaning()
                 ));
             }
+        }
+        if names.iter().all(|name| name.status != Status::Success) {
+            continue;
         }
         let replays = exit.fault == Fault::Replays.name();
         if exit.is_real() || replays {
@@ -473,7 +480,7 @@ mod tests {
     use super::*;
     use crate::Fault;
     use crate::manifest::ManifestExit;
-    use record::{Blame, ErrorCode, Status};
+    use record::Blame;
     use serde_json::{Value, json};
 
     const RIGHT: [u8; 20] = [1; 20];

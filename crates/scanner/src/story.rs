@@ -3,7 +3,9 @@
 
 use std::fmt::Write;
 
-use record::{Attempt, CircuitState, Millis, Query, RelayResult, Status, Via, printable};
+use record::{
+    Attempt, CircuitState, Millis, Query, RelayResult, ResolverChecks, Status, Via, printable,
+};
 
 /// What an attempt did and saw, a few lines.
 #[must_use]
@@ -129,6 +131,9 @@ pub fn verdict(result: &RelayResult) -> String {
     if let Some(ipv6) = &result.ipv6 {
         let _ = writeln!(text, "IPv6 addresses: {}", ipv6.outcome.meaning());
     }
+    if let Some(checks) = &result.checks {
+        let _ = writeln!(text, "Its resolver: {}", resolver(checks));
+    }
     for finding in &result.findings {
         let (message, remedy) = (printable(&finding.message), printable(&finding.remedy));
         let _ = writeln!(text, "{}: {message}\n{remedy}", finding.code);
@@ -136,9 +141,26 @@ pub fn verdict(result: &RelayResult) -> String {
     text
 }
 
+/// What the checks show of a resolver.
+fn resolver(checks: &ResolverChecks) -> String {
+    let addresses: Vec<String> = checks.addresses.iter().map(ToString::to_string).collect();
+    let addresses = if addresses.is_empty() { "unknown".to_owned() } else { addresses.join(", ") };
+    let mut text = format!("asks from {addresses}");
+    for (what, outcome) in [
+        ("validates", checks.validates),
+        ("asks by TCP", checks.tcp),
+        ("asks by IPv6", checks.ipv6),
+    ] {
+        if let Some(outcome) = outcome {
+            let _ = write!(text, "; {what}: {outcome}");
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
-    use record::{FindingCode, Ipv6Lookups, Ipv6Outcome, RelayFinding};
+    use record::{CheckOutcome, FindingCode, Ipv6Lookups, Ipv6Outcome, RelayFinding};
 
     use super::*;
 
@@ -148,6 +170,13 @@ mod tests {
         result.ipv6 = Some(Ipv6Lookups {
             outcome: Ipv6Outcome::NoAddress,
             expected: None,
+            lookups: Vec::new(),
+        });
+        result.checks = Some(ResolverChecks {
+            addresses: vec!["198.51.100.53".parse().unwrap(), "2001:db8::53".parse().unwrap()],
+            validates: Some(CheckOutcome::Yes),
+            tcp: Some(CheckOutcome::Unknown),
+            ipv6: None,
             lookups: Vec::new(),
         });
         result.findings.push(RelayFinding {

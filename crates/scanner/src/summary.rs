@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
-use record::{ErrorCode, RelayResult, Run, Status, printable};
+use record::{CheckOutcome, ErrorCode, RelayResult, ResolverChecks, Run, Status, printable};
 
 /// Most failing relays that a summary names.
 const MOST_NAMED: usize = 20;
@@ -14,6 +14,7 @@ const MOST_NAMED: usize = 20;
 pub struct Tally {
     codes: BTreeMap<(Status, Option<ErrorCode>), u32>,
     resolve_ms: Vec<f64>,
+    checks: CheckTally,
     failing: Vec<String>,
 }
 
@@ -21,6 +22,9 @@ impl Tally {
     /// Takes in one final result.
     pub fn add(&mut self, result: &RelayResult) {
         *self.codes.entry((result.status, result.error_code)).or_default() += 1;
+        if let Some(checks) = &result.checks {
+            self.checks.add(checks);
+        }
         if result.status == Status::Success {
             self.resolve_ms.extend(result.latency_ms.map(record::Millis::get));
             return;
@@ -34,6 +38,47 @@ impl Tally {
                 result.status
             ));
         }
+    }
+}
+
+/// What the checks of resolvers came to.
+#[derive(Debug, Default)]
+struct CheckTally {
+    /// Exits that were asked for anything.
+    asked: u32,
+    /// Those that named who asks.
+    named: u32,
+    /// Of each check, how often each outcome came.
+    outcomes: [BTreeMap<CheckOutcome, u32>; 3],
+}
+
+impl CheckTally {
+    /// What each of the three is about.
+    const WORDS: [&str; 3] = ["validates", "TCP", "IPv6"];
+
+    fn add(&mut self, checks: &ResolverChecks) {
+        self.asked += 1;
+        self.named += u32::from(!checks.addresses.is_empty());
+        let all = [checks.validates, checks.tcp, checks.ipv6];
+        for (outcomes, outcome) in self.outcomes.iter_mut().zip(all) {
+            if let Some(outcome) = outcome {
+                *outcomes.entry(outcome).or_default() += 1;
+            }
+        }
+    }
+
+    /// A line, where anything was asked.
+    fn line(&self) -> Option<String> {
+        let Self { asked, named, outcomes } = self;
+        let mut text = format!("  resolvers: {named} of {asked} exits say who asks");
+        for (word, outcomes) in Self::WORDS.iter().zip(outcomes) {
+            let told: Vec<String> =
+                outcomes.iter().map(|(outcome, count)| format!("{outcome} {count}")).collect();
+            if !told.is_empty() {
+                let _ = write!(text, "; {word}: {}", told.join(", "));
+            }
+        }
+        (*asked > 0).then_some(text)
     }
 }
 
@@ -95,6 +140,9 @@ pub fn summary(run: &Run, tally: &mut Tally, dir: &std::path::Path) -> String {
             "  resolve time of the successes: median {median:.0} ms, 95 % within {slow:.0} ms"
         );
     }
+    if let Some(line) = tally.checks.line() {
+        let _ = writeln!(text, "{line}");
+    }
     if !tally.failing.is_empty() {
         tally.failing.sort();
         let _ = writeln!(text, "Not successful:");
@@ -126,6 +174,24 @@ mod tests {
     fn speaks_of_time_as_people_do() {
         let said = [0.04, 42.9, 185.0, 6000.0].map(|s| spoken(Duration::from_secs_f64(s)));
         assert_eq!(said, ["0.0 s", "42 s", "3 min 5 s", "1 h 40 min"]);
+    }
+
+    #[test]
+    fn what_was_found_of_resolvers_is_a_line() {
+        use CheckOutcome::{No, Unknown, Yes};
+        let mut tally = CheckTally::default();
+        assert_eq!(tally.line(), None);
+        for (addresses, validates, tcp) in [
+            (vec!["192.0.2.53".parse().unwrap()], Some(Yes), Some(Yes)),
+            (vec!["192.0.2.54".parse().unwrap()], Some(Yes), None),
+            (Vec::new(), Some(Unknown), Some(No)),
+        ] {
+            let lookups = Vec::new();
+            tally.add(&ResolverChecks { addresses, validates, tcp, ipv6: None, lookups });
+        }
+        let line =
+            "  resolvers: 2 of 3 exits say who asks; validates: yes 2, unknown 1; TCP: yes 1, no 1";
+        assert_eq!(tally.line().as_deref(), Some(line));
     }
 
     #[test]

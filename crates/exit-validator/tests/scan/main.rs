@@ -50,6 +50,7 @@ fn trials() -> Vec<Trial> {
         network::{
             a_tor_of_its_own_that_hangs_is_started_again,
             an_exit_that_has_noticed_that_its_resolver_makes_up_answers,
+            what_resolvers_do_is_found_and_where_lookups_get_lost,
             every_verdict_is_true_in_wildcard_mode,
         },
         usage::{

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use lab::zone::{EXPECTED_ADDRESS, EXPECTED_ADDRESS_V6, NXDOMAIN_DOMAIN, WILDCARD_DOMAIN};
-use lab::{Client, Fault, Manifest, Network, Spec};
+use lab::{Client, Fault, Manifest, Network, Recursor, Spec, TAKES_LOOPBACK};
 use record::{Blame, ErrorCode, Fingerprint, Mode, Status};
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -128,6 +128,53 @@ pub fn an_exit_that_has_noticed_that_its_resolver_makes_up_answers() {
     run(command).with(0);
     let checked = lab::check(&analysis, &Manifest::of(&network).unwrap()).unwrap();
     assert!(checked.is_true(), "{}", checked.table());
+    block_on(network.stop());
+}
+
+/// Each kind of resolver that the names of the checks zone tell apart, and each place where the zone's log
+/// says that a lookup got lost.
+pub fn what_resolvers_do_is_found_and_where_lookups_get_lost() {
+    let (dir, (_results, analysis)) = (tempfile::tempdir().unwrap(), analysis());
+    let scripted = [
+        Fault::Correct,
+        Fault::CorrectIpv6,
+        Fault::RightThenWrong,
+        Fault::Silent,
+        Fault::LosesAnswers,
+        Fault::AsksLate,
+        Fault::Replays,
+    ];
+    let spec = Spec { exits: scripted.into(), ..Spec::healthy(1) };
+    let spec = spec.with_recursors(&Recursor::ALL);
+    let network = block_on(Network::start(&spec, &dir.path().join("lab"), |_| ())).unwrap();
+    let torrc = dir.path().join("scanner.torrc");
+    fs::write(&torrc, network.torrc_lines() + TAKES_LOOPBACK).unwrap();
+    let scan = |checks: &str, since: Option<&str>, analysis: &Path| {
+        let mut command = into(analysis);
+        command.arg(format!("--checks={checks}"));
+        command.args(since.map(|time| format!("--checks-since={time}")));
+        command.arg("--tor-dir").arg(dir.path().join("tor")).arg("--torrc-extra").arg(&torrc);
+        let ended = run(command).with(0);
+        let checked = lab::check(analysis, &Manifest::of(&network).unwrap()).unwrap();
+        let table = checked.resolver_table().unwrap_or_default();
+        assert!(checked.is_true(), "{}{table}", checked.table());
+        (ended.out, checked.resolvers)
+    };
+    let (told, resolvers) = scan("who,dnssec,tcp,v6", None, &analysis);
+    // Whoever gave the right address was looked at; the others were not.
+    assert_eq!(resolvers.len(), spec.exits.len() - 3);
+    assert!(told.contains("exits say who asks; validates: yes 4, no 3"), "{told}");
+    let left = Left::by(&analysis);
+    for exit in network.exits() {
+        let result = left.of(&exit.fingerprint);
+        assert!(result.attempts.iter().all(|attempt| attempt.queries.len() <= 3));
+        assert_eq!(result.checks.is_some(), result.status == Status::Success);
+    }
+    // In a run that is no relay's turn, who asks is all that is asked.
+    let again = dir.path().join("again");
+    let (told, resolvers) = scan("who,dnssec", Some("2999-01-01T00:00:00Z"), &again);
+    assert!(told.contains("exits say who asks\n"), "{told}");
+    assert!(resolvers.iter().all(|resolver| resolver.found.validates.is_none()));
     block_on(network.stop());
 }
 

@@ -120,6 +120,7 @@ fn judge(row: &Row) {
         | Fault::FailsAaaa
         | Fault::OneServerSilent
         | Fault::FamilyByKey
+        | Fault::Replays
         | Fault::Slow(_)
             if fault.name() != "tooslow" =>
         {
@@ -128,6 +129,7 @@ fn judge(row: &Row) {
         Fault::OtherAddress | Fault::WrongAddressFirst => {
             (("0", wrong), ("NoError", wrong), "NoError", "DONE")
         }
+        Fault::RewritesNxdomain => (("0", right), ("NoError", right), "NoError", "DONE"),
         Fault::FilterPage => (("0", filter), ("NoError", filter), "NXDomain", "DONE"),
         Fault::RightAddressFirst => (("0", right), ("NoError", right), "NoError", "DONE"),
         Fault::PrivateAddress => (("4", none), ("ServFail", none), "ServFail", "TORPROTOCOL"),
