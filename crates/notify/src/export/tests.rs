@@ -27,7 +27,7 @@ pub(crate) fn example() -> Report {
 
 /// The text of one export of a report.
 fn export(report: &Report, path: &str) -> String {
-    let files = of_report(report).unwrap();
+    let files = of_report(report, &Beside::default()).unwrap();
     let file = files.into_iter().find(|file| file.path == path).unwrap();
     String::from_utf8(file.bytes).unwrap()
 }
@@ -221,7 +221,7 @@ proptest! {
             }
         }
         // Of the JSON files the badges' hold none of it, and the others are JSON.
-        for file in of_report(&report).unwrap() {
+        for file in of_report(&report, &Beside::default()).unwrap() {
             if file.path.starts_with(BADGES_DIRECTORY) && text.len() > 20 {
                 prop_assert!(!String::from_utf8_lossy(&file.bytes).contains(&text));
             }
@@ -262,8 +262,11 @@ fn what_is_missing_old_or_cut_is_made_again_and_what_is_right_is_left() {
     let report = example();
     let directory = published(&report);
     let path = directory.path();
-    let all: BTreeMap<String, Vec<u8>> =
-        of_report(&report).unwrap().into_iter().map(|file| (file.path, file.bytes)).collect();
+    let all: BTreeMap<String, Vec<u8>> = of_report(&report, &Beside::default())
+        .unwrap()
+        .into_iter()
+        .map(|file| (file.path, file.bytes))
+        .collect();
     assert!(all.keys().all(|path| output::is_export(path)));
     assert_eq!(refresh(path).unwrap(), all.len());
     assert_eq!(files_in(path), all);
