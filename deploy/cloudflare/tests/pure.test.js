@@ -37,6 +37,13 @@ test("names of data", () => {
   for (const name of ["feed.atom", "feeds/0123456789abcdef.atom"]) {
     assert.deepEqual([dataFile(name)?.form, dataFile(name)?.immutable], ["feed", false], name);
   }
+  assert.deepEqual(dataFile("summary.html"), {
+    name: "summary.html",
+    form: "page",
+    immutable: false,
+    contentType: "text/html; charset=utf-8",
+    magic: [],
+  });
   for (const [end, type] of [
     ["tar", "application/x-tar"],
     ["tar.gz", "application/gzip"],

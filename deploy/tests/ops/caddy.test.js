@@ -44,6 +44,7 @@ const DATA = {
   "trends.json": JSON.stringify({ trends: [] }),
   "onionoo-dns.json": JSON.stringify({ relays: [] }),
   "metrics.prom": exampleMetrics(),
+  "summary.html": "<!DOCTYPE html><html><head><title>x</title></head><body></body></html>\n",
   "badges/9.json": JSON.stringify(exampleBadges()),
   "compat/latest.json": JSON.stringify({ results: [] }),
   "compat/metrics.prom": exampleMetrics(),

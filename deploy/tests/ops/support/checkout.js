@@ -108,6 +108,7 @@ export function checkout() {
     "onionoo-dns.json",
     "incidents.json",
     "feed.atom",
+    "summary.html",
     "feeds/0123456789abcdef.atom",
     "badges/0.json",
     "compat/latest.json",
