@@ -146,14 +146,15 @@ pub fn refresh(directory: &Path) -> Result<usize, ExportError> {
     write(directory, &[BADGES_DIRECTORY, COMPAT_DIRECTORY], &of_report(&report, &beside)?)
 }
 
-/// Brings the page of the latest report up to date in the output directory, whose lock the caller has.
+/// Brings the page of the latest report up to date in the output directory, whose lock the caller has. Where
+/// that report cannot be read, whoever publishes says so; the page stays as it is.
 ///
 /// # Errors
 ///
-/// [`ExportError`].
+/// [`ExportError::Write`].
 #[cfg(feature = "send")]
 pub(crate) fn refresh_summary(directory: &Path, lock: &OwnedFd) -> Result<(), ExportError> {
-    let Some(report) = latest(directory, lock)? else { return Ok(()) };
+    let Ok(Some(report)) = latest(directory, lock) else { return Ok(()) };
     write(directory, &[], &[summary(&report, &beside(lock))]).map(|_| ())
 }
 

@@ -333,7 +333,8 @@ fn who(facts: &[&ReportedRelay], all: &[ReportedRelay], metadata: &Metadata) -> 
             p {
                 (plural(facts.len(), "exit", "exits")) " of "
                 (plural(found.len(), "operator", "operators"))
-                ", the operators with the most failing exits first. Failures that only one attempt saw, and those that may be ours, are not here."
+                @if found.len() > 1 { ", the operators with the most failing exits first" }
+                ". Failures that only one attempt saw, and those that may be ours, are not here."
             }
             @for one in found.iter().take(OPERATORS) {
                 (operator(one, metadata.bandwidth.total_weight))
