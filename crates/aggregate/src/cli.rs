@@ -89,7 +89,7 @@ pub enum ReportCommand {
         analysis_root: Option<PathBuf>,
     },
     /// Make again what is for other readers (metrics.prom, onionoo-dns.json, badges/, compat/,
-    /// summary.html) of the output directory's latest.json, for instance after an update.
+    /// summary.html, figures.json) of the output directory's latest.json, for instance after an update.
     Exports {
         /// The output directory.
         #[arg(long, env = "OUTPUT_DIR", default_value = job::DEFAULT_OUTPUT, value_name = "DIR")]

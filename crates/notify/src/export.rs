@@ -16,14 +16,14 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use record::{FormatError, Kind, Report};
+use record::{Figures, FormatError, Kind, Report};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shelf::atomic::{self, TEMPORARY_PREFIX};
 use shelf::output::{
-    self, BADGES_DIRECTORY, COMPAT_DIRECTORY, COMPAT_METRICS_FILE, COMPAT_REPORT_FILE, FILES_LIMIT,
-    INCIDENTS_FILE, LATEST_FILE, METRICS_FILE, ONIONOO_FILE, REPORT_LIMIT, SUMMARY_FILE,
-    TRENDS_FILE,
+    self, BADGES_DIRECTORY, COMPAT_DIRECTORY, COMPAT_METRICS_FILE, COMPAT_REPORT_FILE,
+    FIGURES_FILE, FILES_LIMIT, INCIDENTS_FILE, LATEST_FILE, METRICS_FILE, ONIONOO_FILE,
+    REPORT_LIMIT, SUMMARY_FILE, TRENDS_FILE,
 };
 use shelf::read;
 
@@ -104,7 +104,9 @@ pub enum ExportError {
 ///
 /// [`ExportError::Json`] and [`ExportError::Metrics`].
 pub fn of_report(report: &Report, beside: &Beside) -> Result<Vec<ExportFile>, ExportError> {
-    let mut files = Vec::new();
+    // First, as who is far away sees them first.
+    let (format, metadata) = (Kind::Figures.format(), report.metadata.clone());
+    let mut files = vec![json(FIGURES_FILE.to_owned(), &Figures { format, metadata })?];
     for (digit, shard) in badges::of_report(report) {
         files.push(json(format!("{BADGES_DIRECTORY}/{digit}.json"), &shard)?);
     }

@@ -24,6 +24,9 @@ pub const METRICS_FILE: &str = "metrics.prom";
 /// The verdicts by fingerprint, for sites that join them to Onionoo's documents.
 pub const ONIONOO_FILE: &str = "onionoo-dns.json";
 
+/// The figures of the latest report, without its relays.
+pub const FIGURES_FILE: &str = "figures.json";
+
 /// A page of the latest report that needs no script.
 pub const SUMMARY_FILE: &str = "summary.html";
 
@@ -85,6 +88,7 @@ pub fn is_export(path: &str) -> bool {
             METRICS_FILE,
             ONIONOO_FILE,
             SUMMARY_FILE,
+            FIGURES_FILE,
             COMPAT_REPORT_FILE,
             COMPAT_METRICS_FILE,
             INCIDENTS_FILE,
@@ -176,7 +180,9 @@ mod tests {
         {
             assert!(is_export(path), "{path}");
         }
-        for path in ["feeds/0123456789abcdef.atom", "incidents.json", "summary.html"] {
+        for path in
+            ["feeds/0123456789abcdef.atom", "incidents.json", "summary.html", "figures.json"]
+        {
             assert!(is_export(path), "{path}");
         }
         for path in [

@@ -156,9 +156,14 @@ mod tests {
         assert_eq!(class("files.json"), Class::Files);
         assert_eq!(class("latest.json"), Class::Latest);
         assert_eq!(class("old/latest.json"), Class::Data);
-        for key in
-            ["metrics.prom", "onionoo-dns.json", "badges/0.json", "compat/latest.json", "summary.html"]
-        {
+        for key in [
+            "metrics.prom",
+            "onionoo-dns.json",
+            "badges/0.json",
+            "compat/latest.json",
+            "summary.html",
+            "figures.json",
+        ] {
             assert_eq!(class(key), Class::Export, "{key}");
         }
     }

@@ -161,7 +161,7 @@ export async function open(t, opening = {}) {
 }
 
 /** The files that every view needs one of. */
-const DATA = ["/latest.json", "/trends.json", "/files.json", "/incidents.json"];
+const DATA = ["/latest.json", "/trends.json", "/files.json", "/incidents.json", "/figures.json"];
 
 /**
  * Runs in the page before anything of it.

@@ -30,7 +30,7 @@ const POINTERS = new Set(["latest.json", "files.json", "trends.json"]);
 
 /** What is made of reports for other programs. */
 const EXPORT =
-  /^(?:onionoo-dns\.json|incidents\.json|metrics\.prom|compat\/(?:latest\.json|metrics\.prom))$/;
+  /^(?:figures\.json|onionoo-dns\.json|incidents\.json|metrics\.prom|compat\/(?:latest\.json|metrics\.prom))$/;
 
 /** The incidents as feeds, of all and of single operators. */
 const FEED = /^(?:feed|feeds\/[0-9a-f]{16})\.atom$/;

@@ -18,6 +18,7 @@ test("names of data", () => {
     "latest.json",
     "files.json",
     "trends.json",
+    "figures.json",
     "onionoo-dns.json",
     "incidents.json",
     "compat/latest.json",

@@ -51,6 +51,7 @@ after(async () => {
 const EXPORTS = [
   "feed.atom",
   "summary.html",
+  "figures.json",
   "onionoo-dns.json",
   "metrics.prom",
   "compat/latest.json",

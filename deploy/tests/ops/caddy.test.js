@@ -42,6 +42,7 @@ const DATA = {
   "latest.json": JSON.stringify(example("everything")),
   "files.json": JSON.stringify(exampleFiles()),
   "trends.json": JSON.stringify({ trends: [] }),
+  "figures.json": JSON.stringify({ metadata: {} }),
   "onionoo-dns.json": JSON.stringify({ relays: [] }),
   "metrics.prom": exampleMetrics(),
   "summary.html": "<!DOCTYPE html><html><head><title>x</title></head><body></body></html>\n",

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use record::{BadgeWord, State, Status};
-use record::{Badges, CompatReport, ErrorCode, Fingerprint, OnionooDns};
+use record::{Badges, CompatReport, ErrorCode, Figures, Fingerprint, OnionooDns};
 use serde::de::DeserializeOwned;
 
 use record::ReportedRelay;
@@ -61,6 +61,15 @@ fn series(text: &str, metric: &str) -> BTreeMap<String, f64> {
 #[test]
 fn the_metrics() {
     insta::assert_snapshot!(export(&example(), METRICS_FILE));
+}
+
+#[test]
+fn the_figures_are_the_reports_own_and_small() {
+    let report = example();
+    let found: Figures = document(&report, FIGURES_FILE, Kind::Figures);
+    assert_eq!(found.metadata, report.metadata);
+    let text = export(&report, FIGURES_FILE);
+    assert!(text.len() < 8000, "{} bytes", text.len());
 }
 
 #[test]

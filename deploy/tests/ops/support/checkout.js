@@ -105,6 +105,7 @@ export function checkout() {
     "files.json",
     "trends.json",
     "metrics.prom",
+    "figures.json",
     "onionoo-dns.json",
     "incidents.json",
     "feed.atom",
