@@ -16,6 +16,7 @@ import { operatorView } from "./view/operator.js";
 import { operatorsView } from "./view/operators.js";
 import { overviewView } from "./view/overview.js";
 import { notice } from "./view/part.js";
+import { placesView } from "./view/places.js";
 import { relayView } from "./view/relay.js";
 import { relaysView } from "./view/relays.js";
 import { themeSwitch } from "./view/theme.js";
@@ -31,6 +32,7 @@ const VIEWS = {
   causes: causesView,
   relays: relaysView,
   operators: operatorsView,
+  places: placesView,
   incidents: incidentsView,
   history: historyView,
   about: aboutView,

@@ -392,6 +392,7 @@ export const VIEWS = Object.freeze([
   "#/causes",
   "#/relays",
   "#/operators",
+  "#/places",
   "#/incidents",
   "#/history",
   "#/about",

@@ -9,6 +9,7 @@ export const VIEWS = Object.freeze(
     "causes",
     "relays",
     "operators",
+    "places",
     "incidents",
     "history",
     "about",
