@@ -6,7 +6,7 @@ CARGO ?= cargo
 # code call cargo itself, which keeps it.
 export CARGO_INCREMENTAL ?= 0
 
-.PHONY: help demo test test-programs test-function test-dashboard test-deploy bare deny serve pages bench build schemas chutney need node ops promtool chromium
+.PHONY: help demo test test-programs test-function test-dashboard test-deploy bare deny serve pages bench build schemas chutney need node ops promtool chromium firefox
 
 # Its parts share what npm puts into place, and the machine.
 .NOTPARALLEL:
@@ -81,6 +81,12 @@ chromium: node
 	@node dashboard/lib/chromium.js >/dev/null
 	@tools/unpack fonts-dejavu=fonts-dejavu-core fonts-liberation=fonts-liberation fonts-roboto=fonts-roboto-unhinted
 
+# The same in Firefox, of which Tor Browser is made. Debian's is unpacked beside those libraries of its release
+# that a machine may have older.
+firefox: node
+	@node dashboard/lib/firefox.js >/dev/null 2>&1 || tools/unpack firefox=firefox-esr,$$(apt-cache depends firefox-esr 2>/dev/null | sed -n 's/^ *Depends: \(libvpx[0-9]*\|libnss3\|libnspr4\)$$/\1/p' | sort -u | paste -sd, -)
+	@node dashboard/lib/firefox.js >/dev/null
+
 test: test-programs test-function test-dashboard test-deploy
 
 # The programs and their crates, the wrapper included. A snapshot that differs fails, whatever the
@@ -101,7 +107,7 @@ schemas:
 test-function: node
 	cd deploy/cloudflare && npm ci --no-progress --no-audit --no-fund && npm test
 
-test-dashboard: chromium
+test-dashboard: chromium firefox
 	cd dashboard && npm ci --no-progress --no-audit --no-fund && npm test
 
 # What installs, schedules and serves. It uses the function's packages.

@@ -96,7 +96,7 @@ describe("the page of places", () => {
     assert.ok(first.includes(String(heaviest.length)));
     // The map says the same.
     const name = await rows.first().locator("th").innerText();
-    const tile = page.locator(`.place-map a[aria-label^="${name}: "]`);
+    const tile = page.locator(`.place-map a[aria-label*=", ${name}: "]`);
     assert.ok((await tile.getAttribute("aria-label"))?.includes(`${share} % of all weight`));
     await tile.click();
     await page.locator(".relay-count", { hasText: String(heaviest.length) }).waitFor();

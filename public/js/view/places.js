@@ -146,7 +146,8 @@ function map(context, all) {
     const [x, y] = [column * step, row * step];
     const square = { x, y, width: SIDE, height: SIDE, rx: 3 };
     if (place === undefined) return svg("rect", { ...square, class: "tile tile-none" });
-    const words = `${groupName(place.group)}: ${percent(place.weight)} of all weight, ${plural(place.exits, "exit")}, ${whole(place.failing)} failing`;
+    // What is written on it comes first, for who calls it by that.
+    const words = `${country.toUpperCase()}, ${groupName(place.group)}: ${percent(place.weight)} of all weight, ${plural(place.exits, "exit")}, ${whole(place.failing)} failing`;
     return svg(
       "a",
       { href: listHref(context, place, false), "aria-label": words },
