@@ -6,7 +6,7 @@ CARGO ?= cargo
 # code call cargo itself, which keeps it.
 export CARGO_INCREMENTAL ?= 0
 
-.PHONY: help demo test test-programs test-function test-dashboard test-deploy bare deny serve pages bench build schemas chutney need node ops dns promtool chromium
+.PHONY: help demo test test-programs test-function test-dashboard test-deploy bare deny serve pages bench build schemas chutney need node ops dns promtool chromium firefox
 
 # Its parts share what npm puts into place, and the machine.
 .NOTPARALLEL:
@@ -85,9 +85,15 @@ chromium: node
 	@node dashboard/lib/chromium.js >/dev/null
 	@tools/unpack fonts-dejavu=fonts-dejavu-core fonts-liberation=fonts-liberation fonts-roboto=fonts-roboto-unhinted
 
+# The same in Firefox, of which Tor Browser is made. Debian's is unpacked beside those libraries of its release
+# that a machine may have older.
+firefox: node
+	@node dashboard/lib/firefox.js >/dev/null 2>&1 || tools/unpack firefox=firefox-esr,$$(apt-cache depends firefox-esr 2>/dev/null | sed -n 's/^ *Depends: \(libvpx[0-9]*\|libnss3\|libnspr4\)$$/\1/p' | sort -u | paste -sd, -)
+	@node dashboard/lib/firefox.js >/dev/null
+
 # The tests of the programs wait for tor half of the time: those of everything else run beside them, and are
 # shown after them. What both need is there before.
-test: need ops dns promtool chromium
+test: need ops dns promtool chromium firefox
 	@log=$$(mktemp) && { $(MAKE) test-function test-dashboard test-deploy >"$$log" 2>&1 & others=$$!; \
 	trap 'kill $$others; wait $$others; rm -f "$$log"; exit 130' INT TERM HUP; \
 	status=0; $(MAKE) test-programs || status=$$?; wait $$others || status=$$?; \
@@ -111,7 +117,7 @@ schemas:
 test-function: node
 	cd deploy/cloudflare && npm ci --no-progress --no-audit --no-fund && npm test
 
-test-dashboard: chromium
+test-dashboard: chromium firefox
 	cd dashboard && npm ci --no-progress --no-audit --no-fund && npm test
 
 # What installs, schedules and serves. It uses the function's packages.

@@ -120,7 +120,7 @@ async function answer(from, request, response) {
   if (kept !== undefined) return sendKept(kept, headers, request, response);
   const file = await within(from[wanted.where], wanted.name);
   if (file === null) return missing(from, path, request, response);
-  if (wanted.name === "index.html" && (await within(from.data, SIMULATED)) !== null) {
+  if (MARKED.includes(wanted.name) && (await within(from.data, SIMULATED)) !== null) {
     return sendKept(marked(await readFile(file, "utf8")), headers, request, response);
   }
   return sendFile(file, headers, request, response);
@@ -129,16 +129,21 @@ async function answer(from, request, response) {
 /** In a directory of data that no network stands behind: every page says so. */
 const SIMULATED = "SIMULATED";
 
+/** The documents that are pages. */
+const MARKED = ["index.html", "summary.html"];
+
 /**
  * The page, with a word above all views where its data is a simulation's.
  * @param {string} html
  * @returns {string}
  */
 export function marked(html) {
+  // The dashboard has it above its banner, the summary above its heading.
   return html.replace(
-    '<div id="banner"',
-    `<p class="simulated"><strong>Simulated.</strong> No relay, operator or address here exists: this is a world that the lab plays. Its time is its own, so its figures may be called old.</p>
-    <div id="banner"`,
+    /<div id="banner"|<h1>/,
+    (place) =>
+      `<p class="simulated"><strong>Simulated.</strong> No relay, operator or address here exists: this is a world that the lab plays. Its time is its own, so its figures may be called old.</p>
+    ${place}`,
   );
 }
 

@@ -461,7 +461,7 @@ page_list() {
     [ -d "$SOURCE/public" ] || return 0
     (cd -- "$SOURCE/public" && find . -type f) | sed 's,^\./,,' |
         grep -E '^[A-Za-z0-9._+=/-]+$' | grep -Ev '(^|/)\.' |
-        grep -Ev '^(latest|files|trends|incidents|onionoo-dns)\.json$|^metrics\.prom$|^feed\.atom$|^(badges|compat|feeds)/|^dns_health_|^upload-check\.txt$|^_(headers|redirects|routes\.json|worker\.js)$' |
+        grep -Ev '^(latest|figures|files|trends|incidents|onionoo-dns)\.json$|^metrics\.prom$|^feed\.atom$|^summary\.html$|^(badges|compat|feeds)/|^dns_health_|^upload-check\.txt$|^_(headers|redirects|routes\.json|worker\.js)$' |
         # Pages after what they refer to.
         awk '/\.html$/ { html[++n] = $0; next } { print } END { for (i = 1; i <= n; i++) print html[i] }'
 }

@@ -102,6 +102,38 @@ describe("the built pages", () => {
     }
   });
 
+  test("show the first figures after two round trips, and the second time with two requests", async (t) => {
+    const { files } = site({ relays: 300, runs: 60, dated: 1, others: 5 });
+    const [main] = (await readdir(join(out, "assets"))).filter((name) => name.startsWith("main-"));
+    const server = await serve({ pages: out, files, data: "/nonexistent" });
+    const context = await theBrowser().newContext();
+    t.after(async () => {
+      await context.close();
+      await server.close();
+    });
+    const page = await context.newPage();
+    // The figures are asked for with the script, not by it: here it never comes.
+    server.faults.set(`/assets/${main}`, "hang");
+    const early = page.waitForRequest(/figures\.json/);
+    await page.goto(server.url, { waitUntil: "commit" });
+    await early;
+    await page.goto("about:blank");
+    server.faults.clear();
+    // Nor is the report waited for.
+    server.faults.set("/latest.json", "hang");
+    for (const visited of ["first", "second"]) {
+      const from = server.asked.length;
+      await page.goto(server.url, { waitUntil: "commit" });
+      await page.locator(".card-value").first().waitFor();
+      const asked = server.asked.slice(from).filter((one) => !one.includes("favicon"));
+      const own = asked.filter((one) => one.includes("/assets/"));
+      assert.ok(own.length <= (visited === "first" ? 4 : 0), `${visited}: ${own}`);
+      const rest = asked.filter((one) => !one.includes("/assets/"));
+      assert.deepEqual(rest.sort(), ["GET /", "GET /figures.json", "GET /latest.json"], visited);
+      await page.goto("about:blank");
+    }
+  });
+
   test("show the first figures soon where the way is long, and sooner the second time", async (t) => {
     const { files } = site({ relays: 3000, runs: 400, dated: 1, others: 100 });
     const server = await serve({ pages: out, files, data: "/nonexistent" });

@@ -7,7 +7,7 @@ import { describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { PUBLIC } from "../serve.js";
 import { open, VIEWS, visit, withBrowser } from "./support/browser.js";
-import { site } from "./support/site.js";
+import { figures, site } from "./support/site.js";
 
 withBrowser();
 
@@ -63,16 +63,38 @@ describe("the pages", () => {
     assert.deepEqual(asked.toSorted(), [...new Set(asked)].sort());
   });
 
-  test("one file of data is asked for before the first figures are seen", async (t) => {
-    // Half of the report is enough for its figures; the rest never comes.
-    const { page, requests } = await open(t, {
-      files,
-      ready: false,
-      faults: { "/latest.json": "hang-middle" },
-    });
+  test("the first figures are seen before any relay is here, of whichever file comes first", async (t) => {
     const rate = String(latest.metadata.dns_success_rate_percent).slice(0, 4);
-    await page.locator("main", { hasText: rate }).waitFor();
-    assert.deepEqual(requests.filter(isData), ["/latest.json"]);
+    const { metadata } = latest;
+    const damaged = figures({ metadata: { ...metadata, dns_fail: metadata.dns_fail + 1 } });
+    // The figures by themselves; half of the report, of which the rest never comes.
+    for (const [name, text, report] of /** @type {const} */ ([
+      ["whole", files.get("/figures.json"), "hang"],
+      ["not there", undefined, "hang-middle"],
+      ["cut", "{", "hang-middle"],
+      ["damaged", damaged, "hang-middle"],
+      ["newer", damaged.replace('"version":1', '"version":2'), "hang-middle"],
+    ])) {
+      const published = new Map(files);
+      published.delete("/figures.json");
+      if (text !== undefined) published.set("/figures.json", text);
+      const { page, requests } = await open(t, {
+        files: published,
+        ready: false,
+        faults: { "/latest.json": report },
+      });
+      await page.locator("main", { hasText: rate }).waitFor();
+      const asked = requests.filter(isData).sort();
+      assert.deepEqual(asked, ["/figures.json", "/latest.json"], name);
+    }
+  });
+
+  test("figures of another run give way to the report", async (t) => {
+    const [before] = site({ relays: 60, dated: 2, runs: 10, others: 0 }).reports;
+    const published = new Map(files).set("/figures.json", figures(before));
+    const { page } = await open(t, { files: published });
+    const tested = `of ${latest.metadata.tested} exits tested`;
+    await page.locator(".cards", { hasText: tested }).waitFor();
   });
 
   test("without scripts the page says that it needs them, and where the data is", async (t) => {

@@ -43,5 +43,8 @@ test("every page of a simulated world says so, also without scripts", async (t) 
   const without = await plain.newPage();
   await without.goto(server.url);
   assert.ok(await without.locator("p.simulated").isVisible());
+  await writeFile(join(data, "summary.html"), "<!DOCTYPE html><main><h1>x</h1></main></html>\n");
+  await without.goto(`${server.url}summary.html`);
+  assert.match(await without.locator("p.simulated").innerText(), /^Simulated\. No relay/);
   await plain.close();
 });

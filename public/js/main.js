@@ -16,6 +16,7 @@ import { operatorView } from "./view/operator.js";
 import { operatorsView } from "./view/operators.js";
 import { overviewView } from "./view/overview.js";
 import { notice } from "./view/part.js";
+import { placesView } from "./view/places.js";
 import { relayView } from "./view/relay.js";
 import { relaysView } from "./view/relays.js";
 import { resolversView } from "./view/resolvers.js";
@@ -33,6 +34,7 @@ const VIEWS = {
   relays: relaysView,
   operators: operatorsView,
   resolvers: resolversView,
+  places: placesView,
   incidents: incidentsView,
   history: historyView,
   about: aboutView,

@@ -88,8 +88,8 @@ pub enum ReportCommand {
         #[arg(long, env = "ANALYSIS_ROOT", value_name = "DIR")]
         analysis_root: Option<PathBuf>,
     },
-    /// Make again what other programs read (metrics.prom, onionoo-dns.json, badges/, compat/) of the
-    /// output directory's latest.json, for instance after an update.
+    /// Make again what is for other readers (metrics.prom, onionoo-dns.json, badges/, compat/,
+    /// summary.html, figures.json) of the output directory's latest.json, for instance after an update.
     Exports {
         /// The output directory.
         #[arg(long, env = "OUTPUT_DIR", default_value = job::DEFAULT_OUTPUT, value_name = "DIR")]

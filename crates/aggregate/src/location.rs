@@ -257,53 +257,81 @@ impl Database {
     }
 }
 
+/// A network for a database that is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LocatedNetwork<'a> {
+    /// Its first address.
+    pub address: IpAddr,
+    /// How many bits of that all its addresses share.
+    pub length: u32,
+    /// The number of its autonomous system; 0 for none.
+    pub system: u32,
+    /// The name of that.
+    pub name: &'a str,
+    /// Its two-letter country code, upper case; `XX` for none.
+    pub country: &'a str,
+}
+
+/// A database of these networks, as the format has it, made at this time (seconds since 1970): for worlds
+/// of which IPFire knows nothing, as the lab's is.
+#[must_use]
+pub fn database_of<'a>(
+    made: u64,
+    located: impl IntoIterator<Item = LocatedNetwork<'a>>,
+) -> Vec<u8> {
+    let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+    let (mut strings, mut networks) = (b"\0".to_vec(), Vec::new());
+    let mut systems = BTreeMap::new();
+    let mut nodes = vec![[0, 0, u32::MAX]];
+    for LocatedNetwork { address, length, system, name, country } in located {
+        systems.entry(system).or_insert_with(|| {
+            let at = count(strings.len());
+            strings.extend(name.bytes().chain([0]));
+            at
+        });
+        let (bits, length) = match address {
+            IpAddr::V4(address) => (MAPPED | u128::from(u32::from(address)), 96 + length),
+            IpAddr::V6(address) => (u128::from(address), length),
+        };
+        let mut node = 0;
+        for depth in 0..length.min(128) {
+            let bit = usize::from(bits >> (127 - depth) & 1 == 1);
+            if nodes[node][bit] == 0 {
+                nodes[node][bit] = count(nodes.len());
+                nodes.push([0, 0, u32::MAX]);
+            }
+            node = nodes[node][bit] as usize;
+        }
+        nodes[node][2] = count(networks.len() / NETWORK);
+        let country = country.as_bytes();
+        networks.extend(country.get(..2).unwrap_or(b"XX").iter().chain(&[0; 2]));
+        networks.extend(system.to_be_bytes().into_iter().chain([0; 4]));
+    }
+    let systems = systems.into_iter().flat_map(|(number, name)| [number, name]);
+    let words = |words: Vec<u32>| words.into_iter().flat_map(u32::to_be_bytes).collect();
+    let systems: Vec<u8> = words(systems.collect());
+    let nodes: Vec<u8> = words(nodes.into_iter().flatten().collect());
+    let mut parts = Vec::new();
+    let mut header = [MAGIC.as_slice(), &made.to_be_bytes(), &[0; 12]].concat();
+    for part in [systems, networks, nodes, Vec::new(), strings] {
+        header.extend(count(HEADER + parts.len()).to_be_bytes());
+        header.extend(count(part.len()).to_be_bytes());
+        parts.extend(part);
+    }
+    [header, parts].concat()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A database of these networks, as the format has it: an address, its prefix's length, the system,
-    /// its name and the country.
     fn database(made: u64, entries: &[(&str, u32, u32, &str, &str)]) -> Vec<u8> {
-        let (mut strings, mut networks) = (b"\0".to_vec(), Vec::new());
-        let mut systems = BTreeMap::new();
-        let mut nodes = vec![[0, 0, u32::MAX]];
-        for (address, length, number, name, country) in entries {
-            systems.entry(*number).or_insert_with(|| {
-                let at = u32::try_from(strings.len()).unwrap();
-                strings.extend(name.bytes().chain([0]));
-                at
-            });
-            let (bits, length) = match address.parse().unwrap() {
-                IpAddr::V4(address) => (MAPPED | u128::from(u32::from(address)), 96 + length),
-                IpAddr::V6(address) => (u128::from(address), *length),
-            };
-            let mut node = 0;
-            for depth in 0..length {
-                let bit = usize::from(bits >> (127 - depth) & 1 == 1);
-                if nodes[node][bit] == 0 {
-                    nodes[node][bit] = u32::try_from(nodes.len()).unwrap();
-                    nodes.push([0, 0, u32::MAX]);
-                }
-                node = nodes[node][bit] as usize;
-            }
-            nodes[node][2] = u32::try_from(networks.len() / NETWORK).unwrap();
-            networks.extend(country.bytes().chain([0, 0]));
-            networks.extend(number.to_be_bytes().into_iter().chain([0; 4]));
-        }
-        let systems = systems.into_iter().flat_map(|(number, name)| [number, name]);
-        let words = |words: Vec<u32>| words.into_iter().flat_map(u32::to_be_bytes).collect();
-        let systems: Vec<u8> = words(systems.collect());
-        let nodes: Vec<u8> = words(nodes.into_iter().flatten().collect());
-        let mut parts = Vec::new();
-        let mut header = [MAGIC.as_slice(), &made.to_be_bytes(), &[0; 12]].concat();
-        for part in [systems, networks, nodes, Vec::new(), strings] {
-            let start = u32::try_from(HEADER + parts.len()).unwrap();
-            header.extend(start.to_be_bytes());
-            header.extend(u32::try_from(part.len()).unwrap().to_be_bytes());
-            parts.extend(part);
-        }
-        [header, parts].concat()
+        let located = entries.iter().map(|(address, length, system, name, country)| {
+            let address = address.parse().unwrap();
+            LocatedNetwork { address, length: *length, system: *system, name, country }
+        });
+        database_of(made, located)
     }
 
     fn read(bytes: &[u8], addresses: &[&str]) -> Result<Locations, LocationError> {

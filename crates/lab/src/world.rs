@@ -4,20 +4,25 @@
 //! gate and publishing are the real ones. What was published is held against what was true.
 
 mod judge;
+mod people;
 mod scan;
 mod truth;
 
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
 
 use aggregate::gate::Thresholds;
+use aggregate::history::{History, HistoryError};
 use aggregate::job::{self, JobMachine, ReportOptions, ReportTarget};
 use chrono::{DateTime, TimeDelta, Utc};
+use notify::export::{self, ExportError};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use record::Report;
-use shelf::output::{LATEST_FILE, of_dated_name};
+use shelf::output::{INCIDENTS_FILE, LATEST_FILE, of_dated_name};
 
 pub use judge::{FalseState, Outage, WorldTally};
 pub use truth::Ours;
@@ -64,10 +69,27 @@ pub enum WorldError {
         /// Why not.
         source: job::JobError,
     },
+    /// Its history cannot be begun.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// What is made of its last report cannot be.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+}
+
+/// A run of a world.
+struct PlayedRun {
+    number: u32,
+    weather: Option<Ours>,
+    /// Where its results are.
+    directory: PathBuf,
+    scanned: Scanned,
+    /// For the report.
+    random: u128,
 }
 
 /// Plays a world in this directory, which is to be empty or missing: `public` is its output directory,
-/// `analysis` has its history and its newest run. `tell` hears of every run, in one line.
+/// `analysis` has its history. Runs are kept in memory until they are in a report. `tell` hears of every run, in one line.
 ///
 /// # Errors
 ///
@@ -85,28 +107,70 @@ pub fn play(
     let truths = Truths::new(spec, &mut rng);
     let mut sky = scan::Sky::new(&truths, spec.seed);
     let mut judgement = Judgement::new(&truths, |exit| sky.fingerprint(exit));
-    for number in 0..spec.runs {
-        let Some(weather) = truths.weather(number) else {
-            tell(&format!("run {number}: missed, the host is down"));
-            judgement.missed();
-            continue;
-        };
-        let started = first_start() + EVERY * number.cast_signed();
-        let directory = analysis.join(format!("run_{number}"));
-        let moment = Moment { number, weather, started, seed: rng.random() };
-        let Scanned { ended, results } = sky.scan(&truths, &moment, &directory)?;
-        let options = options(&directory, &analysis, &public);
-        let machine =
-            JobMachine { now: ended + TimeDelta::minutes(1), random: rng.random(), zone: None };
-        let outcome = job::run(&options, machine)
-            .map_err(|source| WorldError::Report { run: number, source })?;
-        judgement.report(number, weather, &outcome.report);
-        tell(&line(number, weather, results, &outcome.report));
-        fs::remove_dir_all(&directory).map_err(failed("remove", &directory))?;
-        forget_old(&public)?;
-    }
+    let located = analysis.join(LOCATIONS);
+    fs::write(&located, people::locations(first_start())).map_err(failed("write", &located))?;
+    let checks = people::checks(&truths, |exit| sky.fingerprint(exit), first_start());
+    History::open(&analysis.join(job::DEFAULT_HISTORY))?.keep_checks(&checks, first_start())?;
+    // A run has a file for each exit: where there is such a place, the disk sees none of them.
+    let runs = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir_in(&analysis));
+    let runs = runs.map_err(failed("make a directory in", &analysis))?;
+    // The next run is scanned while this one is reported.
+    let (to, from) = mpsc::sync_channel(1);
+    let (truths, runs) = (&truths, runs.path());
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for number in 0..spec.runs {
+                let played = truths.weather(number).map(|weather| -> Result<_, WorldError> {
+                    let started = first_start() + EVERY * number.cast_signed();
+                    let directory = runs.join(format!("run_{number}"));
+                    let moment = Moment { number, weather, started, seed: rng.random() };
+                    let scanned = sky.scan(truths, &moment, &directory)?;
+                    Ok(PlayedRun { number, weather, directory, scanned, random: rng.random() })
+                });
+                if to.send((number, played.transpose())).is_err() {
+                    return;
+                }
+            }
+        });
+        for (number, played) in from {
+            let Some(played) = played? else {
+                tell(&format!("run {number}: missed, the host is down"));
+                judgement.missed();
+                continue;
+            };
+            report(&played, [&analysis, &public], &mut judgement, &mut tell)?;
+        }
+        Ok::<(), WorldError>(())
+    })?;
+    let path = public.join(INCIDENTS_FILE);
+    let incidents = serde_json::to_vec(&judgement.incidents()).map_err(std::io::Error::from);
+    let written = incidents.and_then(|bytes| fs::write(&path, bytes));
+    written.map_err(failed("write", &path))?;
+    export::refresh(&public)?;
     Ok(judgement.done())
 }
+
+/// Makes the report of a run, and holds it against what was true.
+fn report(
+    played: &PlayedRun,
+    [analysis, public]: [&Path; 2],
+    judgement: &mut Judgement<'_>,
+    tell: &mut impl FnMut(&str),
+) -> Result<(), WorldError> {
+    let PlayedRun { number, weather, directory, scanned, random } = played;
+    let options = options(directory, analysis, public);
+    let machine =
+        JobMachine { now: scanned.ended + TimeDelta::minutes(1), random: *random, zone: None };
+    let outcome = job::run(&options, machine)
+        .map_err(|source| WorldError::Report { run: *number, source })?;
+    judgement.report(*number, *weather, &outcome.report);
+    tell(&line(*number, *weather, scanned.results, &outcome.report));
+    fs::remove_dir_all(directory).map_err(failed("remove", directory))?;
+    forget_old(public)
+}
+
+/// The location database of the world, in `analysis`.
+const LOCATIONS: &str = "location.db";
 
 fn first_start() -> DateTime<Utc> {
     // 2026-01-01.
@@ -132,8 +196,7 @@ fn options(run: &Path, analysis: &Path, public: &Path) -> ReportOptions {
         zone_check: false,
         zone_server: None,
         known_good: None,
-        // There is none: the /16 stands for the network.
-        location_db: analysis.join("location.db"),
+        location_db: analysis.join(LOCATIONS),
         license: job::DEFAULT_LICENSE.to_owned(),
     }
 }

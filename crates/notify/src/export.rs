@@ -9,20 +9,25 @@ mod compat;
 mod metrics;
 mod onionoo;
 mod sheet;
+mod summary;
 
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use record::{FormatError, Kind, Report};
+use record::{Figures, FormatError, Kind, Report};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use shelf::atomic::{self, TEMPORARY_PREFIX};
 use shelf::output::{
-    self, BADGES_DIRECTORY, COMPAT_DIRECTORY, COMPAT_METRICS_FILE, COMPAT_REPORT_FILE, LATEST_FILE,
-    METRICS_FILE, ONIONOO_FILE, REPORT_LIMIT,
+    self, BADGES_DIRECTORY, COMPAT_DIRECTORY, COMPAT_METRICS_FILE, COMPAT_REPORT_FILE,
+    FIGURES_FILE, FILES_LIMIT, INCIDENTS_FILE, LATEST_FILE, METRICS_FILE, ONIONOO_FILE,
+    REPORT_LIMIT, SUMMARY_FILE, TRENDS_FILE,
 };
 use shelf::read;
+
+pub use summary::Beside;
 
 /// A file that is made of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,12 +103,15 @@ pub enum ExportError {
 /// # Errors
 ///
 /// [`ExportError::Json`] and [`ExportError::Metrics`].
-pub fn of_report(report: &Report) -> Result<Vec<ExportFile>, ExportError> {
-    let mut files = Vec::new();
+pub fn of_report(report: &Report, beside: &Beside) -> Result<Vec<ExportFile>, ExportError> {
+    // First, as who is far away sees them first.
+    let (format, metadata) = (Kind::Figures.format(), report.metadata.clone());
+    let mut files = vec![json(FIGURES_FILE.to_owned(), &Figures { format, metadata })?];
     for (digit, shard) in badges::of_report(report) {
         files.push(json(format!("{BADGES_DIRECTORY}/{digit}.json"), &shard)?);
     }
     files.push(json(ONIONOO_FILE.to_owned(), &onionoo::of_report(report))?);
+    files.push(summary(report, beside));
     let former = compat::of_report(report);
     files.push(json(COMPAT_REPORT_FILE.to_owned(), &former)?);
     let mut metrics = |path: &'static str, text: prometheus::Result<String>| {
@@ -135,16 +143,50 @@ pub(crate) fn json<T: Serialize>(path: String, document: &T) -> Result<ExportFil
 /// [`ExportError`]. What was written until then is whole, and the next call goes on from there.
 pub fn refresh(directory: &Path) -> Result<usize, ExportError> {
     let lock = take(directory)?;
+    let Some(report) = latest(directory, &lock)? else { return Ok(0) };
+    let beside = beside(&lock);
+    write(directory, &[BADGES_DIRECTORY, COMPAT_DIRECTORY], &of_report(&report, &beside)?)
+}
+
+/// Brings the page of the latest report up to date in the output directory, whose lock the caller has. Where
+/// that report cannot be read, whoever publishes says so; the page stays as it is.
+///
+/// # Errors
+///
+/// [`ExportError::Write`].
+#[cfg(feature = "send")]
+pub(crate) fn refresh_summary(directory: &Path, lock: &OwnedFd) -> Result<(), ExportError> {
+    let Ok(Some(report)) = latest(directory, lock) else { return Ok(()) };
+    write(directory, &[], &[summary(&report, &beside(lock))]).map(|_| ())
+}
+
+fn summary(report: &Report, beside: &Beside) -> ExportFile {
+    let bytes = summary::of_report(report, beside).into_bytes();
+    ExportFile { path: SUMMARY_FILE.to_owned(), bytes }
+}
+
+/// What lies beside the report. What cannot be used is left out: the page says less.
+fn beside(directory: &OwnedFd) -> Beside {
+    Beside {
+        trends: document(directory, TRENDS_FILE, Kind::Trends),
+        incidents: document(directory, INCIDENTS_FILE, Kind::Incidents),
+    }
+}
+
+fn document<T: DeserializeOwned>(directory: &OwnedFd, name: &str, kind: Kind) -> Option<T> {
+    let bytes = read::file_in(directory, OsStr::new(name), FILES_LIMIT).ok()?;
+    kind.parse(&bytes).ok()
+}
+
+/// The latest report; `None` where there is none yet.
+fn latest(directory: &Path, lock: &OwnedFd) -> Result<Option<Report>, ExportError> {
     let path = directory.join(LATEST_FILE);
-    let bytes = match read::file_in(&lock, OsStr::new(LATEST_FILE), REPORT_LIMIT) {
+    let bytes = match read::file_in(lock, OsStr::new(LATEST_FILE), REPORT_LIMIT) {
         Ok(bytes) => bytes,
-        Err(error) if error.is_not_found() => return Ok(0),
+        Err(error) if error.is_not_found() => return Ok(None),
         Err(reason) => return Err(ExportError::Read { path, reason }),
     };
-    let report: Report =
-        Kind::Report.parse(&bytes).map_err(|reason| ExportError::Report { path, reason })?;
-    drop(bytes);
-    write(directory, &[BADGES_DIRECTORY, COMPAT_DIRECTORY], &of_report(&report)?)
+    Kind::Report.parse(&bytes).map(Some).map_err(|reason| ExportError::Report { path, reason })
 }
 
 /// The lock of the output directory.

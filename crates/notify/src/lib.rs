@@ -37,7 +37,6 @@ pub mod seen;
 pub mod subscription;
 #[cfg(feature = "send")]
 mod webhook;
-#[cfg(feature = "send")]
 pub mod words;
 
 /// The settings of notices that are secret.

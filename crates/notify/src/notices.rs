@@ -364,6 +364,8 @@ fn write_public(
     let feeds = directory.join(FEEDS_DIRECTORY);
     let known: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
     remove_old(&feeds, &known).map_err(|reason| ExportError::Write { path: feeds, reason })?;
+    // It shows them.
+    export::refresh_summary(directory, &lock)?;
     drop(lock);
     Ok(())
 }

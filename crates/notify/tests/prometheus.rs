@@ -8,6 +8,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use notify::export::Beside;
 use record::{Kind, Report};
 
 fn repository() -> PathBuf {
@@ -42,7 +43,7 @@ fn export(path: &str) -> Vec<u8> {
     let report = text("crates/aggregate/tests/it/snapshots/report_of_everything.snap");
     let report = report.splitn(3, "---\n").nth(2).unwrap();
     let report: Report = Kind::Report.parse(report.as_bytes()).unwrap();
-    let files = notify::export::of_report(&report).unwrap();
+    let files = notify::export::of_report(&report, &Beside::default()).unwrap();
     files.into_iter().find(|file| file.path == path).unwrap().bytes
 }
 

@@ -17,6 +17,8 @@ pub enum Kind {
     Trends,
     /// What can be fetched: `files.json`.
     Files,
+    /// The figures of the latest report: `figures.json`.
+    Figures,
     /// The verdicts by fingerprint: `onionoo-dns.json`.
     OnionooDns,
     /// What badges say: `badges/0.json` to `badges/F.json`.
@@ -40,6 +42,7 @@ impl Kind {
             Self::Report => "exit-validator/report",
             Self::Trends => "exit-validator/trends",
             Self::Files => "exit-validator/files",
+            Self::Figures => "exit-validator/figures",
             Self::OnionooDns => "exit-validator/onionoo-dns",
             Self::Badges => "exit-validator/badges",
             Self::CompatReport => "exit-validator/compat-report",
@@ -58,6 +61,7 @@ impl Kind {
             | Self::Report
             | Self::Trends
             | Self::Files
+            | Self::Figures
             | Self::OnionooDns
             | Self::Badges
             | Self::CompatReport

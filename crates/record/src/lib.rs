@@ -33,12 +33,12 @@ pub use fingerprint::{Fingerprint, InvalidFingerprint};
 pub use format::{Format, FormatError, Kind};
 pub use incident::{AffectedRelay, Incident, IncidentSubject, Incidents};
 pub use report::{
-    ABSENT_MARK, AbsentRelay, BandwidthShare, Disagreements, FailingRelay, FailureRate, GateCode,
-    GateFinding, KnownGood, LocationSource, Metadata, NetworkFailureRate, OperatorFailures,
-    Percentiles, Previous, PreviousReport, PreviousSource, ProofMethod, ProofProblem, Publish,
-    RECENT_RUNS, RejectReason, Rejected, RejectedFile, RelayDomain, RelayLocation, Report,
-    ReportInput, ReportSelection, ReportedInfo, ReportedRelay, ShardCoverage, State, Streak,
-    Vantage, ZoneCheck, of_recent_mark, recent_mark,
+    ABSENT_MARK, AbsentRelay, BandwidthShare, Disagreements, FailingRelay, FailureRate, Figures,
+    GateCode, GateFinding, KnownGood, LocationSource, Metadata, NetworkFailureRate,
+    OperatorFailures, Percentiles, Previous, PreviousReport, PreviousSource, ProofMethod,
+    ProofProblem, Publish, RECENT_RUNS, RejectReason, Rejected, RejectedFile, RelayDomain,
+    RelayLocation, Report, ReportInput, ReportSelection, ReportedInfo, ReportedRelay,
+    ShardCoverage, State, Streak, Vantage, ZoneCheck, of_recent_mark, recent_mark,
 };
 pub use resolver::{
     AbilityShare, DeclaredLocation, DeclaredResolver, LookupAtZone, PublicResolver, RelayResolver,

@@ -44,6 +44,17 @@ pub struct Report {
     pub absent: Vec<AbsentRelay>,
 }
 
+/// The figures of the latest report without its relays, as `figures.json` holds them: some kilobytes for who
+/// is far away. Documented in `docs/formats/figures.md`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Figures {
+    /// Name and version of this format.
+    pub format: Format,
+    /// As the report has it.
+    pub metadata: Metadata,
+}
+
 /// Everything about the run as a whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -14,18 +14,19 @@ use serde_json::{Value, json};
 
 use crate::report::{ABSENT_MARK, RECENT_RUNS, recent_mark};
 use crate::{
-    Badges, CompatReport, Files, Incidents, Kind, OnionooDns, Plan, RelayResult, Report, Run,
-    Status, Trends,
+    Badges, CompatReport, Figures, Files, Incidents, Kind, OnionooDns, Plan, RelayResult, Report,
+    Run, Status, Trends,
 };
 
 /// The schema of each format, beside the name of its file.
 #[must_use]
-pub fn all() -> [(&'static str, Schema); 10] {
+pub fn all() -> [(&'static str, Schema); 11] {
     [
         ("result.schema.json", of::<RelayResult>(Kind::Result, "One relay's result")),
         ("plan.schema.json", of::<Plan>(Kind::Plan, "What a scan set out to do")),
         ("run.schema.json", of::<Run>(Kind::Run, "What became of a scan")),
         ("report.schema.json", of::<Report>(Kind::Report, "A report")),
+        ("figures.schema.json", of::<Figures>(Kind::Figures, "The figures of the latest report")),
         ("trends.schema.json", of::<Trends>(Kind::Trends, "The runs so far")),
         ("files.schema.json", of::<Files>(Kind::Files, "What can be fetched")),
         ("incidents.schema.json", of::<Incidents>(Kind::Incidents, "What fails together")),

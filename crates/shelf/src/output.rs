@@ -24,6 +24,12 @@ pub const METRICS_FILE: &str = "metrics.prom";
 /// The verdicts by fingerprint, for sites that join them to Onionoo's documents.
 pub const ONIONOO_FILE: &str = "onionoo-dns.json";
 
+/// The figures of the latest report, without its relays.
+pub const FIGURES_FILE: &str = "figures.json";
+
+/// A page of the latest report that needs no script.
+pub const SUMMARY_FILE: &str = "summary.html";
+
 /// Where the index of the badges is, a file for each first digit of a fingerprint.
 pub const BADGES_DIRECTORY: &str = "badges";
 
@@ -66,7 +72,7 @@ pub fn is_immutable(name: &str) -> bool {
     name.starts_with(PREFIX)
 }
 
-/// Whether this is made for other programs, and again with each new report.
+/// Whether this is made for other readers than the dashboard, and again with each new report.
 #[must_use]
 pub fn is_export(path: &str) -> bool {
     if path.strip_prefix(FEEDS_DIRECTORY).is_some_and(|rest| {
@@ -81,6 +87,8 @@ pub fn is_export(path: &str) -> bool {
         None => [
             METRICS_FILE,
             ONIONOO_FILE,
+            SUMMARY_FILE,
+            FIGURES_FILE,
             COMPAT_REPORT_FILE,
             COMPAT_METRICS_FILE,
             INCIDENTS_FILE,
@@ -172,7 +180,9 @@ mod tests {
         {
             assert!(is_export(path), "{path}");
         }
-        for path in ["feeds/0123456789abcdef.atom", "incidents.json"] {
+        for path in
+            ["feeds/0123456789abcdef.atom", "incidents.json", "summary.html", "figures.json"]
+        {
             assert!(is_export(path), "{path}");
         }
         for path in [

@@ -156,7 +156,14 @@ mod tests {
         assert_eq!(class("files.json"), Class::Files);
         assert_eq!(class("latest.json"), Class::Latest);
         assert_eq!(class("old/latest.json"), Class::Data);
-        for key in ["metrics.prom", "onionoo-dns.json", "badges/0.json", "compat/latest.json"] {
+        for key in [
+            "metrics.prom",
+            "onionoo-dns.json",
+            "badges/0.json",
+            "compat/latest.json",
+            "summary.html",
+            "figures.json",
+        ] {
             assert_eq!(class(key), Class::Export, "{key}");
         }
     }
@@ -169,6 +176,8 @@ mod tests {
         for key in ["dns_health_2026-11-23_03-15-30.json", "dns_health_2026-11.tar.gz"] {
             assert_eq!(cache_control(key), "public, max-age=31536000, immutable", "{key}");
         }
+        assert_eq!(cache_control("summary.html"), "public, max-age=60");
+        assert_eq!(content_type("summary.html"), "text/html; charset=utf-8");
         assert_eq!(cache_control("index.html"), "public, max-age=300");
         assert_eq!(content_type("dns_health_2026-11.tar.gz"), "application/gzip");
         assert_eq!(content_type("dns_health_2026-11-2.tar.gz"), "application/gzip");

@@ -161,7 +161,7 @@ export async function open(t, opening = {}) {
 }
 
 /** The files that every view needs one of. */
-const DATA = ["/latest.json", "/trends.json", "/files.json", "/incidents.json"];
+const DATA = ["/latest.json", "/trends.json", "/files.json", "/incidents.json", "/figures.json"];
 
 /**
  * Runs in the page before anything of it.
@@ -393,6 +393,7 @@ export const VIEWS = Object.freeze([
   "#/relays",
   "#/operators",
   "#/resolvers",
+  "#/places",
   "#/incidents",
   "#/history",
   "#/about",

@@ -12,6 +12,15 @@ const SIX_HOURS = 6 * 3600 * 1000;
 /** @typedef {ReturnType<typeof trends>["runs"][number]} Trend */
 
 /**
+ * A report's figures.json.
+ * @param {Pick<Report, "metadata">} of
+ * @returns {string}
+ */
+export function figures({ metadata }) {
+  return JSON.stringify({ format: { name: "exit-validator/figures", version: 1 }, metadata });
+}
+
+/**
  * A report's entry of trends.json.
  * @param {Report} of
  */
@@ -303,6 +312,7 @@ export function site({ relays = 300, seed = 1, dated = 3, runs = 1460, others = 
     reports,
     files: new Map([
       ["/latest.json", JSON.stringify(latest)],
+      ["/figures.json", figures(latest)],
       ["/trends.json", JSON.stringify(trends({ reports, runs, seed }))],
       ["/files.json", JSON.stringify(files({ documents, others }))],
       ["/incidents.json", JSON.stringify(incidents(latest))],
@@ -330,6 +340,7 @@ export function asOf(all, latest) {
   return new Map([
     ...all,
     ["/latest.json", JSON.stringify(latest)],
+    ["/figures.json", figures(latest)],
     cut("/trends.json", "runs"),
     cut("/files.json", "files"),
   ]);

@@ -86,8 +86,9 @@ export async function readMetrics(body, size, deadline) {
   return bytes;
 }
 
-/** How a feed begins and ends as ours are written. */
-const FEED = { head: "<?xml ", tail: "</feed>\n" };
+/** How a feed, and a page, begins and ends as ours are written. */
+const FEED = { head: "<?xml ", tail: "</feed>\n", what: "a feed" };
+const PAGE = { head: "<!DOCTYPE html>", tail: "</html>\n", what: "a page of ours" };
 
 /**
  * Reads a feed whole.
@@ -98,12 +99,33 @@ const FEED = { head: "<?xml ", tail: "</feed>\n" };
  * @throws {StoreError | TooSlow} and what the body fails with
  */
 export async function readFeed(body, size, deadline) {
-  const bytes = await readWhole(body, size, deadline);
+  return framed(await readWhole(body, size, deadline), FEED);
+}
+
+/**
+ * Reads a page whole.
+ * @param {ReadableStream<Uint8Array>} body
+ * @param {number | null} size how long it should be, where the store says so
+ * @param {Deadline} deadline
+ * @returns {Promise<Uint8Array>}
+ * @throws {StoreError | TooSlow} and what the body fails with
+ */
+export async function readPage(body, size, deadline) {
+  return framed(await readWhole(body, size, deadline), PAGE);
+}
+
+/**
+ * @param {Uint8Array} bytes
+ * @param {{head: string, tail: string, what: string}} frame how they must begin and end
+ * @returns {Uint8Array} the same
+ * @throws {StoreError}
+ */
+function framed(bytes, frame) {
   const text = new TextDecoder();
-  const head = text.decode(bytes.subarray(0, FEED.head.length));
-  const tail = text.decode(bytes.subarray(-FEED.tail.length));
-  if (head !== FEED.head || tail !== FEED.tail) {
-    throw new StoreError("not_the_file", "does not begin and end as a feed does");
+  const head = text.decode(bytes.subarray(0, frame.head.length));
+  const tail = text.decode(bytes.subarray(-frame.tail.length));
+  if (head !== frame.head || tail !== frame.tail) {
+    throw new StoreError("not_the_file", `does not begin and end as ${frame.what} does`);
   }
   return bytes;
 }

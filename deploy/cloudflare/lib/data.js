@@ -1,8 +1,8 @@
 // The answer to a request for a data file.
 
-import { passOn, readFeed, readJson, readMetrics } from "./body.js";
+import { passOn, readFeed, readJson, readMetrics, readPage } from "./body.js";
 import { fromFirst, notDelivered } from "./choose.js";
-import { baseHeaders, cacheControl, extent, failure, notModified } from "./http.js";
+import { baseHeaders, cacheControl, extent, failure, notModified, PAGE_POLICY } from "./http.js";
 import { cancel } from "./stores.js";
 
 /** @import { Deadline } from "./deadline.js" */
@@ -29,10 +29,10 @@ export async function data(request, file, stores, settings) {
 }
 
 /**
- * A JSON document, metrics or a feed. It is read whole before a byte of it is sent: one that is cut or breaks off is
+ * A JSON document, metrics, a feed or a page. It is read whole before a byte of it is sent: one that is cut or breaks off is
  * then found in time to ask the other store.
  * @param {Request} request
- * @param {DataFile & {form: "json" | "metrics" | "feed"}} file
+ * @param {DataFile & {form: "json" | "metrics" | "feed" | "page"}} file
  * @param {Opened} opened
  * @param {Store} store
  * @param {Deadline} deadline
@@ -83,7 +83,7 @@ async function archive(request, file, opened, store, deadline, stallMs) {
 }
 
 /** How a document of each form is read. */
-const READ = { json: readJson, metrics: readMetrics, feed: readFeed };
+const READ = { json: readJson, metrics: readMetrics, feed: readFeed, page: readPage };
 
 /** @type {import("./http.js").Extent} */
 const WHOLE = { kind: "whole" };
@@ -107,6 +107,7 @@ function wanted(request, size, etag) {
 function fileHeaders(file, opened, store) {
   const headers = baseHeaders();
   headers.set("Content-Type", file.contentType);
+  if (file.form === "page") headers.set("Content-Security-Policy", PAGE_POLICY);
   headers.set("Cache-Control", cacheControl(file.immutable));
   headers.set("Accept-Ranges", "bytes");
   headers.set("X-Served-From", store.name);

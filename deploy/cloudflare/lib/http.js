@@ -27,6 +27,10 @@ export function cacheControl(immutable) {
     : `public, max-age=${SHORT_SECONDS}`;
 }
 
+/** What a page of a report may do: it has its style within it, and nothing else. */
+export const PAGE_POLICY =
+  "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 /**
  * The headers of every answer that is not a static page. The data is for everybody, may be read
  * by any page, and is never a page itself.

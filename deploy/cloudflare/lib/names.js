@@ -6,7 +6,7 @@
  * A file of the published data.
  * @typedef {object} DataFile
  * @property {string} name the file's name, which is its key in a store
- * @property {"json" | "metrics" | "feed" | "archive"} form what its bytes are
+ * @property {"json" | "metrics" | "feed" | "page" | "archive"} form what its bytes are
  * @property {boolean} immutable whether its content never changes under its name
  * @property {string} contentType
  * @property {readonly number[]} magic the bytes that it begins with; empty where nothing is sure
@@ -20,12 +20,17 @@ const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 // RFC 4287, section 7.
 const FEED_TYPE = "application/atom+xml; charset=utf-8";
 
+const PAGE_TYPE = "text/html; charset=utf-8";
+
+/** A page, which is of the latest report and needs no script. */
+const SUMMARY = "summary.html";
+
 /** What is replaced with each report. */
 const POINTERS = new Set(["latest.json", "files.json", "trends.json"]);
 
 /** What is made of reports for other programs. */
 const EXPORT =
-  /^(?:onionoo-dns\.json|incidents\.json|metrics\.prom|compat\/(?:latest\.json|metrics\.prom))$/;
+  /^(?:figures\.json|onionoo-dns\.json|incidents\.json|metrics\.prom|compat\/(?:latest\.json|metrics\.prom))$/;
 
 /** The incidents as feeds, of all and of single operators. */
 const FEED = /^(?:feed|feeds\/[0-9a-f]{16})\.atom$/;
@@ -68,6 +73,9 @@ export function dataFile(name) {
   }
   if (FEED.test(name)) {
     return { name, form: "feed", immutable: false, contentType: FEED_TYPE, magic: [] };
+  }
+  if (name === SUMMARY) {
+    return { name, form: "page", immutable: false, contentType: PAGE_TYPE, magic: [] };
   }
   const report = REPORT.exec(name);
   if (report !== null) {

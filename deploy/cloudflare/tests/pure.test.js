@@ -18,6 +18,7 @@ test("names of data", () => {
     "latest.json",
     "files.json",
     "trends.json",
+    "figures.json",
     "onionoo-dns.json",
     "incidents.json",
     "compat/latest.json",
@@ -37,6 +38,13 @@ test("names of data", () => {
   for (const name of ["feed.atom", "feeds/0123456789abcdef.atom"]) {
     assert.deepEqual([dataFile(name)?.form, dataFile(name)?.immutable], ["feed", false], name);
   }
+  assert.deepEqual(dataFile("summary.html"), {
+    name: "summary.html",
+    form: "page",
+    immutable: false,
+    contentType: "text/html; charset=utf-8",
+    magic: [],
+  });
   for (const [end, type] of [
     ["tar", "application/x-tar"],
     ["tar.gz", "application/gzip"],

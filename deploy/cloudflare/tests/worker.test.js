@@ -50,6 +50,8 @@ after(async () => {
 
 const EXPORTS = [
   "feed.atom",
+  "summary.html",
+  "figures.json",
   "onionoo-dns.json",
   "metrics.prom",
   "compat/latest.json",
@@ -653,6 +655,24 @@ describe("what is made of a report for other programs", () => {
     assert.equal(response.headers.get("Content-Type"), "application/atom+xml; charset=utf-8");
     const again = { headers: { "If-None-Match": response.headers.get("ETag") ?? "" } };
     assert.equal((await both.ask("/feed.atom", again)).status, 304);
+  });
+
+  test("the summary is a page, which may do nothing, and half of it is none", async () => {
+    const page = "<!DOCTYPE html><html><head><title>x</title></head><body></body></html>\n";
+    spaces.files.set("summary.html", { body: Buffer.from(page) });
+    for (const half of [page.slice(0, 40), "", "<html></html>\n"]) {
+      await both.put("summary.html", half);
+      const response = await both.ask("/summary.html");
+      assert.equal(response.headers.get("X-Served-From"), "spaces", half.slice(0, 20));
+      assert.equal(await response.text(), page);
+    }
+    await both.put("summary.html", page);
+    const response = await both.ask("/summary.html");
+    assert.equal(response.headers.get("X-Served-From"), "r2");
+    assert.equal(response.headers.get("Content-Type"), "text/html; charset=utf-8");
+    assert.equal(response.headers.get("Cache-Control"), SHORT);
+    const policy = response.headers.get("Content-Security-Policy") ?? "";
+    assert.match(policy, /^default-src 'none'; style-src 'unsafe-inline';.*frame-ancestors 'none'/);
   });
 
   test("half of the metrics are none: the other store is asked", async () => {

@@ -9,6 +9,7 @@ export const VERSIONS = Object.freeze({
   "exit-validator/report": 1,
   "exit-validator/trends": 1,
   "exit-validator/files": 1,
+  "exit-validator/figures": 1,
   "exit-validator/incidents": 1,
 });
 

@@ -23,15 +23,38 @@ export function readHead(source) {
   if (end === null) return source.length < GIVE_UP ? undefined : null;
   try {
     checkFormat(JSON.parse(start[1]), "exit-validator/report");
-    /** @type {import("./read.js").Flaws} */
-    const flaws = new Map();
-    const metadata = readMetadata(JSON.parse(source.slice(start[0].length, end)), flaws);
-    // Figures that are damaged are not shown before the results can be counted.
-    return flaws.size === 0 && addsUp(metadata) ? metadata : null;
+    return sound(JSON.parse(source.slice(start[0].length, end)));
   } catch {
     // The whole file's reader will say what is wrong with it.
     return null;
   }
+}
+
+/**
+ * The metadata in figures.json, which is the same as in the report that it is of.
+ * @param {string} source
+ * @returns {import("./metadata.js").Metadata | null} null where the report itself has to be waited for
+ */
+export function readFigures(source) {
+  try {
+    const { format, metadata } = JSON.parse(source);
+    checkFormat(format, "exit-validator/figures");
+    return sound(metadata);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Figures that are damaged are not shown before the results can be counted.
+ * @param {unknown} value
+ * @returns {import("./metadata.js").Metadata | null}
+ */
+function sound(value) {
+  /** @type {import("./read.js").Flaws} */
+  const flaws = new Map();
+  const metadata = readMetadata(/** @type {any} */ (value), flaws);
+  return flaws.size === 0 && addsUp(metadata) ? metadata : null;
 }
 
 /**

@@ -5,6 +5,7 @@
 export const LATEST = "latest.json";
 export const TRENDS = "trends.json";
 export const FILES = "files.json";
+export const FIGURES = "figures.json";
 export const INCIDENTS = "incidents.json";
 
 const MIB = 1024 * 1024;

@@ -3,9 +3,10 @@
 import { DataError } from "./errors.js";
 import { fetchFile } from "./fetch.js";
 import { readFiles } from "./files.js";
-import { readHead } from "./head.js";
+import { readFigures, readHead } from "./head.js";
 import { readIncidents } from "./incidents.js";
 import {
+  FIGURES,
   FILES,
   INCIDENTS,
   isReportName,
@@ -32,6 +33,7 @@ const NOT_THERE = Object.freeze({
   [TRENDS]: "There is no such file yet: it comes with the first run that is kept in a history.",
   [INCIDENTS]: "There is no such file: it comes with the first run after which notices are made.",
   [FILES]: "There is no such file yet: it comes with the first report.",
+  [FIGURES]: "There is no such file yet: it comes with the first report.",
 });
 
 /** How many earlier reports are kept in memory beside the latest. */
@@ -97,7 +99,7 @@ class Source {
   }
 }
 
-/** A report; its metadata may be there before the rest. @extends {Resource<Report>} */
+/** A report; its metadata may be there before the rest, those of the latest by a file of their own. @extends {Resource<Report>} */
 export class ReportResource extends Resource {
   /**
    * @param {string} name
@@ -105,19 +107,26 @@ export class ReportResource extends Resource {
    */
   constructor(name, base) {
     const source = new Source(name, base, REPORT_LIMITS);
+    const figures = new Source(FIGURES, base, SIDE_LIMITS);
     super(async (ifNew) => {
       // Only the first time: afterwards there is a whole report to show meanwhile.
       let wanted = this.value === null;
+      /** @param {Metadata | null} head */
+      const early = (head) => {
+        if (!wanted || head === null) return;
+        wanted = false;
+        this.head = head;
+        this.changed();
+      };
+      // They are on their way since the page is: index.html asks for them.
+      if (wanted && name === LATEST) figures.load(false, readFigures).then(early, () => {});
       const report = await source.load(ifNew, readReport, (text) => {
         if (!wanted) return;
         const head = readHead(text);
-        if (head === undefined) return;
-        wanted = false;
-        if (head !== null) {
-          this.head = head;
-          this.changed();
-        }
+        if (head === null) wanted = false;
+        else if (head !== undefined) early(head);
       });
+      wanted = false;
       if (report !== null) this.head = report.metadata;
       return report;
     });

@@ -10,6 +10,7 @@ export const VIEWS = Object.freeze(
     "relays",
     "operators",
     "resolvers",
+    "places",
     "incidents",
     "history",
     "about",

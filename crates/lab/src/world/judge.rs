@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 
-use record::{Fingerprint, IncidentSubject, Report, State};
+use record::{Fingerprint, IncidentSubject, Incidents, Kind, Report, State};
 
 use notify::incident::{Happening, Watch};
 use notify::seen::RunSeen;
@@ -112,6 +112,12 @@ impl<'a> Judgement<'a> {
 
     pub(super) const fn missed(&mut self) {
         self.tally.runs[1] += 1;
+    }
+
+    /// The incidents of the world, as those who look at it read them.
+    pub(super) fn incidents(&self) -> Incidents {
+        let incidents = self.watch.incidents().into_iter().cloned().collect();
+        Incidents { format: Kind::Incidents.format(), incidents }
     }
 
     /// Whom people would be told of.

@@ -24,8 +24,8 @@ use shelf::run::{PLAN_FILE, RUN_FILE, result_name};
 use tor_control::reply::{Codec, Message};
 use tor_control::{CircuitId, Event};
 
-use super::truth::{Ours, Truths, What};
-use super::{WorldError, address, failed};
+use super::truth::{Ours, Truths, What, WorldExit};
+use super::{WorldError, address, failed, people};
 use crate::Fault;
 use crate::simulated::documents::Documents;
 use crate::simulated::machine::{Connection, Outgoing, SimulatedMachine, TorPlace, VERSION};
@@ -134,7 +134,7 @@ impl Sky {
             .there(number)
             .map(|exit| PlannedRelay {
                 fingerprint: self.fingerprint(exit),
-                nickname: format!("exit{exit}"),
+                nickname: people::nickname(truths.exits[exit].operator, exit),
                 address: address(truths.exits[exit].network, exit).into(),
             })
             .collect();
@@ -168,14 +168,13 @@ impl Sky {
         let info: HashMap<Fingerprint, RelayInfo> = truths
             .there(number)
             .map(|exit| {
-                let operator = truths.exits[exit].operator;
+                let &WorldExit { operator, network, weight, .. } = &truths.exits[exit];
                 let info = RelayInfo {
                     flags: ["Exit", "Running", "Valid"].map(str::to_owned).into(),
-                    contact: Some(format!("operator {operator} <tor{operator}@example.org>")),
-                    bandwidth: Bandwidth {
-                        consensus_weight: Some(truths.exits[exit].weight),
-                        observed: None,
-                    },
+                    contact: people::contact_line(operator),
+                    family_ids: people::family_ids(operator),
+                    bandwidth: Bandwidth { consensus_weight: Some(weight), observed: None },
+                    country: Some(people::country(network)),
                     ..RelayInfo::default()
                 };
                 (self.fingerprint(exit), info)

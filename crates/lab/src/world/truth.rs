@@ -77,7 +77,7 @@ pub(super) struct Truths {
 const GREAT: [usize; 4] = [12, 7, 4, 3];
 
 /// How many networks there are.
-const NETWORKS: usize = 60;
+pub(super) const NETWORKS: usize = 60;
 
 /// How a resolver breaks, one as often as the other.
 const WAYS: [Fault; 4] = [Fault::Servfail, Fault::Nxdomain, Fault::Silent, Fault::OtherAddress];

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use record::{BadgeWord, State, Status};
-use record::{Badges, CompatReport, ErrorCode, Fingerprint, OnionooDns};
+use record::{Badges, CompatReport, ErrorCode, Figures, Fingerprint, OnionooDns};
 use serde::de::DeserializeOwned;
 
 use record::ReportedRelay;
@@ -27,7 +27,7 @@ pub(crate) fn example() -> Report {
 
 /// The text of one export of a report.
 fn export(report: &Report, path: &str) -> String {
-    let files = of_report(report).unwrap();
+    let files = of_report(report, &Beside::default()).unwrap();
     let file = files.into_iter().find(|file| file.path == path).unwrap();
     String::from_utf8(file.bytes).unwrap()
 }
@@ -61,6 +61,15 @@ fn series(text: &str, metric: &str) -> BTreeMap<String, f64> {
 #[test]
 fn the_metrics() {
     insta::assert_snapshot!(export(&example(), METRICS_FILE));
+}
+
+#[test]
+fn the_figures_are_the_reports_own_and_small() {
+    let report = example();
+    let found: Figures = document(&report, FIGURES_FILE, Kind::Figures);
+    assert_eq!(found.metadata, report.metadata);
+    let text = export(&report, FIGURES_FILE);
+    assert!(text.len() < 8000, "{} bytes", text.len());
 }
 
 #[test]
@@ -221,7 +230,7 @@ proptest! {
             }
         }
         // Of the JSON files the badges' hold none of it, and the others are JSON.
-        for file in of_report(&report).unwrap() {
+        for file in of_report(&report, &Beside::default()).unwrap() {
             if file.path.starts_with(BADGES_DIRECTORY) && text.len() > 20 {
                 prop_assert!(!String::from_utf8_lossy(&file.bytes).contains(&text));
             }
@@ -262,8 +271,11 @@ fn what_is_missing_old_or_cut_is_made_again_and_what_is_right_is_left() {
     let report = example();
     let directory = published(&report);
     let path = directory.path();
-    let all: BTreeMap<String, Vec<u8>> =
-        of_report(&report).unwrap().into_iter().map(|file| (file.path, file.bytes)).collect();
+    let all: BTreeMap<String, Vec<u8>> = of_report(&report, &Beside::default())
+        .unwrap()
+        .into_iter()
+        .map(|file| (file.path, file.bytes))
+        .collect();
     assert!(all.keys().all(|path| output::is_export(path)));
     assert_eq!(refresh(path).unwrap(), all.len());
     assert_eq!(files_in(path), all);

@@ -87,6 +87,9 @@ impl Site {
             published: !held,
             reasons: Vec::new(),
         };
+        if !held {
+            fs::write(self.public().join(output::LATEST_FILE), &bytes).unwrap();
+        }
         self.files.retain(|file| file.name != name);
         self.files.insert(
             0,
@@ -335,6 +338,9 @@ async fn feeds_and_incidents_are_well_formed_whatever_strangers_write() {
     let schema = serde_json::from_str(&fs::read_to_string(schema).unwrap()).unwrap();
     let found: serde_json::Value = serde_json::from_str(&incidents).unwrap();
     assert!(jsonschema::is_valid(&schema, &found), "{incidents}");
+    let summary = site.read(output::SUMMARY_FILE);
+    let open = summary.split_once("Open incidents").unwrap().1;
+    assert!(open.contains("exits of the operator &lt;script&gt;"), "{open}");
     let operator = feed::name_of("contact:<script>\r\nBcc: y@example.org");
     assert!(site.public().join(&operator).is_file());
     // Ninety days later it is forgotten, and so is its feed.

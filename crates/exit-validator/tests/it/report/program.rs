@@ -699,7 +699,7 @@ fn what_other_programs_read_comes_with_the_report_and_is_held_back_with_it() {
     assert!(!place.path("public").exists());
     place.expect(0, "", &[]);
     let first = exports();
-    assert_eq!(first.len(), 20, "{:?}", first.keys());
+    assert_eq!(first.len(), 22, "{:?}", first.keys());
     assert_eq!(metric("exit_validator_dns_success_ratio").as_deref(), Some("1"));
     for (name, kind) in [
         ("onionoo-dns.json", Kind::OnionooDns),
