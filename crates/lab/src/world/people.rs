@@ -2,7 +2,7 @@
 //! families have, and which country and autonomous system a network is in. All of it follows from the
 //! numbers of operators and networks, so that what happens in a world does not depend on it.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use aggregate::location::{LocatedNetwork, database_of};
 use base64::Engine as _;
@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use contact::claim::DomainClaim;
 use contact::proof::Check;
-use record::{Fingerprint, ProofProblem};
+use record::{CheckOutcome, Fingerprint, ProofProblem, ResolverChecks};
 use sha2::{Digest as _, Sha256};
 
 use super::address;
@@ -30,6 +30,13 @@ const NAMES: [&str; 12] = [
 
 /// The first number for autonomous systems that nobody has (RFC 6996).
 const FIRST_SYSTEM: u32 = 64_512;
+
+/// Services that resolve names for everybody: where they ask from, and whose that is.
+const SERVICES: [(Ipv4Addr, u32, &str); 3] = [
+    (Ipv4Addr::new(172, 253, 1, 7), 15169, "GOOGLE"),
+    (Ipv4Addr::new(172, 68, 1, 7), 13335, "CLOUDFLARENET"),
+    (Ipv4Addr::new(66, 185, 1, 7), 19281, "QUAD9-AS-1"),
+];
 
 /// How an operator is known.
 enum Known {
@@ -102,6 +109,26 @@ pub(super) fn checks(
         .collect()
 }
 
+/// Who resolves names for an exit, as its further lookups showed: mostly the exit itself, or its hoster.
+pub(super) fn resolver(operator: usize, network: usize, exit: Ipv4Addr) -> ResolverChecks {
+    let hoster = address(network, 53);
+    let (service, ..) = SERVICES[operator % SERVICES.len()];
+    let addresses = match operator % 10 {
+        0..=5 => vec![exit],
+        6 | 7 => vec![hoster],
+        8 => vec![service],
+        _ => vec![exit, service],
+    };
+    let yes_or_no = |yes| Some(if yes { CheckOutcome::Yes } else { CheckOutcome::No });
+    ResolverChecks {
+        addresses: addresses.into_iter().map(IpAddr::from).collect(),
+        validates: yes_or_no(operator % 5 != 3),
+        tcp: yes_or_no(operator % 19 != 7),
+        ipv6: yes_or_no(operator % 3 == 0),
+        lookups: Vec::new(),
+    }
+}
+
 /// The country of a network, lower case.
 pub(super) fn country(network: usize) -> String {
     COUNTRIES[network % COUNTRIES.len()].to_ascii_lowercase()
@@ -123,5 +150,9 @@ pub(super) fn locations(first: DateTime<Utc>) -> Vec<u8> {
             country: COUNTRIES[network % COUNTRIES.len()],
         }
     });
-    database_of(u64::try_from(first.timestamp()).unwrap_or_default(), networks)
+    let services = SERVICES.iter().map(|(address, system, name)| {
+        let (address, length, country) = (IpAddr::from(*address), 16, "US");
+        LocatedNetwork { address, length, system: *system, name, country }
+    });
+    database_of(u64::try_from(first.timestamp()).unwrap_or_default(), networks.chain(services))
 }

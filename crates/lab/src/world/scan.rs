@@ -14,7 +14,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use record::{
     Bandwidth, Fingerprint, Kind, Mode, Plan, PlannedRelay, RelayFilter, RelayInfo, RelayResult,
-    Run, Selection, TorInfo, Via, unreached,
+    Run, Selection, Status, TorInfo, Via, unreached,
 };
 use scanner::classify::Judge;
 use scanner::hops::{Candidate, FirstHops, Ties};
@@ -122,7 +122,8 @@ impl Sky {
         tor.uplink_goes = (weather == Some(Ours::UplinkLost)).then_some(UPLINK_GOES);
         let rng = StdRng::seed_from_u64(seed);
         let scan = Scan::new(context(&plan), pace(), targets, self.first_hops(truths), rng);
-        let ((why, took), results) = tor.run(scan, started);
+        let ((why, took), mut results) = tor.run(scan, started);
+        self.add_checks(truths, number, &mut results);
         tor.machine.set_uplink(Uplink::Up);
         self.before = Some(tor.machine);
         leave(directory, &plan, &results, started + took, why)?;
@@ -187,6 +188,24 @@ impl Sky {
             door: Some(SocketAddr::from((EXPECTED_ADDRESS, 443))),
         };
         plan.relays.iter().map(target).collect()
+    }
+
+    /// What further lookups would have shown of each resolver that worked.
+    fn add_checks(
+        &self,
+        truths: &Truths,
+        number: u32,
+        results: &mut BTreeMap<Fingerprint, RelayResult>,
+    ) {
+        for exit in truths.there(number) {
+            let &WorldExit { operator, network, .. } = &truths.exits[exit];
+            if let Some(result) = results.get_mut(&self.fingerprint(exit))
+                && result.status == Status::Success
+                && let IpAddr::V4(address) = result.exit_address
+            {
+                result.checks = Some(people::resolver(operator, network, address));
+            }
+        }
     }
 
     fn first_hops(&self, truths: &Truths) -> FirstHops {
