@@ -106,9 +106,14 @@ impl Recursor {
         }
     }
 
-    /// Its own address on loopback, from which it asks as well.
+    /// Its own address on loopback, from which it asks.
     pub(crate) const fn address(self) -> Ipv4Addr {
         Ipv4Addr::new(127, 77, 0, 1 + self as u8)
+    }
+
+    /// Where it listens: BIND does so at no address but those that an interface has.
+    pub(crate) const fn listens_on(self) -> Ipv4Addr {
+        if self.is_bind() { Ipv4Addr::LOCALHOST } else { self.address() }
     }
 
     /// Whether its exit allows IPv6.
@@ -202,7 +207,7 @@ impl Recursor {
         }
         text += "remote-control:\n control-enable: no\n";
         if self == Self::Forwarder {
-            let (address, port) = (Self::Bind.address(), ground.port(Self::Bind));
+            let (address, port) = (Self::Bind.listens_on(), ground.port(Self::Bind));
             return text
                 + &format!("forward-zone:\n name: \".\"\n forward-addr: {address}@{port}\n");
         }
@@ -229,7 +234,7 @@ impl Recursor {
         let mut text = format!(
             "options {{\n directory \"{dir}\";\n pid-file none;\n session-keyfile none;\n \
              managed-keys-directory \"{dir}\";\n port {port};\n \
-             listen-on port {own} {{ {address}; }};\n listen-on-v6 {{ none; }};\n \
+             listen-on port {own} {{ {listens}; }};\n listen-on-v6 {{ none; }};\n \
              query-source address {address};\n {ipv6} recursion yes;\n \
              allow-query {{ 127.0.0.0/8; }};\n allow-recursion {{ 127.0.0.0/8; }};\n \
              dnssec-validation {validates};\n qname-minimization {minimises};\n \
@@ -237,6 +242,7 @@ impl Recursor {
             dir = dir.display(),
             port = ground.authority.port(),
             own = ground.port(self),
+            listens = self.listens_on(),
             ipv6 = if ground.ipv6 { "query-source-v6 address ::1;\n" } else { "" },
             validates = on(self.validates()),
             minimises = if self == Self::BindPlain { "off" } else { "relaxed" },

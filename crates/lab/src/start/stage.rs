@@ -191,7 +191,7 @@ impl Ground<'_> {
         let mut ports = [0; Recursor::ALL.len()];
         let mut held = Vec::new();
         for recursor in spec.recursors() {
-            let port = Port::take_both(recursor.address())?;
+            let port = Port::take_both(recursor.listens_on())?;
             ports[recursor as usize] = port[0].number;
             held.push(port);
         }
@@ -207,7 +207,7 @@ impl Ground<'_> {
             }
             drop(ports);
             self.handle.run(move |table| table.start(&name, launch)).await??;
-            recursors.push((recursor, (recursor.address(), ground.port(recursor)).into()));
+            recursors.push((recursor, (recursor.listens_on(), ground.port(recursor)).into()));
         }
         Ok(recursors)
     }

@@ -30,7 +30,7 @@ pub const ASKED: &[Key] = &[
         Group::Asked,
         &[Wrapper, Scanner],
         None,
-        "What is asked for of resolvers after the verdict: who, dnssec, tcp, v6; the zone must know the names.",
+        "What is asked of resolvers after the verdict, where the zone knows it: who, dnssec, tcp, v6.",
     ),
 ];
 
