@@ -73,9 +73,9 @@ ops: node
 	@tools/unpack caddy=caddy alertmanager=prometheus-alertmanager \
 		python=python3-aiosmtpd,python3-attr,python3-public,python3-dnspython,python3-feedparser,python3-sgmllib3k
 
-# Resolvers for the lab's exits and for the tests of our name server, and what asks that one.
+# Resolvers for the lab's exits and for the tests of our name server, what asks that one, and what keeps dnstap.
 dns:
-	@tools/unpack unbound=unbound+ named=bind9+ dig=bind9-dnsutils+
+	@tools/unpack unbound=unbound+ named=bind9+ dig=bind9-dnsutils+ fstrm_capture=fstrm-bin+
 
 # For the tests of the metrics, alerts and Grafana's dashboard.
 promtool:
@@ -141,5 +141,6 @@ chutney: build
 
 bench: build node chromium
 	@tools/need rclone=rclone python3=python3
+	@tools/unpack nsd=nsd+ dnsperf=dnsperf+
 	$(CARGO) bench --workspace --locked
 	cd dashboard && npm ci --no-progress --no-audit --no-fund && npm run bench

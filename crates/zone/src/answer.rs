@@ -9,7 +9,9 @@ use hickory_proto::rr::rdata::{A, AAAA, NS, SOA};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use serde::{Deserialize, Serialize};
 
-use crate::layout::{Child, Family, NAME_TTL, NamePlace, Place, ServedZone, TTL, is_of_a_scan};
+use crate::layout::{
+    Child, Family, NAME_TTL, NamePlace, Place, ServedZone, TTL, is_of_a_scan, labels,
+};
 use crate::sign::{NXNAME, Seal, ZoneSigner, proof};
 
 /// Octets of a header (RFC 1035, section 4.1.1).
@@ -87,10 +89,12 @@ pub struct Seen {
     /// The network for which the asker asks (RFC 7871).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_subnet: Option<String>,
-    /// The answer's code: `NOERROR`, `NXDOMAIN` and so on.
-    pub answer: String,
-    /// Whether the answer had any record that was asked for.
-    pub data: bool,
+    /// The answer's code: `NOERROR`, `NXDOMAIN` and so on; none where another server's log does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
+    /// Whether the answer had any record that was asked for; none where another server's log does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<bool>,
     /// Whether the asker was sent away to ask by TCP.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
@@ -164,8 +168,9 @@ impl ZoneQuery {
             bytes = encode(&answer);
         }
         let truncated = answer.metadata.truncation;
-        let answered = mnemonic(answer.metadata.response_code);
-        ZoneAnswer { bytes, seen: seen(question, answered, data && !truncated, truncated) }
+        let answered = Some(mnemonic(answer.metadata.response_code));
+        let data = Some(data && !truncated);
+        ZoneAnswer { bytes, seen: seen(question, answered, data, truncated) }
     }
 
     /// An answer that says no more than "ask by TCP", for who asks too much by UDP. It is no longer than the query.
@@ -178,7 +183,8 @@ impl ZoneQuery {
         let (mut answer, _) = begin(question);
         cut(&mut answer);
         let bytes = encode(&answer);
-        ZoneAnswer { bytes, seen: seen(question, mnemonic(ResponseCode::NoError), false, true) }
+        let answered = Some(mnemonic(ResponseCode::NoError));
+        ZoneAnswer { bytes, seen: seen(question, answered, Some(false), true) }
     }
 
     /// An answer to what could not be read: the header alone.
@@ -191,8 +197,8 @@ impl ZoneQuery {
             edns: None,
             cookie: false,
             client_subnet: None,
-            answer: mnemonic(code),
-            data: false,
+            answer: Some(mnemonic(code)),
+            data: Some(false),
             truncated: false,
         };
         ZoneAnswer { bytes: encode(&message), seen }
@@ -272,8 +278,7 @@ fn seal(
     }
     let Place { apex, at, .. } = answerer.zone.place(question.queries[0].name());
     let how = |records: &[Record]| {
-        let below =
-            records.first().map_or(0, |record| record.name.num_labels()) - apex.num_labels();
+        let below = labels(&records[0].name) - labels(apex);
         match at {
             _ if below == 0 => Seal::Kept,
             NamePlace::Sealed { broken: true } => Seal::Broken,
@@ -489,7 +494,13 @@ fn under(zone: &ServedZone, label: &str) -> Name {
     zone.checks.prepend_label(label).unwrap_or_else(|_| zone.checks.clone())
 }
 
-fn seen(question: &Message, answer: String, data: bool, truncated: bool) -> Seen {
+/// What a message asks, which has one question.
+pub(crate) fn seen(
+    question: &Message,
+    answer: Option<String>,
+    data: Option<bool>,
+    truncated: bool,
+) -> Seen {
     let query = &question.queries[0];
     let edns = question.edns.as_ref();
     let option = |code| edns.and_then(|edns| edns.option(code));
@@ -527,7 +538,7 @@ pub(crate) fn type_name(kind: RecordType) -> String {
 }
 
 /// What a code is called (IANA, DNS RCODEs).
-fn mnemonic(code: ResponseCode) -> String {
+pub(crate) fn mnemonic(code: ResponseCode) -> String {
     match code {
         ResponseCode::NoError => "NOERROR".to_owned(),
         ResponseCode::FormErr => "FORMERR".to_owned(),
@@ -540,5 +551,7 @@ fn mnemonic(code: ResponseCode) -> String {
     }
 }
 
+#[cfg(test)]
+mod conformance;
 #[cfg(test)]
 mod tests;

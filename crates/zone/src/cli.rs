@@ -1,4 +1,4 @@
-//! The arguments of `zone serve`, `zone keys` and `zone correlate`.
+//! The arguments of `zone serve`, `zone keys`, `zone import` and `zone correlate`.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use record::{DEFAULT_DOMAIN, DEFAULT_EXPECTED};
 
+use crate::import::ForeignLog;
 use crate::layout::{LayoutError, ServedZone, ZoneSettings};
 use crate::log::Keep;
 
@@ -123,6 +124,23 @@ impl KeysArgs {
     pub fn zone(&self) -> Result<ServedZone, LayoutError> {
         ServedZone::new(self.delegation.settings())
     }
+}
+
+/// Turn what other name servers write of their queries into lines of the zone's log, on standard output.
+///
+/// For `zone correlate`, where the zone stands at another server. Files are read to their end, one after another;
+/// what cannot be read is counted, and the first of it named.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  exit-validator zone import dnstap dns.tap > zone/queries.jsonl\n  \
+                  zcat dns_logs/*.gz | exit-validator zone import cloudflare - > zone/queries.jsonl"
+)]
+pub struct ImportArgs {
+    /// What wrote it.
+    pub format: ForeignLog,
+    /// The files; - is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
 }
 
 /// Hold a run beside the zone's log: who asked for each exit, and where lost lookups got lost.

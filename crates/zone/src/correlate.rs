@@ -51,14 +51,16 @@ pub struct QueryAtZone {
     pub time: DateTime<Utc>,
     /// Who asked.
     pub address: IpAddr,
-    /// How.
-    pub transport: QueryTransport,
+    /// How; none where the log does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transport: Option<QueryTransport>,
     /// For what.
     #[serde(rename = "type")]
     pub record_type: String,
-    /// The answer's code.
-    pub answer: String,
-    /// Whether the answer had an address.
+    /// The answer's code; none where the log does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
+    /// Whether the answer had an address; taken for true where the log does not say.
     pub data: bool,
 }
 
@@ -185,7 +187,7 @@ impl Correlator {
                 transport: line.transport,
                 record_type: line.seen.record_type.unwrap_or_default(),
                 answer: line.seen.answer,
-                data: line.seen.data,
+                data: line.seen.data.unwrap_or(true),
             });
         }
     }

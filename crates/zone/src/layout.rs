@@ -110,6 +110,11 @@ pub struct ZoneSettings<'a> {
     pub expected: Vec<IpAddr>,
 }
 
+/// How many labels a name has. The library's own count leaves a wildcard's out.
+pub(crate) fn labels(name: &Name) -> usize {
+    name.iter().len()
+}
+
 impl ServedZone {
     /// The zone of these settings.
     ///
@@ -126,7 +131,7 @@ impl ServedZone {
         if origin.len().max(checks.len()) > MAX_ORIGIN {
             return Err(LayoutError::Long);
         }
-        let one_below = checks.num_labels() == origin.num_labels() + 1;
+        let one_below = labels(&checks) == labels(&origin) + 1;
         if checks.zone_of(&origin) || origin.zone_of(&checks) && !one_below {
             return Err(LayoutError::Checks(checks.to_string()));
         }
@@ -168,10 +173,10 @@ impl ServedZone {
         if !apex.zone_of(name) {
             return Place { apex, below: 0, at: NamePlace::Outside };
         }
-        let below = name.num_labels() - apex.num_labels();
+        let below = labels(name) - labels(apex);
         let at = self.server(apex, name).unwrap_or_else(|| {
             // The label that stands directly under the zone's name.
-            match usize::from(below).checked_sub(1).and_then(|last| name.iter().nth(last)) {
+            match below.checked_sub(1).and_then(|last| name.iter().nth(last)) {
                 None => NamePlace::Apex,
                 Some(label) if checks => in_checks(label, below == 1),
                 Some(_) => NamePlace::Wildcard,
@@ -183,8 +188,8 @@ impl ServedZone {
     /// Where a name is that has to do with a name server's in the same zone. There is no wildcard beside that one
     /// (RFC 4592, section 3.3.1).
     fn server(&self, apex: &Name, name: &Name) -> Option<NamePlace<'_>> {
-        let label = usize::from(apex.num_labels()) + 1;
-        if usize::from(name.num_labels()) < label {
+        let label = labels(apex) + 1;
+        if labels(name) < label {
             return None;
         }
         let in_zone = |server: &&NameServer| {
@@ -253,7 +258,7 @@ pub(crate) struct Place<'a> {
     /// The name of the zone that it is in: the zone's or the checks zone's.
     pub(crate) apex: &'a Name,
     /// Labels that it has below that.
-    pub(crate) below: u8,
+    pub(crate) below: usize,
     /// Where in it.
     pub(crate) at: NamePlace<'a>,
 }

@@ -9,9 +9,8 @@ use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -26,8 +25,11 @@ pub(crate) const CURRENT: &str = "queries.jsonl";
 /// What the names of the others begin with; a time and `.jsonl` follow.
 pub(crate) const PREFIX: &str = "queries-";
 
-/// Lines that wait to be written: some seconds of a busy scan.
-const WAITING: usize = 1 << 14;
+/// Bytes of lines that wait to be written: some ten thousand lines.
+const WAITING: usize = 4 << 20;
+
+/// When so many wait, whoever writes is woken.
+const MANY: usize = WAITING / 8;
 
 /// How long a line may wait in memory for others.
 const FLUSH_AFTER: Duration = Duration::from_secs(1);
@@ -39,10 +41,12 @@ pub struct QueryLine {
     pub time: DateTime<Utc>,
     /// Who asked.
     pub address: IpAddr,
-    /// From which port.
-    pub port: u16,
-    /// How.
-    pub transport: QueryTransport,
+    /// From which port; none where another server's log does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// How; none where another server's log does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transport: Option<QueryTransport>,
     /// What, and how it was answered.
     #[serde(flatten)]
     pub seen: Seen,
@@ -76,15 +80,38 @@ impl Keep {
 /// The log as those who answer see it.
 #[derive(Debug, Clone)]
 pub struct QueryLog {
-    lines: Option<SyncSender<QueryLine>>,
-    unlogged: Arc<AtomicU64>,
+    lines: Option<Arc<LogEnd>>,
+}
+
+/// What those who answer and the one who writes share.
+#[derive(Debug, Default)]
+struct WaitingLines {
+    /// Whole lines.
+    bytes: Mutex<Vec<u8>>,
+    /// Many wait, or nobody is left who answers.
+    many: Condvar,
+    ended: AtomicBool,
+    unlogged: AtomicU64,
+}
+
+/// Says that nobody is left who answers when it goes.
+#[derive(Debug)]
+struct LogEnd(Arc<WaitingLines>);
+
+impl Drop for LogEnd {
+    fn drop(&mut self) {
+        self.0.ended.store(true, Ordering::Release);
+        // With the lock, so that it does not come between the writer's look and its wait.
+        drop(self.0.bytes.lock());
+        self.0.many.notify_all();
+    }
 }
 
 impl QueryLog {
     /// One that remembers nothing.
     #[must_use]
-    pub fn none() -> Self {
-        Self { lines: None, unlogged: Arc::default() }
+    pub const fn none() -> Self {
+        Self { lines: None }
     }
 
     /// Opens the directory's log, makes it where it is missing, and starts the thread that writes it. That
@@ -99,59 +126,74 @@ impl QueryLog {
         clock: fn() -> DateTime<Utc>,
     ) -> io::Result<(Self, JoinHandle<()>)> {
         let files = LogFiles::open(directory, keep, clock())?;
-        let (lines, waiting) = sync_channel(WAITING);
-        let unlogged = Arc::<AtomicU64>::default();
-        let counter = Arc::clone(&unlogged);
+        let waiting = Arc::<WaitingLines>::default();
+        let lines = Some(Arc::new(LogEnd(Arc::clone(&waiting))));
         let writer = std::thread::Builder::new()
             .name("zone-log".to_owned())
-            .spawn(move || write(files, &waiting, &counter, clock))?;
-        Ok((Self { lines: Some(lines), unlogged }, writer))
+            .spawn(move || write(files, &waiting, clock))?;
+        Ok((Self { lines }, writer))
     }
 
     /// Remembers a query.
     pub(crate) fn query(&self, time: DateTime<Utc>, from: QuerySource, port: u16, seen: Seen) {
-        let Some(lines) = &self.lines else { return };
+        let Some(end) = &self.lines else { return };
+        let waiting = &end.0;
         let QuerySource { address, transport } = from;
-        let line = QueryLine { time, address, port, transport, seen };
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = lines.try_send(line) {
-            self.count();
+        let (port, transport) = (Some(port), Some(transport));
+        let Ok(mut line) = serde_json::to_vec(&QueryLine { time, address, port, transport, seen })
+        else {
+            return self.count();
+        };
+        line.push(b'\n');
+        let mut bytes = waiting.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = bytes.len();
+        if before + line.len() > WAITING {
+            drop(bytes);
+            return self.count();
+        }
+        bytes.extend_from_slice(&line);
+        drop(bytes);
+        // Once, when there are so many: to wake somebody costs more than the line.
+        if before < MANY && before + line.len() >= MANY {
+            waiting.many.notify_one();
         }
     }
 
     /// Counts a query that is not worth a line.
     pub(crate) fn count(&self) {
-        self.unlogged.fetch_add(1, Ordering::Relaxed);
+        if let Some(end) = &self.lines {
+            end.0.unlogged.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
 /// Writes what comes, until nobody is left who sends.
-fn write(
-    mut files: LogFiles,
-    lines: &Receiver<QueryLine>,
-    unlogged: &AtomicU64,
-    clock: fn() -> DateTime<Utc>,
-) {
-    let mut flushed = clock();
+fn write(mut files: LogFiles, waiting: &WaitingLines, clock: fn() -> DateTime<Utc>) {
+    let mut taken = Vec::new();
     loop {
-        let line = match lines.recv_timeout(FLUSH_AFTER) {
-            Ok(line) => Some(line),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => break,
-        };
-        let now = clock();
-        if let Some(line) = &line
-            && let Err(error) = files.write(line, now)
+        // What came before that was set is in what is taken now.
+        let ended = waiting.ended.load(Ordering::Acquire);
         {
-            unlogged.fetch_add(1, Ordering::Relaxed);
-            files.complain(&error, now);
+            let bytes = waiting.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+            let wait =
+                |bytes: &mut Vec<u8>| bytes.len() < MANY && !waiting.ended.load(Ordering::Acquire);
+            let waited = waiting.many.wait_timeout_while(bytes, FLUSH_AFTER, wait);
+            let (mut bytes, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            std::mem::swap(&mut *bytes, &mut taken);
         }
-        let due = (now - flushed).abs() >= TimeDelta::seconds(1);
-        if line.is_none() || due {
-            flushed = now;
-            tidy(&mut files, unlogged, now);
+        let now = clock();
+        for line in taken.split_inclusive(|byte| *byte == b'\n') {
+            if let Err(error) = files.write(line, now) {
+                waiting.unlogged.fetch_add(1, Ordering::Relaxed);
+                files.complain(&error, now);
+            }
+        }
+        taken.clear();
+        tidy(&mut files, &waiting.unlogged, now);
+        if ended {
+            return;
         }
     }
-    tidy(&mut files, unlogged, clock());
 }
 
 /// Puts onto the disk what waits, and the count of what has no line.
@@ -159,7 +201,9 @@ fn tidy(files: &mut LogFiles, unlogged: &AtomicU64, now: DateTime<Utc>) {
     let count = unlogged.swap(0, Ordering::Relaxed);
     let counted = match count {
         0 => Ok(()),
-        unlogged => files.write(&Unlogged { time: now, unlogged }, now),
+        unlogged => serde_json::to_vec(&Unlogged { time: now, unlogged })
+            .map_err(io::Error::from)
+            .and_then(|line| files.write(&[&line[..], b"\n"].concat(), now)),
     };
     if counted.is_err() {
         unlogged.fetch_add(count, Ordering::Relaxed);
@@ -223,15 +267,14 @@ impl LogFiles {
         Ok(())
     }
 
-    fn write(&mut self, line: &impl Serialize, now: DateTime<Utc>) -> io::Result<()> {
-        let mut bytes = serde_json::to_vec(line)?;
-        bytes.push(b'\n');
-        let length = bytes.len() as u64;
+    /// Writes a line, which has its end.
+    fn write(&mut self, line: &[u8], now: DateTime<Utc>) -> io::Result<()> {
+        let length = line.len() as u64;
         let full = self.size + length > self.keep.file();
         if self.size > 0 && (full || now.date_naive() != self.day) {
             self.begin_anew(now)?;
         }
-        self.file.write_all(&bytes)?;
+        self.file.write_all(line)?;
         self.size += length;
         Ok(())
     }
@@ -311,8 +354,12 @@ mod tests {
         names
     }
 
-    fn line(seconds: i64) -> Unlogged {
+    fn unlogged(seconds: i64) -> Unlogged {
         Unlogged { time: at(seconds), unlogged: 7 }
+    }
+
+    fn line(seconds: i64) -> Vec<u8> {
+        [serde_json::to_vec(&unlogged(seconds)).unwrap(), b"\n".to_vec()].concat()
     }
 
     #[test]
@@ -352,7 +399,7 @@ mod tests {
         }
         let last = fs::read_to_string(dir.path().join(CURRENT)).unwrap();
         let last: Unlogged = serde_json::from_str(last.lines().last().unwrap()).unwrap();
-        assert_eq!(last, line(499));
+        assert_eq!(last, unlogged(499));
         assert!(names(dir.path()).len() > 10);
     }
 
@@ -368,7 +415,7 @@ mod tests {
         let text = fs::read_to_string(dir.path().join(CURRENT)).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 2, "{text}");
-        assert_eq!(serde_json::from_str::<Unlogged>(lines[1]).unwrap(), line(1));
+        assert_eq!(serde_json::from_str::<Unlogged>(lines[1]).unwrap(), unlogged(1));
     }
 
     #[test]
@@ -386,11 +433,11 @@ mod tests {
             edns: None,
             cookie: false,
             client_subnet: None,
-            answer: "NOERROR".to_owned(),
-            data: true,
+            answer: Some("NOERROR".to_owned()),
+            data: Some(true),
             truncated: false,
         };
-        let sent = WAITING * 3;
+        let sent = WAITING / 100;
         for _ in 0..sent {
             log.query(Utc::now(), from, 53, seen.clone());
         }
@@ -408,6 +455,6 @@ mod tests {
             }
         }
         assert_eq!(queries + unlogged, sent as u64, "none is lost without a word");
-        assert!(queries >= WAITING as u64);
+        assert!(queries >= (WAITING / 500) as u64, "{queries}");
     }
 }

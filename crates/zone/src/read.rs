@@ -44,6 +44,10 @@ pub fn run(directory: &Path, mut each: impl FnMut(RelayResult)) -> io::Result<Ve
 ///
 /// Where the directory or a file cannot be read. What was read before was handed over.
 pub fn log(path: &Path, since: DateTime<Utc>, mut each: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut each = |line: Option<&[u8]>| {
+        line.into_iter().for_each(&mut each);
+        true
+    };
     if !path.is_dir() {
         return lines(BufReader::new(fs::File::open(path)?), &mut each);
     }
@@ -66,7 +70,11 @@ pub fn log(path: &Path, since: DateTime<Utc>, mut each: impl FnMut(&[u8])) -> io
     Ok(())
 }
 
-fn lines(mut file: impl BufRead, each: &mut impl FnMut(&[u8])) -> io::Result<()> {
+/// Hands each line to `each`, with its end, until that has enough; nothing in the place of one that is too long.
+pub(crate) fn lines(
+    mut file: impl BufRead,
+    each: &mut impl FnMut(Option<&[u8]>) -> bool,
+) -> io::Result<()> {
     let mut line = Vec::new();
     let mut whole = true;
     loop {
@@ -75,8 +83,9 @@ fn lines(mut file: impl BufRead, each: &mut impl FnMut(&[u8])) -> io::Result<()>
             return Ok(());
         }
         let ended = line.last() == Some(&b'\n');
-        if whole && (ended || (line.len() as u64) < LINE) {
-            each(&line);
+        let fits = ended || (line.len() as u64) < LINE;
+        if whole && !each(fits.then_some(&line)) {
+            return Ok(());
         }
         whole = ended;
     }
@@ -91,9 +100,13 @@ mod tests {
         let mut read = Vec::new();
         let long = "x".repeat(20_000);
         let text = format!("one\n{long}\ntwo\n\nthree");
-        lines(text.as_bytes(), &mut |line| read.push(String::from_utf8_lossy(line).into_owned()))
-            .unwrap();
-        assert_eq!(read, ["one\n", "two\n", "\n", "three"]);
+        lines(text.as_bytes(), &mut |line| {
+            read.push(line.map(|line| String::from_utf8_lossy(line).into_owned()));
+            read.len() < 5
+        })
+        .unwrap();
+        let read: Vec<Option<&str>> = read.iter().map(Option::as_deref).collect();
+        assert_eq!(read, [Some("one\n"), None, Some("two\n"), Some("\n"), Some("three")]);
     }
 
     #[test]

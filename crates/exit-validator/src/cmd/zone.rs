@@ -3,7 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Display, Write as _};
-use std::io;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Write as _};
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -13,7 +14,7 @@ use aggregate::zone::Expectation;
 use clap::Subcommand;
 use record::{Status, printable};
 use tokio::signal::unix::{SignalKind, signal};
-use zone::cli::{CorrelateArgs, KeysArgs, ServeArgs};
+use zone::cli::{CorrelateArgs, ImportArgs, KeysArgs, ServeArgs};
 use zone::correlate::{ClockOffset, Correlation, resolvers};
 use zone::log::QueryLog;
 use zone::serve::{Serving, ZoneSockets, serve};
@@ -39,6 +40,7 @@ pub(crate) const VERB: Verb = Verb {
             ZoneCommand::Check(arguments) => check(&arguments),
             ZoneCommand::Serve(arguments) => answer(&arguments),
             ZoneCommand::Keys(arguments) => keys(&arguments),
+            ZoneCommand::Import(arguments) => import(&arguments),
             ZoneCommand::Correlate(arguments) => correlate(&arguments),
         }
     },
@@ -53,6 +55,7 @@ enum ZoneCommand {
     Check(ZoneArgs),
     Serve(ServeArgs),
     Keys(KeysArgs),
+    Import(ImportArgs),
     Correlate(CorrelateArgs),
 }
 
@@ -124,6 +127,61 @@ fn answer(arguments: &ServeArgs) -> Ended {
         let _ = writer.join();
     }
     Ok(Exit::Done)
+}
+
+/// Writes the queries of other servers' logs as lines of ours.
+fn import(arguments: &ImportArgs) -> Ended {
+    // Not `print`: it goes out as it comes in.
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut readable = 0;
+    for path in &arguments.files {
+        let failed = |error: &dyn Display| {
+            Failure::new(Exit::Input, format_args!("cannot read the log {path:?}: {error}"))
+        };
+        let input: Box<dyn BufRead> = if path.as_os_str() == "-" {
+            Box::new(io::stdin().lock())
+        } else {
+            Box::new(BufReader::new(File::open(path).map_err(|error| failed(&error))?))
+        };
+        let mut written = Ok(());
+        let imported = zone::import::import(arguments.format, input, &mut |line| {
+            written = serde_json::to_writer(&mut out, &line)
+                .map_err(io::Error::from)
+                .and_then(|()| out.write_all(b"\n"));
+            // The reader ends; which of both failed is told below.
+            written.as_ref().map(|()| ()).map_err(|_| io::ErrorKind::Other.into())
+        });
+        if let Err(error) = written {
+            return unwritten(&error);
+        }
+        let imported = imported.map_err(|error| failed(&error))?;
+        readable += imported.queries + imported.others;
+        tracing::info!(
+            "{path:?}: {} queries, {} other records, {} that cannot be read",
+            imported.queries,
+            imported.others,
+            imported.bad
+        );
+        if let Some(first) = imported.first_bad {
+            tracing::warn!("{path:?}: the first that cannot be read: {first}");
+        }
+    }
+    if let Err(error) = out.flush() {
+        return unwritten(&error);
+    }
+    if readable == 0 {
+        let none = "nothing could be read; is it in the format that was named?";
+        return Err(Failure::saying(Exit::Input, none));
+    }
+    Ok(Exit::Done)
+}
+
+/// Standard output takes no more. Who reads it may have seen enough.
+fn unwritten(error: &io::Error) -> Ended {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return Ok(Exit::Done);
+    }
+    Err(Failure::new(Exit::Output, format_args!("cannot write to standard output: {error}")))
 }
 
 /// How many resolvers are shown.
