@@ -9,9 +9,9 @@ use contact::proof;
 use record::{
     ABSENT_MARK, AbsentRelay, BandwidthShare, Counts, FailingRelay, FileReport, Fingerprint,
     GateCode, Ipv6Lookups, Ipv6Outcome, Kind, KnownGood, Metadata, OperatorFailures, Previous,
-    Publish, Rejected, RelayDomain, RelayInfo, RelayLocation, RelayResult, Report, ReportInput,
-    ReportSelection, ReportedInfo, ReportedRelay, Status, Streak, TrendEntry, ZoneCheck,
-    recent_mark,
+    Publish, Publisher, Rejected, RelayDomain, RelayInfo, RelayLocation, RelayResult, Report,
+    ReportInput, ReportSelection, ReportedInfo, ReportedRelay, Status, Streak, TrendEntry,
+    ZoneCheck, recent_mark,
 };
 
 use crate::gate::{self, Circumstances, HeldRun, Thresholds};
@@ -88,6 +88,8 @@ pub struct Context<'a> {
     pub locations: Option<&'a Locations>,
     /// The licence of the data, by its SPDX identifier.
     pub license: Option<&'a str>,
+    /// Who publishes.
+    pub publisher: Option<&'a Publisher>,
 }
 
 /// The ids of the runs among the inputs, sorted, each once.
@@ -159,6 +161,7 @@ pub fn build(
     let mut metadata = metadata(&joined, &results, base.previous, timestamp);
     metadata.rejected = rejections.into_rejected();
     metadata.license = context.license.map(str::to_owned);
+    metadata.publisher = context.publisher.cloned();
     metadata.locations = context.locations.map(|all| all.source.clone());
     let circumstances = Circumstances {
         now: context.now,
@@ -277,6 +280,7 @@ fn metadata(
         blames: tally(results.iter().filter_map(|relay| relay.blame)),
         bandwidth: bandwidth(results),
         license: None,
+        publisher: None,
         locations: None,
         previous,
         rejected: Rejected::default(),

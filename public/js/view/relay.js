@@ -22,6 +22,7 @@ import {
 } from "../words.js";
 import { attemptsPart, hop, vantagesPart } from "./attempts.js";
 import { attribution } from "./attribution.js";
+import { badgeBox } from "./badge-box.js";
 import { copyButton } from "./buttons.js";
 import { fill, foreign, h, svg } from "./dom.js";
 import { facts } from "./facts.js";
@@ -189,7 +190,14 @@ function present(context, report, relay) {
     h(
       "div",
       { class: "columns columns-2" },
-      h("div", null, verdict(relay, details), findings(details), checks(relay)),
+      h(
+        "div",
+        null,
+        verdict(relay, details),
+        findings(details),
+        checks(relay),
+        badgeBox("relay", relay),
+      ),
       h(
         "div",
         null,

@@ -230,6 +230,7 @@ impl Example {
             checks: None,
             locations: None,
             license: Some("CC0-1.0"),
+            publisher: None,
         };
         let joined = merge::join(inputs).map_err(|error| error.to_string())?;
         Ok(report::build(joined, base, None, rejections, context))

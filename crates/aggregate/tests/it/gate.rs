@@ -150,6 +150,7 @@ impl Host {
                 checks: None,
                 locations: locations.as_ref(),
                 license: None,
+                publisher: None,
             };
             report::build(joined.clone(), base, Some(&past), Rejections::default(), context)
         };
@@ -652,6 +653,7 @@ fn months_of_outages_and_faults_of_ours() {
             checks: None,
             locations: None,
             license: None,
+            publisher: None,
         };
         let joined = merge::join(inputs).unwrap();
         let metadata = report::build(joined, base, None, Rejections::default(), context).metadata;

@@ -92,6 +92,7 @@ proptest! {
                 checks: None,
                 locations: None,
                 license: None,
+                publisher: None,
             };
             let joined = merge::join(inputs).unwrap();
             report::build(joined, Base::default(), None, Rejections::default(), context)

@@ -40,6 +40,7 @@ pub fn report_of(scans: &[Scan], previous: Option<&[u8]>, history: Option<&Histo
         checks: checks.as_ref(),
         locations: None,
         license: Some("CC0-1.0"),
+        publisher: None,
     };
     report::build(joined, base, past.as_ref(), Rejections::default(), context)
 }

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, TimeDelta, Utc};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use record::{
-    Blame, ErrorCode, Incident, Incidents, Metadata, Report, ReportedRelay, Trends, printable,
+    Blame, ErrorCode, Incident, Incidents, Metadata, Publisher, Report, ReportedRelay, Trends,
+    printable,
 };
 
 use crate::words;
@@ -483,8 +484,22 @@ fn footer(metadata: &Metadata) -> Markup {
                 a href="files.json" { "files.json" } ", " a href="incidents.json" { "incidents.json" } ". News: "
                 a href="feed.atom" { "feed.atom" } "."
             }
+            @if let Some(publisher) = &metadata.publisher { (published_by(publisher)) }
             @if let Some(license) = &metadata.license { p { "Licence of the data: " (foreign(license)) "." } }
             @if let Some(source) = &metadata.locations { p { (foreign(&source.attribution)) } }
+        }
+    }
+}
+
+fn published_by(publisher: &Publisher) -> Markup {
+    let Publisher { name, contact, source } = publisher;
+    let who: Vec<String> =
+        [name, contact].into_iter().flatten().map(|text| foreign(text)).collect();
+    let is_address = |text: &&String| text.starts_with("https://") || text.starts_with("http://");
+    html! {
+        @if !who.is_empty() { p { "Published by " bdi { (who.join(", ")) } "." } }
+        @if let Some(source) = source.as_ref().filter(is_address) {
+            p { "Source of what the publisher runs: " a href=(foreign(source)) rel="noopener noreferrer" { (foreign(source)) } "." }
         }
     }
 }
