@@ -102,9 +102,9 @@ fn time_element(at: DateTime<Utc>) -> Markup {
 /// A share, never shown as nothing or as all where it is not.
 fn percent(value: Option<f64>) -> String {
     match value {
-        Some(share) if share > 0.0 && share < 0.005 => "< 0.01 %".to_owned(),
-        Some(share) if share < 100.0 && share >= 99.995 => "> 99.99 %".to_owned(),
-        Some(share) => format!("{share:.2} %"),
+        Some(share) if share > 0.0 && share < 0.005 => "< 0.01\u{a0}%".to_owned(),
+        Some(share) if share < 100.0 && share >= 99.995 => "> 99.99\u{a0}%".to_owned(),
+        Some(share) => format!("{share:.2}\u{a0}%"),
         None => "not known".to_owned(),
     }
 }
@@ -421,17 +421,11 @@ fn why(facts: &[&ReportedRelay]) -> Markup {
     html! {
         @if !causes.is_empty() {
             h2 { "Why they fail" }
-            div.wide role="region" tabindex="0" aria-label="Why they fail" {
-                table {
-                    thead { tr { th scope="col" { "Cause" } th scope="col" { "Exits" } th scope="col" { "What it means" } } }
-                    tbody {
-                        @for (cause, relays) in causes {
-                            tr {
-                                th scope="row" { code { (cause) } }
-                                td { (grouped(relays)) }
-                                td { (cause.meaning().replace('`', "")) }
-                            }
-                        }
+            ul {
+                @for (cause, relays) in causes {
+                    li {
+                        code { (cause) } ", " (plural(relays, "exit", "exits")) ": "
+                        (cause.meaning().replace('`', ""))
                     }
                 }
             }
