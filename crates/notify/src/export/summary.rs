@@ -103,7 +103,7 @@ fn time_element(at: DateTime<Utc>) -> Markup {
 fn percent(value: Option<f64>) -> String {
     match value {
         Some(share) if share > 0.0 && share < 0.005 => "< 0.01\u{a0}%".to_owned(),
-        Some(share) if share < 100.0 && share >= 99.995 => "> 99.99\u{a0}%".to_owned(),
+        Some(share) if (99.995..100.0).contains(&share) => "> 99.99\u{a0}%".to_owned(),
         Some(share) => format!("{share:.2}\u{a0}%"),
         None => "not known".to_owned(),
     }
