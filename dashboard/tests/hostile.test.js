@@ -52,9 +52,14 @@ describe("hostile reports", () => {
       await t.test(name, async () => {
         const { page } = opened;
         await page.setViewportSize({ width: name === "texts" ? 320 : 1280, height: 800 });
-        await opened.again({ files: new Map(files).set("/latest.json", text) });
-        /** @type {{results?: unknown}} */
-        const { results } = JSON.parse(text);
+        /** @type {{results?: unknown, metadata?: unknown}} */
+        const { results, metadata } = JSON.parse(text);
+        const format = { name: "exit-validator/figures", version: 1 };
+        await opened.again({
+          files: new Map(files)
+            .set("/latest.json", text)
+            .set("/figures.json", JSON.stringify({ format, metadata })),
+        });
         const prints = (Array.isArray(results) ? results : [])
           .map((one) => one?.exit_fingerprint)
           .filter((one) => typeof one === "string" && one.length < 200);
@@ -102,7 +107,10 @@ describe("hostile trends and lists", () => {
         }
         await lookAround(page, [], []);
         for (const one of requests.filter((path) => /json/.test(path))) {
-          assert.match(one, /^\/(?:latest|trends|files|incidents|dns_health_[\d_-]+)\.json$/);
+          assert.match(
+            one,
+            /^\/(?:latest|figures|trends|files|incidents|dns_health_[\d_-]+)\.json$/,
+          );
         }
         assert.deepEqual(opened.problems, []);
       });

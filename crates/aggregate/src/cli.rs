@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
-use record::{DEFAULT_DOMAIN, DEFAULT_EXPECTED, Fingerprint};
+use record::{DEFAULT_DOMAIN, DEFAULT_EXPECTED, Fingerprint, Publisher};
 
 use crate::gate::Thresholds;
 use crate::job::{self, ReportOptions, ReportTarget};
@@ -291,6 +291,18 @@ pub struct ReportArgs {
     )]
     pub data_license: String,
 
+    /// Who publishes the reports, as they and the dashboard say it.
+    #[arg(long, env = "PUBLISHER_NAME", value_name = "NAME", value_parser = publisher_text)]
+    pub publisher_name: Option<String>,
+
+    /// How the publisher is reached: an address for mail, or of a page.
+    #[arg(long, env = "PUBLISHER_CONTACT", value_name = "CONTACT", value_parser = publisher_text)]
+    pub publisher_contact: Option<String>,
+
+    /// Where the source is of what the publisher runs.
+    #[arg(long, env = "PUBLISHER_SOURCE", value_name = "URL", value_parser = source_address)]
+    pub publisher_source: Option<String>,
+
     /// Where the gate closes.
     #[command(flatten)]
     pub gate: GateArgs,
@@ -391,6 +403,24 @@ fn license(text: &str) -> Result<String, String> {
     Err("expected an SPDX identifier, for example CC0-1.0 or CC-BY-4.0".to_owned())
 }
 
+/// A line of text that people read.
+fn publisher_text(text: &str) -> Result<String, String> {
+    if (1..=200).contains(&text.chars().count()) && record::printable(text) == text {
+        return Ok(text.to_owned());
+    }
+    Err("expected 1 to 200 characters on one line".to_owned())
+}
+
+/// An address of the web. Whoever shows it makes a link of it.
+fn source_address(text: &str) -> Result<String, String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let sound = |c: char| c.is_ascii_graphic() && !"\"'<>`\\".contains(c);
+    if rest.is_some_and(|rest| !rest.is_empty() && rest.len() <= 200 && rest.chars().all(sound)) {
+        return Ok(text.to_owned());
+    }
+    Err("expected an address, for example https://example.org/source".to_owned())
+}
+
 impl ReportArgs {
     /// What is to be done, with everything that was not given put in.
     pub fn options(self) -> ReportOptions {
@@ -429,6 +459,12 @@ impl ReportArgs {
             known_good: self.known_good,
             location_db: self.location_db,
             license: self.data_license,
+            publisher: Publisher {
+                name: self.publisher_name,
+                contact: self.publisher_contact,
+                source: self.publisher_source,
+            }
+            .known(),
         }
     }
 }

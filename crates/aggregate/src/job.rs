@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use record::{FileEntry, Fingerprint, RejectReason, Report, ZoneCheck};
+use record::{FileEntry, Fingerprint, Publisher, RejectReason, Report, ZoneCheck};
 use shelf::output::LATEST_FILE;
 use tracing::{info, warn};
 
@@ -79,6 +79,8 @@ pub struct ReportOptions {
     pub location_db: PathBuf,
     /// The licence of the data, by its SPDX identifier.
     pub license: String,
+    /// Who publishes; `None` where they do not say.
+    pub publisher: Option<Publisher>,
 }
 
 impl ReportOptions {
@@ -379,6 +381,7 @@ fn one(
         resolvers: Some(&resolvers),
         locations: locations.as_ref(),
         license: Some(&options.license),
+        publisher: options.publisher.as_ref(),
     };
     let previous = base.previous.clone();
     let later = base.later;

@@ -9,9 +9,9 @@ use contact::proof;
 use record::{
     ABSENT_MARK, AbsentRelay, BandwidthShare, Counts, FailingRelay, FileReport, Fingerprint,
     GateCode, Ipv6Lookups, Ipv6Outcome, Kind, KnownGood, Metadata, OperatorFailures, Previous,
-    Publish, Rejected, RelayDomain, RelayInfo, RelayLocation, RelayResolver, RelayResult, Report,
-    ReportInput, ReportSelection, ReportedInfo, ReportedRelay, Status, Streak, TrendEntry,
-    ZoneCheck, recent_mark,
+    Publish, Publisher, Rejected, RelayDomain, RelayInfo, RelayLocation, RelayResolver,
+    RelayResult, Report, ReportInput, ReportSelection, ReportedInfo, ReportedRelay, Status, Streak,
+    TrendEntry, ZoneCheck, recent_mark,
 };
 
 use crate::gate::{self, Circumstances, HeldRun, Thresholds};
@@ -91,6 +91,8 @@ pub struct Context<'a> {
     pub locations: Option<&'a Locations>,
     /// The licence of the data, by its SPDX identifier.
     pub license: Option<&'a str>,
+    /// Who publishes.
+    pub publisher: Option<&'a Publisher>,
 }
 
 /// The ids of the runs among the inputs, sorted, each once.
@@ -167,6 +169,7 @@ pub fn build(
     metadata.license = context.license.map(str::to_owned);
     let (resolvers, resolver_networks) = resolver::of_network(&results);
     metadata.resolvers = resolvers;
+    metadata.publisher = context.publisher.cloned();
     metadata.locations = context.locations.map(|all| all.source.clone());
     let circumstances = Circumstances {
         now: context.now,
@@ -287,6 +290,7 @@ fn metadata(
         bandwidth: bandwidth(results),
         resolvers: None,
         license: None,
+        publisher: None,
         locations: None,
         previous,
         rejected: Rejected::default(),

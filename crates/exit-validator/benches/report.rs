@@ -264,6 +264,7 @@ fn enter(history: &mut History, run: u32, runs: u32, relays: u32) -> Vec<u8> {
         checks: None,
         locations: None,
         license: None,
+        publisher: None,
     };
     let report = report::build(joined, base, Some(&past), Default::default(), context);
     history.enter(&report).unwrap();

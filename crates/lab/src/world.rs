@@ -198,6 +198,7 @@ fn options(run: &Path, analysis: &Path, public: &Path) -> ReportOptions {
         known_good: None,
         location_db: analysis.join(LOCATIONS),
         license: job::DEFAULT_LICENSE.to_owned(),
+        publisher: None,
     }
 }
 

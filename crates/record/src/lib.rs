@@ -36,8 +36,8 @@ pub use report::{
     ABSENT_MARK, AbsentRelay, BandwidthShare, Disagreements, FailingRelay, FailureRate, Figures,
     GateCode, GateFinding, KnownGood, LocationSource, Metadata, NetworkFailureRate,
     OperatorFailures, Percentiles, Previous, PreviousReport, PreviousSource, ProofMethod,
-    ProofProblem, Publish, RECENT_RUNS, RejectReason, Rejected, RejectedFile, RelayDomain,
-    RelayLocation, Report, ReportInput, ReportSelection, ReportedInfo, ReportedRelay,
+    ProofProblem, Publish, Publisher, RECENT_RUNS, RejectReason, Rejected, RejectedFile,
+    RelayDomain, RelayLocation, Report, ReportInput, ReportSelection, ReportedInfo, ReportedRelay,
     ShardCoverage, State, Streak, Vantage, ZoneCheck, of_recent_mark, recent_mark,
 };
 pub use resolver::{

@@ -143,6 +143,9 @@ pub struct Metadata {
     /// `locations`. Absent in reports of former versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
+    /// Who publishes this, and answers for it; absent where they do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publisher: Option<Publisher>,
     /// Where the relays' locations come from; absent without a location database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locations: Option<LocationSource>,
@@ -330,6 +333,30 @@ pub struct RelayLocation {
     /// `relay.country`.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = "^[a-z]{2}$")))]
     pub country: Option<String>,
+}
+
+/// Who publishes reports.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Publisher {
+    /// What they are called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// How they are reached: an address for mail, or of a page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<String>,
+    /// Where the source of what they run is: an address of the web.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^https?://")))]
+    pub source: Option<String>,
+}
+
+impl Publisher {
+    /// The publisher, if anything is said of one.
+    #[must_use]
+    pub fn known(self) -> Option<Self> {
+        (self != Self::default()).then_some(self)
+    }
 }
 
 /// Where the relays' locations come from.

@@ -162,6 +162,18 @@ function inputOf(item, flaws) {
 }
 
 /**
+ * @param {Reading} publisher
+ * @returns {Metadata["publisher"]}
+ */
+function publisherOf(publisher) {
+  return {
+    name: publisher.get("name", text),
+    contact: publisher.get("contact", text),
+    source: publisher.get("source", text),
+  };
+}
+
+/**
  * @param {unknown} value the report's `metadata`
  * @param {Flaws} flaws what could not be read is added
  * @returns {Metadata}
@@ -214,6 +226,7 @@ export function readMetadata(value, flaws) {
     scannerVersions: m.texts("scanner_versions"),
     aggregateVersion: m.get("aggregate_version", text),
     license: m.get("license", text),
+    publisher: publisherOf(m.within("publisher")),
     attribution: m.within("locations").get("attribution", text),
   };
 }

@@ -197,6 +197,8 @@ export interface Metadata {
   aggregateVersion: string | null;
   /** An SPDX identifier. */
   license: string | null;
+  /** Who publishes; each null where they do not say. */
+  publisher: { name: string | null; contact: string | null; source: string | null };
   /** Whose locations there are in it, and under which licence. */
   attribution: string | null;
 }

@@ -13,7 +13,7 @@ import {
   STATUSES,
 } from "../words.js";
 import { attribution } from "./attribution.js";
-import { foreign, h } from "./dom.js";
+import { foreign, h, outerLink } from "./dom.js";
 import { facts } from "./facts.js";
 import { duration, MISSING, timeElement, whole } from "./format.js";
 import { stateElement, statusElement } from "./marks.js";
@@ -251,6 +251,19 @@ function fileItem(name, words) {
 
 /**
  * @param {Metadata} m
+ * @returns {Child[] | null} who publishes, and how they are reached
+ */
+function publisherWords({ publisher: { name, contact } }) {
+  if (name === null && contact === null) return null;
+  return [
+    name === null ? null : foreign(name, { limit: 200 }),
+    name === null || contact === null ? null : ", ",
+    contact === null ? null : foreign(contact, { limit: 200 }),
+  ];
+}
+
+/**
+ * @param {Metadata} m
  * @returns {HTMLElement[]}
  */
 function run(m) {
@@ -297,6 +310,11 @@ function run(m) {
             ],
     ],
     ["Seen differently from several places", m.disagreements === 0 ? null : whole(m.disagreements)],
+    ["Published by", publisherWords(m)],
+    [
+      "Source of what the publisher runs",
+      m.publisher.source === null ? null : outerLink(m.publisher.source),
+    ],
     ["Licence of the data", m.license === null ? null : foreign(m.license, { limit: 64 })],
     ["Locations by", m.attribution === null ? null : foreign(m.attribution, { limit: 200 })],
     ["Files not used", m.rejected === 0 ? null : whole(m.rejected)],

@@ -65,6 +65,34 @@ export function h(tag, attributes, ...children) {
   return element;
 }
 
+/**
+ * An address of somebody's choosing: a link where it is one of the web, else its text.
+ * @param {string} address
+ * @returns {HTMLElement}
+ */
+export function outerLink(address) {
+  const words = foreign(address, { limit: 220 });
+  if (!/^https?:\/\//.test(address) || !URL.canParse(address)) return words;
+  const link = h("a", { rel: "noopener noreferrer" }, words);
+  link.href = address;
+  return link;
+}
+
+/** What the function draws: pictures of badges, below this page. */
+const PICTURE = /^badge\/(?:relay|operator)\/[0-9A-F]{40}\.svg$/;
+
+/**
+ * @param {string} path below this page
+ * @param {string} alt
+ * @returns {HTMLImageElement}
+ */
+export function picture(path, alt) {
+  if (!PICTURE.test(path)) throw new Error("no such pictures are shown here");
+  const image = h("img", { alt });
+  image.src = path;
+  return image;
+}
+
 const SVG = "http://www.w3.org/2000/svg";
 
 /**

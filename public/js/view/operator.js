@@ -8,6 +8,7 @@ import { reportOf } from "../model/runs.js";
 import { networkWords } from "../model/search.js";
 import { causeWords, FAILING, statusWords } from "../words.js";
 import { attribution } from "./attribution.js";
+import { badgeBox } from "./badge-box.js";
 import { copyButton } from "./buttons.js";
 import { fill, foreign, h } from "./dom.js";
 import { facts } from "./facts.js";
@@ -82,6 +83,14 @@ const PROOF = Object.freeze({
 });
 
 /**
+ * @param {Group} group
+ * @returns {Relay} the one with the smallest fingerprint, which stays the longest
+ */
+function firstOf({ all }) {
+  return all.reduce((a, b) => (b.fingerprint < a.fingerprint ? b : a));
+}
+
+/**
  * @param {Context} context
  * @param {Report} report
  * @param {Group} group
@@ -125,6 +134,7 @@ function operatorPage(context, report, group) {
             ? h("p", null, "No relay of this operator fails in this run.")
             : mailBox(context, report, group),
         ),
+        badgeBox("operator", firstOf(group)),
       ),
       h(
         "div",

@@ -201,7 +201,7 @@ function placeTable(context, all, { by, sort }) {
   return [
     h(
       "div",
-      { class: "table-box", tabindex: "0", role: "region", "aria-label": caption },
+      { class: "table-box place-table", tabindex: "0", role: "region", "aria-label": caption },
       h(
         "table",
         null,

@@ -22,6 +22,7 @@ import {
 } from "../words.js";
 import { attemptsPart, hop, vantagesPart } from "./attempts.js";
 import { attribution } from "./attribution.js";
+import { badgeBox } from "./badge-box.js";
 import { copyButton } from "./buttons.js";
 import { fill, foreign, h, svg } from "./dom.js";
 import { facts } from "./facts.js";
@@ -197,6 +198,7 @@ function present(context, report, relay) {
         findings(details),
         checks(relay),
         resolverPart(context, relay.resolver),
+        badgeBox("relay", relay),
       ),
       h(
         "div",

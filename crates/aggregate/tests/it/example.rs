@@ -231,6 +231,7 @@ impl Example {
             resolvers: None,
             locations: None,
             license: Some("CC0-1.0"),
+            publisher: None,
         };
         let joined = merge::join(inputs).map_err(|error| error.to_string())?;
         Ok(report::build(joined, base, None, rejections, context))

@@ -151,6 +151,7 @@ impl Host {
                 resolvers: None,
                 locations: locations.as_ref(),
                 license: None,
+                publisher: None,
             };
             report::build(joined.clone(), base, Some(&past), Rejections::default(), context)
         };
@@ -654,6 +655,7 @@ fn months_of_outages_and_faults_of_ours() {
             resolvers: None,
             locations: None,
             license: None,
+            publisher: None,
         };
         let joined = merge::join(inputs).unwrap();
         let metadata = report::build(joined, base, None, Rejections::default(), context).metadata;

@@ -93,6 +93,7 @@ proptest! {
                 resolvers: None,
                 locations: None,
                 license: None,
+                publisher: None,
             };
             let joined = merge::join(inputs).unwrap();
             report::build(joined, Base::default(), None, Rejections::default(), context)

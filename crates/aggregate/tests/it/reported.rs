@@ -56,6 +56,7 @@ pub fn report_with(
         resolvers: Some(&seen),
         locations,
         license: Some("CC0-1.0"),
+        publisher: None,
     };
     report::build(joined, base, past.as_ref(), Rejections::default(), context)
 }

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, TimeDelta, Utc};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use record::{
-    Blame, ErrorCode, Incident, Incidents, Metadata, Report, ReportedRelay, Trends, printable,
+    Blame, ErrorCode, Incident, Incidents, Metadata, Publisher, Report, ReportedRelay, Trends,
+    printable,
 };
 
 use crate::words;
@@ -101,9 +102,9 @@ fn time_element(at: DateTime<Utc>) -> Markup {
 /// A share, never shown as nothing or as all where it is not.
 fn percent(value: Option<f64>) -> String {
     match value {
-        Some(share) if share > 0.0 && share < 0.005 => "< 0.01 %".to_owned(),
-        Some(share) if share < 100.0 && share >= 99.995 => "> 99.99 %".to_owned(),
-        Some(share) => format!("{share:.2} %"),
+        Some(share) if share > 0.0 && share < 0.005 => "< 0.01\u{a0}%".to_owned(),
+        Some(share) if (99.995..100.0).contains(&share) => "> 99.99\u{a0}%".to_owned(),
+        Some(share) => format!("{share:.2}\u{a0}%"),
         None => "not known".to_owned(),
     }
 }
@@ -420,17 +421,11 @@ fn why(facts: &[&ReportedRelay]) -> Markup {
     html! {
         @if !causes.is_empty() {
             h2 { "Why they fail" }
-            div.wide role="region" tabindex="0" aria-label="Why they fail" {
-                table {
-                    thead { tr { th scope="col" { "Cause" } th scope="col" { "Exits" } th scope="col" { "What it means" } } }
-                    tbody {
-                        @for (cause, relays) in causes {
-                            tr {
-                                th scope="row" { code { (cause) } }
-                                td { (grouped(relays)) }
-                                td { (cause.meaning().replace('`', "")) }
-                            }
-                        }
+            ul {
+                @for (cause, relays) in causes {
+                    li {
+                        code { (cause) } ", " (plural(relays, "exit", "exits")) ": "
+                        (cause.meaning().replace('`', ""))
                     }
                 }
             }
@@ -483,8 +478,22 @@ fn footer(metadata: &Metadata) -> Markup {
                 a href="files.json" { "files.json" } ", " a href="incidents.json" { "incidents.json" } ". News: "
                 a href="feed.atom" { "feed.atom" } "."
             }
+            @if let Some(publisher) = &metadata.publisher { (published_by(publisher)) }
             @if let Some(license) = &metadata.license { p { "Licence of the data: " (foreign(license)) "." } }
             @if let Some(source) = &metadata.locations { p { (foreign(&source.attribution)) } }
+        }
+    }
+}
+
+fn published_by(publisher: &Publisher) -> Markup {
+    let Publisher { name, contact, source } = publisher;
+    let who: Vec<String> =
+        [name, contact].into_iter().flatten().map(|text| foreign(text)).collect();
+    let is_address = |text: &&String| text.starts_with("https://") || text.starts_with("http://");
+    html! {
+        @if !who.is_empty() { p { "Published by " bdi { (who.join(", ")) } "." } }
+        @if let Some(source) = source.as_ref().filter(is_address) {
+            p { "Source of what the publisher runs: " a href=(foreign(source)) rel="noopener noreferrer" { (foreign(source)) } "." }
         }
     }
 }

@@ -123,6 +123,7 @@ fn of_each_settings_first_word_it_is_decided_whether_it_is_ours_alone() {
         "OUTPUT",
         "OVERDUE",
         "PROGRAM",
+        "PUBLISHER",
         "QUERY",
         "RETRY",
         "RUN",

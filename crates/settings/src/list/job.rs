@@ -77,6 +77,13 @@ pub const REPORT: &[Key] = &[
         Value("CC0-1.0"),
         "The licence of the published data, by its SPDX identifier.",
     ),
+    report("PUBLISHER_NAME", None, "Who publishes the reports, as they and the dashboard say it."),
+    report(
+        "PUBLISHER_CONTACT",
+        None,
+        "How the publisher is reached: an address for mail, or of a page.",
+    ),
+    report("PUBLISHER_SOURCE", None, "Where the source is of what the publisher runs: an address."),
     report(
         "HISTORY_FILE",
         Words("history.sqlite in ANALYSIS_ROOT"),

@@ -752,3 +752,29 @@ fn the_licence_is_named_in_the_report() {
         assert!(said.contains("SPDX"), "{said}");
     }
 }
+
+#[test]
+fn the_publisher_is_named_in_the_report_and_on_the_summary() {
+    let place = Place::new();
+    scan(0, HEALTHY).write(&place.path("analysis/0"));
+    place.expect(0, "", &[]);
+    assert_eq!(place.latest().metadata.publisher, None);
+    let (name, source) = ("Zwiebeln <e. V.>", "https://example.org/source");
+    place.expect(0, "", &["--publisher-name", name, "--publisher-source", source]);
+    let publisher = place.latest().metadata.publisher.unwrap();
+    assert_eq!(publisher.name.as_deref(), Some(name));
+    assert_eq!((publisher.contact, publisher.source.as_deref()), (None, Some(source)));
+    let summary = fs::read_to_string(place.path("public/summary.html")).unwrap();
+    assert!(summary.contains("Published by <bdi>Zwiebeln &lt;e. V.&gt;</bdi>"), "{summary}");
+    assert!(summary.contains("href=\"https://example.org/source\""), "{summary}");
+    for (flag, wrong) in [
+        ("--publisher-name", ""),
+        ("--publisher-contact", "a\u{1b}[31m"),
+        ("--publisher-source", "javascript:alert(1)"),
+        ("--publisher-source", "https://"),
+        ("--publisher-source", "https://example.org/\"><b>"),
+    ] {
+        let said = place.expect(2, "", &[flag, wrong]);
+        assert!(said.contains("expected"), "{said}");
+    }
+}

@@ -52,6 +52,7 @@ fn report(host: &Path, run: i32) {
         known_good: None,
         location_db: host.join("none"),
         license: job::DEFAULT_LICENSE.to_owned(),
+        publisher: None,
     };
     let machine = JobMachine { now: scans::start_of(RUNS + 1), random: 1, zone: None };
     let outcome = job::run(&options, machine).unwrap();

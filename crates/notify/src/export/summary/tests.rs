@@ -57,10 +57,16 @@ fn lines(page: &str) -> String {
     page.replace('<', "\n<").replace("\n</", "</")
 }
 
-/// The tags of a page, in their order, with their attributes.
-fn tags(page: &str) -> Vec<&str> {
+/// The tags of a page, in their order, with their attributes, but for what follows in the one attribute that
+/// has a text of the publisher's.
+fn tags(page: &str) -> Vec<String> {
     let inner = page.split('<').skip(1);
-    inner.map(|rest| rest.split_once('>').map_or(rest, |(tag, _)| tag)).collect()
+    let tags = inner.map(|rest| rest.split_once('>').map_or(rest, |(tag, _)| tag));
+    let plain = |tag: &str| {
+        let (before, rest) = tag.split_once("https://example.org/")?;
+        Some(format!("{before}{}", rest.split_once('"')?.1))
+    };
+    tags.map(|tag| plain(tag).unwrap_or_else(|| tag.to_owned())).collect()
 }
 
 #[test]
@@ -182,7 +188,7 @@ fn shares_are_never_rounded_to_nothing_or_to_all() {
         (Some(100.0), "100.00 %"),
         (None, "not known"),
     ] {
-        assert_eq!(percent(share), shown);
+        assert_eq!(percent(share).replace('\u{a0}', " "), shown);
     }
     assert_eq!(["0", "999", "1,000", "1,234,567"], [0, 999, 1000, 1_234_567].map(grouped)[..]);
 }
@@ -203,6 +209,11 @@ proptest! {
                 relay.error = Some(text.to_owned());
             }
             report.metadata.license = Some(text.to_owned());
+            report.metadata.publisher = Some(Publisher {
+                name: Some(format!("n{text}")),
+                contact: Some(format!("c{text}")),
+                source: Some(format!("https://example.org/{text}")),
+            });
             let date = report.metadata.timestamp;
             report.metadata.locations =
                 Some(LocationSource { attribution: text.to_owned(), date, old: false });
