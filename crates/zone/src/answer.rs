@@ -123,16 +123,8 @@ impl ZoneQuery {
             return None;
         }
         let op_code = OpCode::from_u8((head[2] >> 3) & 0x0f);
-        let message = match Message::from_vec(bytes) {
-            _ if op_code != OpCode::Query => Err(ResponseCode::NotImp),
-            // That type is in proofs alone (RFC 9824, section 3.5).
-            Ok(message)
-                if message.queries.len() == 1 && message.queries[0].query_type() != NXNAME =>
-            {
-                Ok(Box::new(message))
-            }
-            Ok(_) | Err(_) => Err(ResponseCode::FormErr),
-        };
+        let message =
+            if op_code == OpCode::Query { asks(bytes) } else { Err(ResponseCode::NotImp) };
         let of_a_scan = message.as_ref().is_ok_and(|asked| is_of_a_scan(asked.queries[0].name()));
         let id = u16::from_be_bytes([head[0], head[1]]);
         Some(Self { length: bytes.len(), id, op_code, message, of_a_scan })
@@ -202,6 +194,17 @@ impl ZoneQuery {
             truncated: false,
         };
         ZoneAnswer { bytes: encode(&message), seen }
+    }
+}
+
+/// What a query asks: one question, by a type that may be asked for.
+fn asks(bytes: &[u8]) -> Result<Box<Message>, ResponseCode> {
+    match Message::from_vec(bytes) {
+        // That type is in proofs alone (RFC 9824, section 3.5).
+        Ok(message) if message.queries.len() == 1 && message.queries[0].query_type() != NXNAME => {
+            Ok(Box::new(message))
+        }
+        Ok(_) | Err(_) => Err(ResponseCode::FormErr),
     }
 }
 

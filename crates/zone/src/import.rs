@@ -221,8 +221,9 @@ fn cloudflare(line: &[u8]) -> Found {
             DateTime::from_timestamp(count, 0).ok_or("its time is out of range")?
         }
     };
-    let code =
-        ResponseCode::from((line.response_code >> 4) as u8, (line.response_code & 0xf) as u8);
+    // Twelve bits, of which the header has the lower four (RFC 6891, section 6.1.3).
+    let [high, low] = line.response_code.wrapping_shl(4).to_be_bytes();
+    let code = ResponseCode::from(high, low >> 4);
     Ok(Some(QueryLine {
         time,
         address: line.source.to_canonical(),

@@ -30,17 +30,26 @@ impl Signed {
     fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let key = dir.path().join("key.pem");
+        let listen = address_of_its_own();
+        let servers = format!("ns.z.example.org {}", listen.ip());
         let keys = Command::new(program("exit-validator"))
             .env_clear()
             .args(["zone", "keys", "--domain", super::ZONE, "--checks-domain", CHECKS, "--key"])
             .arg(&key)
-            .args(["--name-servers", "ns.z.example.org 192.0.2.53 2001:db8::53"])
+            .args(["--name-servers", &servers])
             .output()
             .unwrap();
         assert_eq!(keys.status.code(), Some(0), "{keys:?}");
         let log = dir.path().join("log");
-        let listen = address_of_its_own().to_string();
-        let mut command = super::command(&["--checks-domain", CHECKS, "--listen", &listen]);
+        let listen = listen.to_string();
+        let mut command = super::command(&[
+            "--checks-domain",
+            CHECKS,
+            "--listen",
+            &listen,
+            "--name-servers",
+            &servers,
+        ]);
         command.arg("--key").arg(&key).arg("--log-dir").arg(&log);
         let server = Server::of(command, 1);
         let key = dig(server.addresses[0], &["+short", CHECKS, "DNSKEY"]).trim().to_owned();
