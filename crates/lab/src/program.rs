@@ -507,6 +507,9 @@ fn check(analysis: &Path, dir: &Path) -> anyhow::Result<ExitCode> {
     };
     let checked = lab::check(analysis, &manifest)?;
     say(checked.table().trim_end());
+    if let Some(table) = checked.resolver_table() {
+        say(&format!("\n{}", table.trim_end()));
+    }
     Ok(if checked.is_true() { ExitCode::SUCCESS } else { ExitCode::from(DIFFERENT) })
 }
 
