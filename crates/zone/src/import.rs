@@ -221,8 +221,9 @@ fn cloudflare(line: &[u8]) -> Found {
             DateTime::from_timestamp(count, 0).ok_or("its time is out of range")?
         }
     };
-    let code =
-        ResponseCode::from((line.response_code >> 4) as u8, (line.response_code & 0xf) as u8);
+    let parts = (u8::try_from(line.response_code >> 4), u8::try_from(line.response_code & 0xf));
+    let (Ok(high), Ok(low)) = parts else { return Err("its code is out of range") };
+    let code = ResponseCode::from(high, low);
     Ok(Some(QueryLine {
         time,
         address: line.source.to_canonical(),
