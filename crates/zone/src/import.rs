@@ -221,9 +221,9 @@ fn cloudflare(line: &[u8]) -> Found {
             DateTime::from_timestamp(count, 0).ok_or("its time is out of range")?
         }
     };
-    // Twelve bits, of which the header has the lower four (RFC 6891, section 6.1.3).
-    let [high, low] = line.response_code.wrapping_shl(4).to_be_bytes();
-    let code = ResponseCode::from(high, low >> 4);
+    let parts = (u8::try_from(line.response_code >> 4), u8::try_from(line.response_code & 0xf));
+    let (Ok(high), Ok(low)) = parts else { return Err("its code is out of range") };
+    let code = ResponseCode::from(high, low);
     Ok(Some(QueryLine {
         time,
         address: line.source.to_canonical(),

@@ -285,6 +285,10 @@ fn a_flood_is_sent_to_tcp_and_then_left_alone_and_a_scan_is_answered_all_the_sam
     // Five seconds' worth at once, as much by TCP, and then nothing.
     assert!(whole >= 50 && short >= 50 && whole + short < 900, "{whole} {short}");
     let to = json!(["127.0.0.1", server.port()]);
+    // What was asked too much is forgiven after five seconds, and a busy machine may have taken them.
+    for _ in 0..200 {
+        socket.send(&flood).unwrap();
+    }
     let got = asker.ask(&json!({ "to": to, "name": SCAN, "type": "A", "fallback": true }));
     assert_eq!((&got["tcp"], got["answer"].as_array().unwrap().len()), (&json!(true), 1));
     server.end();
