@@ -16,7 +16,7 @@ help:
 	@echo 'make test   formatting, lints, and every test: what CI runs'
 	@echo 'make bare   demo and test on a bare machine: a minimal Debian root (SUITE=trixie: the next Debian)'
 	@echo 'make deny   licences, sources and advisories of everything that is linked in (needs cargo-deny)'
-	@echo 'make serve  the dashboard on this machine, over the reports of DATA, public/, the demo, or a simulated month'
+	@echo 'make serve  the dashboard on this machine, over the reports of DATA, public/, the demo, or three simulated weeks'
 	@echo 'make pages  the dashboard in few files that browsers keep, in dashboard/build'
 	@echo 'make bench  the benchmarks, each beside its reference'
 	@echo 'make chutney  the whole job on a network of the chutney in CHUTNEY_PATH'
@@ -46,7 +46,7 @@ demo: need
 	$(CARGO) build --locked --no-default-features -p exit-validator -p lab
 	target/debug/lab demo
 
-# The first of these that has a report; without any, a month of the simulated world, so that there is
+# The first of these that has a report; without any, three weeks of the simulated world, so that there is
 # something to look at.
 WORLD := .demo/world/public
 DATA ?= $(firstword $(patsubst %/latest.json,%,$(wildcard public/latest.json .demo/public/latest.json)) $(WORLD))
@@ -60,7 +60,7 @@ $(WORLD)/latest.json:
 	@rm -rf .demo/world .demo/world.new
 	$(CARGO) build --release --locked --no-default-features -p lab
 	@mkdir -p .demo
-	target/release/lab world --runs 120 --quiet .demo/world.new
+	target/release/lab world --runs 90 --quiet .demo/world.new
 	@touch .demo/world.new/public/SIMULATED
 	@mv .demo/world.new .demo/world
 
