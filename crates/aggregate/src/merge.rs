@@ -6,8 +6,8 @@ use std::fmt::Debug;
 
 use chrono::TimeDelta;
 use record::{
-    Disagreements, Fingerprint, LookupAtZone, RejectReason, RelayResult, ShardCoverage, Status,
-    Vantage,
+    CheckOutcome, Disagreements, Fingerprint, LookupAtZone, RejectReason, RelayResult,
+    ShardCoverage, Status, Vantage,
 };
 
 use crate::input::{Facts, Input};
@@ -168,6 +168,7 @@ pub fn join(mut inputs: Vec<Input>) -> Result<Joined, MergeError> {
             relays.insert(relay, Vote { result, vantages, resolver, at_zone: None });
         }
     }
+    doubt_dnssec(&mut relays);
     let not_reached = planned.into_iter().filter(|relay| !relays.contains_key(relay)).collect();
     Ok(Joined {
         facts,
@@ -180,6 +181,19 @@ pub fn join(mut inputs: Vec<Input>) -> Result<Joined, MergeError> {
         disagreements,
         rejections,
     })
+}
+
+/// Without a chain of trust from the root to the checks zone every resolver takes a wrong signature: where
+/// not one of all exits' resolvers refused it, that says something of the zone, and nothing of them.
+fn doubt_dnssec(relays: &mut BTreeMap<Fingerprint, Vote>) {
+    let refused = |vote: &Vote| vote.resolver.outcomes[0] == Some(CheckOutcome::Yes);
+    if relays.values().any(refused) {
+        return;
+    }
+    for vote in relays.values_mut() {
+        let [validates, ..] = &mut vote.resolver.outcomes;
+        *validates = validates.map(|_| CheckOutcome::Unknown);
+    }
 }
 
 fn key(input: &Input) -> impl Ord + use<'_> {

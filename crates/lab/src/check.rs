@@ -281,33 +281,7 @@ pub fn check(analysis: &Path, manifest: &Manifest) -> Result<Comparison, LabErro
         .map_err(|error| LabError::file("read", &path)(std::io::Error::other(error)))?;
     let mut faults = Vec::new();
     let mut results = read_results(analysis, &mut faults)?;
-    for result in results.values() {
-        let relay = &result.exit_fingerprint;
-        if result.run_id != run.run_id || result.mode != run.mode {
-            faults.push(format!("{relay}: its result is of another run or mode"));
-        }
-    }
-    if !run.complete {
-        let reason = run.incomplete_reason.as_deref().unwrap_or("it does not say why");
-        faults.push(format!("the run is not complete: {reason}"));
-    }
-    if !run.not_reached.is_empty() {
-        faults.push(format!("the run names {} relays not reached", run.not_reached.len()));
-    }
-    let provisional = results.values().filter(|result| result.provisional);
-    let provisional: BTreeSet<_> = provisional.map(|result| result.exit_fingerprint).collect();
-    if run.unconfirmed.iter().copied().collect::<BTreeSet<_>>() != provisional {
-        faults.push("the run names others as not confirmed than its results do".to_owned());
-    }
-    let have: record::Counts = results.values().map(|result| result.status).collect();
-    if run.counts != have || usize::try_from(run.selected) != Ok(manifest.exits.len()) {
-        let (selected, counted) = (run.selected, run.counts.total());
-        faults.push(format!(
-            "the run's counts are not those of its results: {selected} selected, {counted} \
-             counted, {} result files",
-            results.len()
-        ));
-    }
+    contradictions(&run, &results, manifest.exits.len(), &mut faults);
     for exit in &manifest.exits {
         let ids = results.get(&exit.fingerprint).map(|result| &result.relay.family_ids[..]);
         if exit.family_id.is_some() && ids != Some(exit.family_id.as_slice()) {
@@ -355,6 +329,42 @@ pub fn check(analysis: &Path, manifest: &Manifest) -> Result<Comparison, LabErro
         faults.push(format!("{relay} ({nickname}) has a result and is no exit of the lab"));
     }
     Ok(Comparison { mode: run.mode, rows, resolvers, faults })
+}
+
+/// Where a run says otherwise than its results do.
+fn contradictions(
+    run: &Run,
+    results: &BTreeMap<Fingerprint, RelayResult>,
+    exits: usize,
+    faults: &mut Vec<String>,
+) {
+    for result in results.values() {
+        let relay = &result.exit_fingerprint;
+        if result.run_id != run.run_id || result.mode != run.mode {
+            faults.push(format!("{relay}: its result is of another run or mode"));
+        }
+    }
+    if !run.complete {
+        let reason = run.incomplete_reason.as_deref().unwrap_or("it does not say why");
+        faults.push(format!("the run is not complete: {reason}"));
+    }
+    if !run.not_reached.is_empty() {
+        faults.push(format!("the run names {} relays not reached", run.not_reached.len()));
+    }
+    let provisional = results.values().filter(|result| result.provisional);
+    let provisional: BTreeSet<_> = provisional.map(|result| result.exit_fingerprint).collect();
+    if run.unconfirmed.iter().copied().collect::<BTreeSet<_>>() != provisional {
+        faults.push("the run names others as not confirmed than its results do".to_owned());
+    }
+    let have: record::Counts = results.values().map(|result| result.status).collect();
+    if run.counts != have || usize::try_from(run.selected) != Ok(exits) {
+        let (selected, counted) = (run.selected, run.counts.total());
+        faults.push(format!(
+            "the run's counts are not those of its results: {selected} selected, {counted} \
+             counted, {} result files",
+            results.len()
+        ));
+    }
 }
 
 /// What a scan has found of a resolver, beside the truth.

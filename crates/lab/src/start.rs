@@ -22,7 +22,7 @@ use crate::resolver::Resolvers;
 use crate::torrc;
 use crate::{LabError, Spec};
 
-use stage::{Ground, Places};
+use stage::{Ground, Keys, Places};
 use watch::Watch;
 
 /// How far a lab has come.
@@ -101,6 +101,13 @@ fn port_was_taken(log: &str) -> bool {
     log.contains("Could not bind") || log.contains("Address already in use")
 }
 
+fn guards_of(places: &Places, keys: &Keys) -> Vec<LabGuard> {
+    let named = places.guards.iter().zip(keys.guards());
+    named
+        .map(|(place, &fingerprint)| LabGuard { fingerprint, nickname: place.name.clone() })
+        .collect()
+}
+
 async fn start_once(
     spec: &Spec,
     dir: &Path,
@@ -160,12 +167,7 @@ async fn start_once(
     for (exit, place) in exits.iter().zip(&places.exits) {
         stage.misbehave(&watch, exit, place).await?;
     }
-    let mut guards: Vec<_> = places
-        .guards
-        .iter()
-        .zip(keys.guards())
-        .map(|(place, &fingerprint)| LabGuard { fingerprint, nickname: place.name.clone() })
-        .collect();
+    let mut guards = guards_of(&places, &keys);
     let dead_guard = if spec.dead_guard { guards.pop() } else { None };
     if let Some(guard) = &dead_guard {
         let name = guard.nickname.clone();

@@ -55,19 +55,17 @@ fn of_machine(program: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    /// What it says of itself.
-    fn said(name: &str, program: &str, argument: &str) -> String {
-        let output = unpacked(name, program).arg(argument).output().unwrap();
-        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
-    }
-
     #[test]
     fn programs_of_others_start_with_their_libraries() {
-        assert!(said("unbound", "unbound", "-V").starts_with("Version 1."));
-        assert!(said("named", "named", "-V").starts_with("BIND 9."));
-        assert!(said("dig", "dig", "-v").starts_with("DiG 9."));
-        assert!(said("dig", "delv", "-v").starts_with("delv 9."));
+        for (name, program, argument, begins) in [
+            ("unbound", "unbound", "-V", "Version 1."),
+            ("named", "named", "-V", "BIND 9."),
+            ("dig", "dig", "-v", "DiG 9."),
+            ("dig", "delv", "-v", "delv 9."),
+        ] {
+            let output = super::unpacked(name, program).arg(argument).output().unwrap();
+            let said = [output.stdout, output.stderr].concat();
+            assert!(said.starts_with(begins.as_bytes()), "{program}");
+        }
     }
 }

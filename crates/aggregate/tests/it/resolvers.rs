@@ -169,6 +169,21 @@ fn where_resolvers_are_and_what_that_makes_of_the_network() {
     assert_eq!(report.resolver_networks[2].relays, [relay(4)]);
 }
 
+#[test]
+fn where_nobody_refuses_a_wrong_signature_that_is_the_zone_s_doing() {
+    let mut run = run(1);
+    for result in &mut run.results {
+        if let Some(checks) = &mut result.checks {
+            checks.validates = checks.validates.map(|_| CheckOutcome::No);
+        }
+    }
+    let report = report(&run, None);
+    let outcome = resolver(&report, 3).unwrap().validates.unwrap().outcome;
+    assert_eq!(outcome, CheckOutcome::Unknown);
+    let validates = report.metadata.resolvers.unwrap().validates.unwrap();
+    assert_eq!((validates.yes.relays, validates.no.relays, validates.unknown), (0, 0, 3));
+}
+
 /// A history of the runs 0 to 4, the last three of which saw no resolver.
 fn history(directory: &tempfile::TempDir) -> (History, Vec<Report>) {
     let mut history = History::open(&directory.path().join("history.sqlite")).unwrap();

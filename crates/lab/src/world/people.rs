@@ -124,7 +124,7 @@ pub(super) fn resolver(operator: usize, network: usize, exit: Ipv4Addr) -> Resol
         addresses: addresses.into_iter().map(IpAddr::from).collect(),
         validates: yes_or_no(operator % 5 != 3),
         tcp: yes_or_no(operator % 19 != 7),
-        ipv6: yes_or_no(operator % 3 == 0),
+        ipv6: yes_or_no(operator.is_multiple_of(3)),
         lookups: Vec::new(),
     }
 }
