@@ -149,7 +149,7 @@ fn import(arguments: &ImportArgs) -> Ended {
                 .map_err(io::Error::from)
                 .and_then(|()| out.write_all(b"\n"));
             // The reader ends; which of both failed is told below.
-            written.as_ref().map(|()| ()).map_err(|_| io::ErrorKind::Other.into())
+            written.as_ref().copied().map_err(|_| io::ErrorKind::Other.into())
         });
         if let Err(error) = written {
             return unwritten(&error);
