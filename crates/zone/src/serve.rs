@@ -78,14 +78,9 @@ impl ZoneSockets {
         let mut sockets = Self::default();
         for address in addresses {
             let failed = |error| ZoneSocketsError::Bind { address: *address, error };
-            let udp = bound(*address, Type::DGRAM).map_err(failed)?;
-            let udp = UdpSocket::from(udp);
-            // With port 0 both get the same one.
-            let address = udp.local_addr().map_err(failed)?;
-            let tcp = bound(address, Type::STREAM).map_err(failed)?;
-            tcp.listen(128).map_err(failed)?;
+            let (udp, tcp) = both(*address).map_err(failed)?;
             sockets.udp.push(udp);
-            sockets.tcp.push(tcp.into());
+            sockets.tcp.push(tcp);
         }
         Ok(sockets)
     }
@@ -121,6 +116,27 @@ impl ZoneSockets {
             }
         }
         all
+    }
+}
+
+/// How often another port is tried, if any will do and the one that was free by UDP is not by TCP.
+const PORTS: u32 = 20;
+
+/// Listens at an address by both; with port 0 both get the same one.
+fn both(address: SocketAddr) -> io::Result<(UdpSocket, TcpListener)> {
+    let mut tried = 0;
+    loop {
+        let udp = UdpSocket::from(bound(address, Type::DGRAM)?);
+        let tcp = bound(udp.local_addr()?, Type::STREAM)
+            .and_then(|tcp| tcp.listen(128).map(|()| TcpListener::from(tcp)));
+        tried += 1;
+        match tcp {
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse
+                    && address.port() == 0
+                    && tried < PORTS => {}
+            tcp => return Ok((udp, tcp?)),
+        }
     }
 }
 

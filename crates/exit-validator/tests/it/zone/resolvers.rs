@@ -1,10 +1,10 @@
 //! `zone serve` beside programs of others: dig and delv ask it, unbound and BIND resolve and validate by it.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Instant;
 
 use lab::unpacked;
@@ -205,13 +205,23 @@ impl Resolver {
     }
 }
 
-/// An address of this machine that nobody else has, with a port that is free at 127.0.0.1 too. BIND listens nowhere else.
+/// An address of this machine that nobody else has, with a port that is free at 127.0.0.1 too: BIND listens nowhere
+/// else. It is none of those that systems give to whoever asks for any.
 pub fn address_of_its_own() -> SocketAddr {
-    static NEXT: AtomicU8 = AtomicU8::new(1);
-    let [high, low] = u16::try_from(std::process::id() % 0xffff).unwrap().to_be_bytes();
-    let address = Ipv4Addr::new(127, high | 0x40, low, NEXT.fetch_add(1, Ordering::Relaxed));
-    let free = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    SocketAddr::new(IpAddr::V4(address), free.port())
+    static NEXT: AtomicU16 = AtomicU16::new(1);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let of_process = u16::try_from(std::process::id() % 0xffff).unwrap();
+    let [high, low] = of_process.to_be_bytes();
+    let [.., host] = number.to_be_bytes();
+    let address = Ipv4Addr::new(127, high | 0x40, low, host);
+    let mut ports = (0..u16::MAX).map(|at| {
+        10_000 + of_process.wrapping_add(number.wrapping_mul(97).wrapping_add(at)) % 20_000
+    });
+    let is_free = |port: &u16| {
+        let here = ("127.0.0.1", *port);
+        UdpSocket::bind(here).is_ok() && TcpListener::bind(here).is_ok()
+    };
+    SocketAddr::new(IpAddr::V4(address), ports.find(is_free).unwrap())
 }
 
 fn unbound(signed: &Signed, more: &str) -> Resolver {
