@@ -99,7 +99,7 @@ describe("where an exit is", () => {
     const one = latest.results.find((each) => (each.location?.as_name ?? "").includes("<b>"));
     const { page } = await open(t, { files, hash: `#/relay/${one?.exit_fingerprint}` });
     await page.locator("main", { hasText: "AS64497 AMBER-AS <b>" }).waitFor();
-    await page.getByRole("link", { name: "AS64497" }).click();
+    await page.getByRole("link", { name: "AS64497", exact: true }).click();
     await page.waitForURL(/network=64497/);
     const all = shown(latest, { network: "64497" }).length;
     await page.locator(".relay-count", { hasText: new RegExp(`^${all} of`) }).waitFor();

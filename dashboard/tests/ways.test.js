@@ -310,7 +310,8 @@ describe("what is typed", () => {
     ])) {
       await finds(page, q, wanted);
       if (wanted === 0) continue;
-      assert.match(await why(page).innerText(), reason, q);
+      // Two searches can find as many: what the row said before goes at the next frame.
+      await why(page).filter({ hasText: reason }).waitFor();
     }
     await finds(page, `$${print}~another`, 0);
     await finds(page, "198.18.0.0/33", 0);

@@ -179,21 +179,26 @@ impl FirstHops {
 
     /// Takes a first hop for a circuit to `exit`: drawn by weight among the best that has room,
     /// where the best are tied neither to the exit nor to those tried for it before (`tried`), have
-    /// not failed lately, and are no exits. None while every usable hop is full. It carries the
-    /// circuit until [`FirstHops::release`].
+    /// not failed lately, and are no exits. None while every usable hop is full, and while one without
+    /// grave objections is: what fails at once has room always, and a circuit through it says nothing. It
+    /// carries the circuit until [`FirstHops::release`].
     pub fn take(
         &mut self,
         exit: &Fingerprint,
         tried: &HashSet<Fingerprint>,
         rng: &mut impl Rng,
     ) -> Option<Fingerprint> {
-        let usable = |hop: &Hop| hop.carries < self.cap && self.may_reach(hop, exit);
-        let weighed: Vec<(Objections, usize)> = (0..)
-            .zip(&self.hops)
-            .filter(|(_, hop)| usable(hop))
+        let reach = || (0..).zip(&self.hops).filter(|(_, hop)| self.may_reach(hop, exit));
+        let weighed: Vec<(Objections, usize)> = reach()
+            .filter(|(_, hop)| hop.carries < self.cap)
             .map(|(index, hop)| (self.objections(hop, exit, tried), index))
             .collect();
         let best = weighed.iter().map(|(objections, _)| *objections).min()?;
+        let grave = |(tied, tried, failing, ..): Objections| (tied, tried, failing);
+        let least = reach().map(|(_, hop)| grave(self.objections(hop, exit, tried))).min()?;
+        if least < grave(best) {
+            return None;
+        }
         let choice =
             || weighed.iter().filter(|(objections, _)| *objections == best).map(|(_, i)| *i);
         let total: u64 = choice().map(|index| self.hops[index].candidate.weight).sum();
@@ -312,6 +317,20 @@ mod tests {
         assert!(!hops.tied(&relay(1), &relay(3)));
         let bare = [with(4, &[]), with(5, &[])];
         assert!(!FirstHops::new([], bare.into(), None, 1).tied(&relay(4), &relay(5)));
+    }
+
+    #[test]
+    fn waits_for_a_hop_that_works_rather_than_take_one_that_fails_at_once() {
+        let mut rng = StdRng::seed_from_u64(7);
+        let mut hops = hops(1..=2, None, 1);
+        hops.release(&relay(2), Some(false));
+        let none = HashSet::new();
+        assert_eq!(hops.take(&relay(9), &none, &mut rng), Some(relay(1)));
+        assert_eq!(hops.take(&relay(8), &none, &mut rng), None, "1 is full, and 2 fails");
+        let tried = HashSet::from([relay(1)]);
+        assert_eq!(hops.take(&relay(9), &tried, &mut rng), Some(relay(2)), "1 was tried");
+        hops.release(&relay(1), Some(true));
+        assert_eq!(hops.take(&relay(8), &none, &mut rng), Some(relay(1)));
     }
 
     #[test]

@@ -150,6 +150,7 @@ pub fn what_resolvers_do_is_found_and_where_lookups_get_lost() {
     let torrc = dir.path().join("scanner.torrc");
     fs::write(&torrc, network.torrc_lines() + TAKES_LOOPBACK).unwrap();
     let scan = |checks: &str, since: Option<&str>, analysis: &Path| {
+        network.begin_anew();
         let mut command = into(analysis);
         command.arg(format!("--checks={checks}"));
         command.args(since.map(|time| format!("--checks-since={time}")));
