@@ -1,6 +1,6 @@
 //! Reads what other name servers write of their queries, record by record, and gives it as lines of our log:
 //! dnstap, BIND's query log, and Cloudflare's Logpush. Whatever stands there, no more memory is taken than for a
-//! record and for [`WAITING`] queries whose answers have not come yet.
+//! record and for `WAITING` queries whose answers have not come yet.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, BufRead, Read as _};
